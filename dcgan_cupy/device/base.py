@@ -1,0 +1,148 @@
+"""What every device is: arrays, kernels, and the checks that both devices make before a launch."""
+
+import re
+from functools import lru_cache
+
+import numpy as np
+
+from ..errors import UserError
+from . import source
+
+GRID_LIMIT = (2**31 - 1, 65535, 65535)
+BLOCK_LIMIT = (1024, 1024, 64)
+
+
+class KernelError(RuntimeError):
+    """A kernel did what CUDA does not define (a barrier that not all threads reach, say); names the kernel and the line."""
+
+
+class Device:
+    """A place where arrays lie and kernels run. Get one from `dcgan_cupy.device.get`."""
+
+    kind: str                    # "cpu" or "gpu"
+    reason: str                  # why this one was chosen
+
+    def __init__(self):
+        self.allocations = 0     # arrays made so far, and their bytes: a training step adds none
+        self.allocated_bytes = 0
+        self._kernels = {}
+
+    @property
+    def description(self) -> str:
+        """One line for people: what the device is and what compiles for it."""
+        raise NotImplementedError
+
+    def empty(self, shape, dtype=np.float32):
+        """An array of undefined contents, C order."""
+        made = self._allocate(shape, dtype)
+        self.allocations += 1
+        self.allocated_bytes += made.nbytes
+        return made
+
+    def zeros(self, shape, dtype=np.float32):
+        """An array of zeros."""
+        return self.array(np.zeros(shape, dtype))
+
+    def _allocate(self, shape, dtype):
+        raise NotImplementedError
+
+    def array(self, values):
+        """A new array on the device with the values and dtype of a NumPy array."""
+        raise NotImplementedError
+
+    def numpy(self, array) -> np.ndarray:
+        """The values of a device array, as a new NumPy array."""
+        raise NotImplementedError
+
+    def upload(self, target, values) -> None:
+        """Copies a NumPy array into a device array of the same shape and dtype."""
+        raise NotImplementedError
+
+    def synchronize(self) -> None:
+        """Returns when every launch so far is done."""
+        raise NotImplementedError
+
+    def is_array(self, value) -> bool:
+        """Whether the value is an array of this device."""
+        raise NotImplementedError
+
+    def kernel(self, file: str, symbol: str, **macros) -> "Kernel":
+        """The kernel `symbol` of kernels/<file>, compiled once for these macros: k(grid, block, *arguments, shared_bytes=0).
+
+        symbol: a name, or a template instance such as "scale<4>".
+        Raises: UserError if there is no such file or kernel, or it does not compile (first error, with its line).
+        """
+        key = (file, symbol, tuple(macros.items()))
+        found = self._kernels.get(key)
+        if found is None:
+            found = self._kernels[key] = self._compile(file, symbol, key[2])
+        return found
+
+    def _compile(self, file, symbol, macros):
+        raise NotImplementedError
+
+    @staticmethod
+    def signature(file: str, symbol: str, text: str) -> source.Signature:
+        """The declared signature of a kernel. Raises: UserError naming the kernels that the file does hold."""
+        known = source.signatures(text)
+        name = symbol.partition("<")[0].strip()
+        if name not in known:
+            raise UserError(f"{file}: kernel: need one of {', '.join(known) or '(no kernel in this file)'}, got {symbol!r}")
+        return known[name]
+
+
+class Kernel:
+    """A compiled kernel. Call it with grid and block (an int or up to three) and one argument for each parameter."""
+
+    def __init__(self, device: Device, signature: source.Signature, symbol: str):
+        self.device, self.signature, self.symbol = device, signature, symbol
+
+    def __call__(self, grid, block, *arguments, shared_bytes: int = 0) -> None:
+        self.launch(_extent(self.symbol, "grid", grid, GRID_LIMIT), _block(self.symbol, block), self._checked(arguments), shared_bytes)
+
+    def launch(self, grid, block, arguments, shared_bytes) -> None:
+        raise NotImplementedError
+
+    def _checked(self, arguments):
+        """One argument for each parameter, of its type: a wrong scalar type is read as other bits by the kernel, silently."""
+        parameters = self.signature.parameters
+        if len(arguments) != len(parameters):
+            raise TypeError(f"{self.symbol}: arguments: need {len(parameters)} ({', '.join(p.name for p in parameters)}), got {len(arguments)}")
+        for parameter, value in zip(parameters, arguments, strict=True):
+            if parameter.pointer:
+                if value is None:
+                    continue
+                if not self.device.is_array(value):
+                    self._wrong(parameter, value)
+                if parameter.dtype is not None and value.dtype != parameter.dtype:
+                    self._wrong(parameter, value)
+                if not value.flags.c_contiguous:
+                    raise ValueError(f"{self.symbol}: {parameter.name}: need an array in C order without gaps, got strides {value.strides}")
+            elif not isinstance(value, np.generic) or (parameter.dtype is not None and value.dtype != parameter.dtype):
+                self._wrong(parameter, value)
+        return arguments
+
+    def _wrong(self, parameter, value):
+        need = parameter.dtype.name if parameter.dtype is not None else parameter.c_type
+        need = f"an array of {need} on the {self.device.kind}" if parameter.pointer else f"a NumPy scalar of {need}"
+        got = f"{type(value).__module__}.{type(value).__name__}".replace("builtins.", "a Python ")
+        if hasattr(value, "dtype"):
+            got += f" of {value.dtype}"
+        raise TypeError(f"{self.symbol}: {parameter.name}: need {need}, got {got}")
+
+
+@lru_cache(maxsize=4096)
+def _extent(symbol: str, what: str, value, limit) -> tuple[int, int, int]:
+    values = (value,) if isinstance(value, int | np.integer) else tuple(value)
+    values = tuple(int(v) for v in values) + (1,) * (3 - len(values))
+    if len(values) != 3 or any(not 1 <= v <= most for v, most in zip(values, limit, strict=True)):
+        raise ValueError(f"{symbol}: {what}: need 1 to 3 sizes from 1 to {limit}, got {value}")
+    return values
+
+
+@lru_cache(maxsize=4096)
+def _block(symbol: str, value) -> tuple[int, int, int]:
+    block = _extent(symbol, "block", value, BLOCK_LIMIT)
+    if block[0] * block[1] * block[2] > 1024:
+        raise ValueError(f"{symbol}: block: need at most 1024 threads, got {block[0] * block[1] * block[2]} {re.sub(' ', '', str(block))}")
+    return block

@@ -1,0 +1,101 @@
+"""The GPU device: kernels through cupy.RawModule. The only file that imports cupy."""
+
+import numpy as np
+
+from ..errors import UserError
+from . import source
+from .base import Device, Kernel
+
+try:
+    import cupy
+except ImportError as error:
+    cupy = None
+    MISSING = f"CuPy is not installed ({error}); `make gpu` installs it"
+else:
+    MISSING = ""
+
+OPTIONS = ("-std=c++17",)
+
+
+def why_not() -> str:
+    """Why no GPU can be used here, or an empty string if one answers."""
+    if cupy is None:
+        return MISSING
+    try:
+        return "" if cupy.cuda.is_available() else "CuPy finds no CUDA device"
+    except Exception as error:   # a broken driver shows itself in many ways; none of them is ours to mend
+        return f"CuPy cannot reach the driver: {error}"
+
+
+class GpuDevice(Device):
+    """An NVIDIA GPU; its arrays are CuPy's."""
+
+    kind = "gpu"
+
+    def __init__(self, number: int = 0, reason: str = "asked for"):
+        super().__init__()
+        if missing := why_not():
+            raise UserError(f"device: gpu: need a CUDA device, got none: {missing}")
+        self.reason, self.number = reason, number
+        cupy.cuda.Device(number).use()
+        self._properties = cupy.cuda.runtime.getDeviceProperties(number)
+        major, minor = self._properties["major"], self._properties["minor"]
+        if (major, minor) < (7, 5):
+            raise UserError(f"device: gpu: need compute capability 7.5 or newer, got {major}.{minor}")
+
+    @property
+    def description(self) -> str:
+        p = self._properties
+        runtime = cupy.cuda.runtime.runtimeGetVersion()
+        return (f"GPU {p['name'].decode()}, sm_{p['major']}{p['minor']}, {p['totalGlobalMem'] / 2**30:.0f} GiB, "
+                f"CUDA {runtime // 1000}.{runtime % 1000 // 10}, CuPy {cupy.__version__}")
+
+    def _allocate(self, shape, dtype):
+        return cupy.empty(shape, dtype)
+
+    def array(self, values):
+        values = np.ascontiguousarray(values)
+        made = self.empty(values.shape, values.dtype)
+        made.set(values)
+        return made
+
+    def numpy(self, array) -> np.ndarray:
+        return cupy.asnumpy(array)
+
+    def upload(self, target, values) -> None:
+        values = np.ascontiguousarray(values)
+        if values.dtype != target.dtype or values.shape != target.shape:
+            raise ValueError(f"upload: need {target.dtype} {target.shape}, got {values.dtype} {values.shape}")
+        target.set(values)
+
+    def synchronize(self) -> None:
+        cupy.cuda.get_current_stream().synchronize()
+
+    def is_array(self, value) -> bool:
+        return isinstance(value, cupy.ndarray)
+
+    def _compile(self, file, symbol, macros):
+        text = source.load(file, macros)
+        signature = self.signature(file, symbol, text)
+        names = (symbol,) if signature.template else None
+        try:
+            module = cupy.RawModule(code=text, options=OPTIONS, name_expressions=names)
+            function = module.get_function(symbol)
+        except cupy.cuda.compiler.CompileException as error:
+            first = next((line for line in str(error).splitlines() if "error" in line), str(error).strip())
+            raise UserError(f"{file}: compile: {first}") from None
+        return GpuKernel(self, signature, symbol, function)
+
+
+class GpuKernel(Kernel):
+    """One compiled kernel on the GPU. A launch returns before the kernel has run."""
+
+    def __init__(self, device, signature, symbol, function):
+        super().__init__(device, signature, symbol)
+        self.function = function
+
+    def launch(self, grid, block, arguments, shared_bytes) -> None:
+        if shared_bytes > 48 * 1024 and self.function.max_dynamic_shared_size_bytes < shared_bytes:
+            self.function.max_dynamic_shared_size_bytes = shared_bytes
+        arguments = tuple(np.uintp(0) if a is None else a for a in arguments)
+        self.function(grid, block, arguments, shared_mem=shared_bytes)

@@ -1,0 +1,5 @@
+"""The CPU device: the same kernel text, compiled by a C++ compiler and run on all cores."""
+
+from .launch import CpuDevice
+
+__all__ = ["CpuDevice"]

@@ -1,0 +1,172 @@
+"""Runs compiled kernels on the CPU: loads images, one for each worker thread, and hands launches to the pool."""
+
+import ctypes
+import os
+import platform
+import re
+import shutil
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import UserError
+from .. import source
+from ..base import Device, Kernel, KernelError
+from .build import HERE, build, find_compiler
+
+MAX_SHARED = 227 * 1024
+
+
+class _Launch(ctypes.Structure):
+    """struct Launch of launch.h."""
+
+    _fields_ = [("grid", ctypes.c_uint * 3), ("block", ctypes.c_uint * 3), ("arguments", ctypes.c_void_p), ("name", ctypes.c_char_p),
+                ("failed", ctypes.c_int), ("reserved", ctypes.c_int), ("message", ctypes.c_char * 1024)]
+
+
+@lru_cache(maxsize=None)
+def _pool(process: int, threads: int):
+    """The worker threads of this process, and how many there really are. A forked child starts its own."""
+    path = build("pool", (HERE / "pool.cpp").read_text())
+    library = ctypes.CDLL(str(_copy(path)))
+    count = library.pool_start(threads)
+    if count < 1:
+        raise UserError(f"device: cpu: threads: need 1 to 256 that the system can start, got {threads}")
+    library.pool_run.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    return library.pool_run, count
+
+
+def _copy(path: Path) -> Path:
+    """A copy that the loader takes for another library (it tells them apart by inode). Unlinked once loaded."""
+    handle, name = tempfile.mkstemp(suffix=".so", prefix=path.stem + "-")
+    os.close(handle)
+    shutil.copyfile(path, name)
+    return Path(name)
+
+
+def available_cores() -> int:
+    """The cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class CpuDevice(Device):
+    """Kernels as C++ on the CPU's cores; its arrays are NumPy's.
+
+    threads: worker threads (default: $DCGAN_CUPY_THREADS, else every core this process may use).
+    build: "fast", or "debug" (-O0 -g, one thread: break inside a kernel with gdb).
+    ucontext: switch fibers by the C library instead of by our own assembly (what other processors use).
+    """
+
+    kind = "cpu"
+
+    def __init__(self, threads: int | None = None, build: str = "fast", ucontext: bool = False, reason: str = "asked for"):
+        super().__init__()
+        if build not in ("fast", "debug"):
+            raise UserError(f"device: cpu: build: need fast or debug, got {build!r}")
+        own = os.environ.get("DCGAN_CUPY_THREADS", "")
+        if threads is None and own:
+            if not own.isdigit():
+                raise UserError(f"device: cpu: DCGAN_CUPY_THREADS: need a whole number of threads, got {own!r}")
+            threads = int(own)
+        self.reason, self.build = reason, build
+        self.flags = ("-DDCGAN_UCONTEXT",) if ucontext else ()
+        self._wanted = 1 if build == "debug" else threads or available_cores()
+        self.compiler = find_compiler()
+        self.threads = _pool(os.getpid(), self._wanted)[1]
+
+    @property
+    def description(self) -> str:
+        return f"CPU, {_cpu_name()}, {self.threads} thread{'s' * (self.threads > 1)}, {self.compiler.version} ({self.compiler.found})"
+
+    def _allocate(self, shape, dtype):
+        """Starts on a 64-byte boundary: a cache line, and the widest vector."""
+        dtype = np.dtype(dtype)
+        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        raw = np.empty(size + 64, np.uint8)
+        start = -raw.ctypes.data % 64
+        return raw[start:start + size].view(dtype).reshape(shape)
+
+    def array(self, values):
+        values = np.asarray(values)
+        made = self.empty(values.shape, values.dtype)
+        made[...] = values
+        return made
+
+    def numpy(self, array) -> np.ndarray:
+        return np.array(array)
+
+    def upload(self, target, values) -> None:
+        np.copyto(target, values, casting="no")
+
+    def synchronize(self) -> None:
+        """Launches return when they are done: there is nothing to wait for."""
+
+    def is_array(self, value) -> bool:
+        return isinstance(value, np.ndarray)
+
+    def address(self, array) -> int:
+        return array.__array_interface__["data"][0]
+
+    def _compile(self, file, symbol, macros):
+        text = source.load(file, macros, absolute=self.build == "debug")
+        signature = self.signature(file, symbol, text)
+        return CpuKernel(self, signature, symbol, text, macros)
+
+
+class CpuKernel(Kernel):
+    """One compiled kernel: an image for each worker thread, loaded when it is first launched."""
+
+    def __init__(self, device, signature, symbol, text, macros):
+        super().__init__(device, signature, symbol)
+        mode = "run_fibers" if signature.meets else "run_loop"
+        launcher = (f'\n#line 1 "launcher"\nextern "C" __attribute__((visibility("default"))) '
+                    f"void run_blocks(const Launch* l, unsigned long long first, unsigned long long last, char* stacks) "
+                    f"{{ cuda_on_host::Kernel<({symbol})>::{mode}(l, first, last, stacks); }}\n")
+        body = re.sub(r"extern\s+__shared__\s+((?:__align__\s*\(\s*\d+\s*\)\s*)?)([\w\s]+?)\s+(\w+)\s*\[\s*\]\s*;",
+                      r"\2* const \3 = (\2*)cuda_on_host::dynamic_shared;", text)
+        path = build(symbol, '#include "cuda_on_host.hpp"\n' + body + launcher, device.flags, device.build)
+        functions = (ctypes.c_void_p * device.threads)()
+        self._libraries = []
+        for worker in range(device.threads):
+            mine = path if worker == 0 and device.build == "debug" else _copy(path)
+            library = ctypes.CDLL(str(mine))
+            if mine != path:
+                mine.unlink()
+            functions[worker] = ctypes.cast(library.run_blocks, ctypes.c_void_p).value
+            self._libraries.append(library)
+        self._functions = functions
+        count = len(signature.parameters)
+        self._slots = np.zeros(max(count, 1), np.uint64)
+        self._addresses = np.arange(max(count, 1), dtype=np.uint64) * 8 + np.uint64(self._slots.ctypes.data)
+        self._launch = _Launch(arguments=self._addresses.ctypes.data, name=symbol.encode())
+
+    def launch(self, grid, block, arguments, shared_bytes) -> None:
+        if shared_bytes > MAX_SHARED:
+            raise UserError(f"{self.symbol}: shared_bytes: need at most {MAX_SHARED}, got {shared_bytes}")
+        slots = self._slots
+        for i, value in enumerate(arguments):
+            if value is None:
+                slots[i] = 0
+            elif isinstance(value, np.ndarray):
+                slots[i] = value.__array_interface__["data"][0]
+            else:
+                slots[i:i + 1].view(value.dtype)[0] = value
+        launch = self._launch
+        launch.grid[:] = grid
+        launch.block[:] = block
+        run, _ = _pool(os.getpid(), self.device._wanted)
+        if run(self._functions, ctypes.byref(launch)):
+            raise KernelError(launch.message.decode(errors="replace"))
+
+
+@lru_cache(maxsize=None)
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,76 @@
+// activations: ReLU, leaky ReLU, tanh and the logistic sigmoid, each with its gradient, element by element.
+//
+//   relu         y = max(x, 0)                dx = y > 0 ? dy : 0
+//   leaky_relu   y = x > 0 ? x : slope * x    dx = y > 0 ? dy : slope * dy     needs slope > 0: then y > 0 exactly where x > 0
+//   tanh         y = tanh(x)                  dx = dy * (1 - y^2)
+//   sigmoid      y = 1 / (1 + exp(-x))        dx = dy * y * (1 - y)
+//   mapping      1-D grid, one thread per element; i in [0, n), tail threads do nothing
+//   cost         memory bound: forward 8n bytes (x in, y out), backward 12n (y, dy in, dx out); 1 to some 20 FLOP each
+//   aliasing     y may be x and dx may be dy: a thread reads its own element before it writes it
+//   lesson       the tail guard, and why neighbouring threads touch neighbouring floats: 32 lanes of a warp read 32
+//                consecutive floats, four sectors of 32 bytes, and nothing else is fetched
+//
+// Every backward needs y only, not x: a network can forget each layer's input as soon as its output is there.
+
+#include "index.cuh"
+
+extern "C" __global__
+void relu_forward(const float* x, float* y, int n) {
+    int i = global_thread();                         // [0, gridDim.x * blockDim.x)
+    if (i >= n) return;                              // no barrier below, so leaving early is safe
+    float v = x[i];
+    y[i] = v < 0.0f ? 0.0f : v;                      // NaN takes the right branch and stays NaN
+}
+
+extern "C" __global__
+void relu_backward(const float* y, const float* dy, float* dx, int n) {
+    int i = global_thread();
+    if (i >= n) return;
+    dx[i] = y[i] > 0.0f ? dy[i] : 0.0f;
+}
+
+extern "C" __global__
+void leaky_relu_forward(const float* x, float* y, float slope, int n) {
+    int i = global_thread();
+    if (i >= n) return;
+    float v = x[i];
+    y[i] = v > 0.0f ? v : slope * v;
+}
+
+extern "C" __global__
+void leaky_relu_backward(const float* y, const float* dy, float* dx, float slope, int n) {
+    int i = global_thread();
+    if (i >= n) return;
+    float g = dy[i];
+    dx[i] = y[i] > 0.0f ? g : slope * g;
+}
+
+extern "C" __global__
+void tanh_forward(const float* x, float* y, int n) {
+    int i = global_thread();
+    if (i >= n) return;
+    y[i] = tanhf(x[i]);
+}
+
+extern "C" __global__
+void tanh_backward(const float* y, const float* dy, float* dx, int n) {
+    int i = global_thread();
+    if (i >= n) return;
+    float v = y[i];
+    dx[i] = dy[i] * (1.0f - v * v);
+}
+
+extern "C" __global__
+void sigmoid_forward(const float* x, float* y, int n) {
+    int i = global_thread();
+    if (i >= n) return;
+    y[i] = 1.0f / (1.0f + expf(-x[i]));              // exp overflows to infinity for x < -88: then y is 0, as it should be
+}
+
+extern "C" __global__
+void sigmoid_backward(const float* y, const float* dy, float* dx, int n) {
+    int i = global_thread();
+    if (i >= n) return;
+    float v = y[i];
+    dx[i] = dy[i] * v * (1.0f - v);
+}

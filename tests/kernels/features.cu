@@ -1,0 +1,133 @@
+// One small kernel for each word of CUDA that the CPU device must know. Used by test_device.py.
+__device__ __constant__ float weights[3] = {1.0f, 2.0f, 3.0f};
+
+struct Pair { int first; float second; };
+
+template <class T> __device__ __forceinline__ T square(T v) { return v * v; }
+
+extern "C" __global__
+void thread_numbers(int* out) {                     // 3-D grid, 3-D block: every thread writes where it stands
+    int block = (blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
+    int thread = (threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x;
+    out[block * (blockDim.x * blockDim.y * blockDim.z) + thread] = 1000 * block + thread;
+}
+
+template <int FACTOR> __global__ void scale(const float* __restrict__ x, float* __restrict__ y, int n) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) y[i] = FACTOR * __ldg(x + i) * weights[0] * square(1.0f);
+}
+
+extern "C" __global__ __launch_bounds__(256)
+void block_sum(const float* x, float* sums) {       // static shared memory, a tree of barriers
+    __shared__ float part[256];
+    part[threadIdx.x] = x[blockIdx.x * 256 + threadIdx.x];
+    __syncthreads();
+    for (int half = 128; half > 0; half /= 2) {
+        if (threadIdx.x < half) part[threadIdx.x] += part[threadIdx.x + half];
+        __syncthreads();
+    }
+    if (threadIdx.x == 0) sums[blockIdx.x] = part[0];
+}
+
+extern "C" __global__
+void reverse_dynamic(const int* x, int* y) {        // dynamic shared memory, its size given at launch
+    extern __shared__ int tile[];
+    int n = blockDim.x;
+    tile[threadIdx.x] = x[blockIdx.x * n + threadIdx.x];
+    __syncthreads();
+    y[blockIdx.x * n + threadIdx.x] = tile[n - 1 - threadIdx.x];
+}
+
+extern "C" __global__
+void shuffles(const float* x, float* out) {         // 32 lanes: rows index, up, down, xor, down within 8, sum of all
+    int lane = threadIdx.x % 32, base = (threadIdx.x / 32) * 32 * 6;
+    float v = x[threadIdx.x];
+    out[base + 0 * 32 + lane] = __shfl_sync(0xffffffffu, v, (lane + 5) % 32);
+    out[base + 1 * 32 + lane] = __shfl_up_sync(0xffffffffu, v, 3);
+    out[base + 2 * 32 + lane] = __shfl_down_sync(0xffffffffu, v, 3);
+    out[base + 3 * 32 + lane] = __shfl_xor_sync(0xffffffffu, v, 7);
+    out[base + 4 * 32 + lane] = __shfl_down_sync(0xffffffffu, v, 2, 8);
+    for (int d = 16; d > 0; d /= 2) v += __shfl_xor_sync(0xffffffffu, v, d);
+    out[base + 5 * 32 + lane] = v;
+}
+
+extern "C" __global__
+void half_warps(const int* x, int* out) {           // two groups of one warp meet on their own, at different lines
+    int lane = threadIdx.x;
+    if (lane < 16) out[lane] = __shfl_xor_sync(0x0000ffffu, x[lane], 1);
+    else out[lane] = __shfl_xor_sync(0xffff0000u, x[lane], 2);
+    __syncwarp();
+    unsigned odd = __ballot_sync(0xffffffffu, x[lane] & 1);
+    if (lane == 0) out[32] = (int)odd;
+    out[33 + lane] = __any_sync(0xffffffffu, x[lane] > 1000) * 2 + __all_sync(0xffffffffu, x[lane] >= 0);
+}
+
+extern "C" __global__
+void barrier_votes(const int* x, int* out) {
+    int here = x[threadIdx.x];
+    int count = __syncthreads_count(here > 0), any = __syncthreads_or(here > 0), all = __syncthreads_and(here > 0);
+    out[threadIdx.x] = count * 100 + any * 10 + all;
+}
+
+extern "C" __global__
+void count_atomics(int* ints, unsigned* bits, float* floats) {
+    atomicAdd(&ints[0], 1);
+    atomicMax(&ints[1], (int)(blockIdx.x * blockDim.x + threadIdx.x));
+    atomicMin(&ints[2], -(int)(blockIdx.x * blockDim.x + threadIdx.x));
+    atomicSub(&ints[3], 2);
+    atomicOr(&bits[0], 1u << (threadIdx.x % 32));
+    atomicAdd(&floats[0], 1);                       // the int turns into a float, as with CUDA's overloads
+    if (atomicCAS(&ints[4], 0, 7) == 0) atomicExch(&ints[5], 9);
+}
+
+extern "C" __global__
+void vectors(const float4* x, float4* y, const uint4* u, float2* sums) {
+    int i = threadIdx.x;
+    float4 v = x[i];
+    y[i] = make_float4(v.w, v.z, v.y, v.x);
+    uint4 w = u[i];
+    sums[i] = make_float2((float)(w.x + w.y), fmaf(2.0f, (float)w.z, (float)w.w));
+}
+
+extern "C" __global__
+void mathematics(const float* x, float* y) {
+    float v = x[threadIdx.x];
+    float* out = y + threadIdx.x * 12;
+    out[0] = sqrtf(v); out[1] = rsqrtf(v); out[2] = expf(v); out[3] = logf(v); out[4] = log1pf(v); out[5] = tanhf(v);
+    out[6] = sinf(v); out[7] = cosf(v); out[8] = powf(v, 1.5f); out[9] = fmaxf(v, 1.0f); out[10] = fminf(v, 1.0f); out[11] = fabsf(-v);
+}
+
+extern "C" __global__
+void leaves_early(float* x) {                       // thread 3 returns; the others wait for it at line 104
+    if (threadIdx.x == 3) return;
+    x[threadIdx.x] = 1.0f;
+    __syncthreads();
+    x[threadIdx.x] = 2.0f;
+}
+
+extern "C" __global__
+void two_barriers(float* x) {                       // halves of the block wait at different lines
+    if (threadIdx.x < 4) {
+        __syncthreads();
+    } else {
+        __syncthreads();
+    }
+    x[threadIdx.x] = 1.0f;
+}
+
+extern "C" __global__
+void lane_leaves(float* x) {                        // lane 5 returns before a shuffle whose mask names it
+    if (threadIdx.x == 5) return;
+    x[threadIdx.x] = __shfl_xor_sync(0xffffffffu, x[threadIdx.x], 1);
+}
+
+#define MEET __syncthreads()
+__device__ void meet_inside() { MEET; }
+
+extern "C" __global__
+void hidden_barrier(int* x) {                       // the barrier is behind a macro in a function
+    __shared__ int first;
+    if (threadIdx.x == 31) first = 5;
+    meet_inside();
+    x[threadIdx.x] = first;
+}
