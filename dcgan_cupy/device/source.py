@@ -132,7 +132,7 @@ def _split(text: str) -> list[str]:
         if c == "," and depth == 0:
             parts.append(text[start:i])
             start = i + 1
-    return parts + [text[start:]]
+    return [*parts, text[start:]]
 
 
 def _parameter(text: str) -> Parameter:

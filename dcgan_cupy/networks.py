@@ -1,0 +1,144 @@
+"""The two networks of the seeds, for images of 16 to 128 pixels: 2^k pixels take k - 2 stages of stride 2."""
+
+from . import ops
+from .errors import UserError
+from .layers import BatchNorm2d, Conv2d, ConvTranspose2d, LeakyReLU, ReLU, Sequential, Sigmoid, Tanh, initialise
+
+IMAGE_SIZES = (16, 32, 64, 128)
+ALIGN = 16      # parameters start on multiples of this many floats in their flat buffer: 64 bytes, so wide loads stay aligned
+
+
+def _check(where: str, image_size: int, channels_img: int, **sizes) -> None:
+    if image_size not in IMAGE_SIZES:
+        raise UserError(f"{where}: image_size: need one of {', '.join(map(str, IMAGE_SIZES))}, got {image_size!r}")
+    if channels_img not in (1, 3):
+        raise UserError(f"{where}: channels_img: need 1 (grey) or 3 (colour), got {channels_img!r}")
+    for name, value in sizes.items():
+        if not isinstance(value, int) or value < 1:
+            raise UserError(f"{where}: {name}: need a whole number of at least 1, got {value!r}")
+
+
+class _Network(Sequential):
+    """One Sequential under a name, its parameters and gradients in one flat buffer each."""
+
+    def __init__(self, name: str, body: Sequential, random, bn_gain_mean: float, device):
+        super().__init__(body, device=device)
+        self.name, self.body = name, body
+        self._flatten()
+        if random is not None:
+            initialise(self, random, bn_gain_mean=bn_gain_mean)
+
+    def children(self):
+        """The name that the seeds' class gives its Sequential."""
+        return [(self.name, self.body)]
+
+    def _flatten(self) -> None:
+        """Moves every parameter into self.param and every gradient into self.grad; layers keep views."""
+        places, total = [], 0
+        for _, layer in self.walk():
+            for name, array in layer.params.items():
+                places.append((layer, name, total))
+                total += ops.ceil_div(array.size, ALIGN) * ALIGN
+        self.param, self.grad = self.device.zeros((total,)), self.device.zeros((total,))
+        for layer, name, start in places:
+            old = layer.params[name]
+            for flat, views in ((self.param, layer.params), (self.grad, layer.grads)):
+                views[name] = flat[start:start + old.size].reshape(old.shape)
+            layer.params[name][...] = old
+
+    def zero_grads(self) -> None:
+        """Sets all parameter gradients to 0, in one launch."""
+        ops.fill(self.device, self.grad, 0.0)
+
+    def state_dict(self) -> dict:
+        """Name -> NumPy array, names and layouts of the seeds' nn.Module: loads there with strict=True."""
+        return {name: self.device.numpy(array).transpose(axes).copy() if axes else self._unwrapped(name, array)
+                for name, array, axes in self._states()}
+
+    def load_state_dict(self, values: dict) -> None:
+        """Takes what state_dict gives, or a PyTorch state_dict (CPU tensors).
+
+        Raises: UserError naming what is missing, unknown, or of another shape; then nothing has been changed.
+        """
+        where = f"{type(self).__name__}.load_state_dict"
+        want = {name: (array, axes) for name, array, axes in self._states()}
+        missing, unknown = [k for k in want if k not in values], [k for k in values if k not in want]
+        if missing or unknown:
+            raise UserError(f"{where}: need the names of this network, got "
+                            + " and ".join(f"{len(names)} {what} (first: {names[0]})"
+                                           for names, what in ((missing, "missing"), (unknown, "unknown")) if names))
+        for name, (array, axes) in want.items():
+            shape = self._torch_shape(name, array, axes)
+            if tuple(values[name].shape) != shape:
+                raise UserError(f"{where}: {name}: need shape {shape}, got {tuple(values[name].shape)}")
+        for name, (array, axes) in want.items():
+            value = values[name]
+            value = value.detach().cpu().numpy() if hasattr(value, "detach") else value
+            value = value.astype(str(array.dtype))
+            self.device.upload(array, value.transpose(2, 3, 1, 0).copy() if axes else value.reshape(array.shape))
+
+    def _states(self):
+        return [(f"{path}.{name}", array, axes) for path, layer in self.walk() for name, array, axes in layer.state()]
+
+    @staticmethod
+    def _torch_shape(name, array, axes):
+        if axes:
+            return tuple(array.shape[a] for a in axes)
+        return () if name.endswith("num_batches_tracked") else tuple(array.shape)
+
+    def _unwrapped(self, name, array):
+        return self.device.numpy(array).reshape(self._torch_shape(name, array, None))
+
+
+class Discriminator(_Network):
+    """Image -> probability that it is real, shape [N, 1, 1, 1].
+
+    Shapes: x [N, image_size, image_size, channels_img] in [-1, 1].
+    Arguments: features_d channels after the first layer; random a Random that draws the weights (None leaves them as made);
+    kernels the rung; bn_gain_mean the mean of the batch-norm gains (1, or 0 as in the second seed).
+    Source: Radford et al. 2015; the second seed's Discriminator.
+    """
+
+    def __init__(self, channels_img=3, features_d=64, image_size=64, *, device, kernels=None, random=None, bn_gain_mean=1.0):
+        _check("Discriminator", image_size, channels_img, features_d=features_d)
+        conv = [Conv2d(channels_img, features_d, 4, 2, 1, device=device, kernels=kernels)]     # image_size / 2
+        stages, channels, size = [conv[0], LeakyReLU(0.2, device=device)], features_d, image_size // 2
+        while size > 4:
+            stages.append(Sequential(
+                Conv2d(channels, 2 * channels, 4, 2, 1, bias=False, device=device, kernels=kernels),    # size / 2
+                BatchNorm2d(2 * channels, device=device),
+                LeakyReLU(0.2, device=device), device=device))
+            channels, size = 2 * channels, size // 2
+        stages.append(Conv2d(channels, 1, 4, 2, 0, device=device, kernels=kernels))            # 4 -> 1
+        self.sigmoid = Sigmoid(device=device)
+        stages.append(self.sigmoid)
+        super().__init__("disc", Sequential(*stages, device=device), random, bn_gain_mean, device)
+        self.logits = Sequential(*stages[:-1], device=device)
+        """All layers but the Sigmoid: the trainer's loss works on logits, where no probability can round to 0 or 1."""
+
+
+class Generator(_Network):
+    """z -> image in [-1, 1].
+
+    Shapes: z [N, 1, 1, z_dim]; result [N, image_size, image_size, channels_img].
+    Arguments: features_g as in the seeds: at 64 pixels the first stage has 16 * features_g channels, each further one half.
+    Others as in Discriminator.
+    Source: Radford et al. 2015; the second seed's Generator.
+    """
+
+    def __init__(self, z_dim=100, channels_img=3, features_g=64, image_size=64, *, device, kernels=None, random=None, bn_gain_mean=1.0):
+        _check("Generator", image_size, channels_img, z_dim=z_dim, features_g=features_g)
+        self.z_dim = z_dim
+
+        def block(channels_in, channels_out, stride, padding):
+            return Sequential(ConvTranspose2d(channels_in, channels_out, 4, stride, padding, bias=False, device=device, kernels=kernels),
+                              BatchNorm2d(channels_out, device=device), ReLU(device=device), device=device)
+
+        channels, size = features_g * image_size // 4, 4
+        stages = [block(z_dim, channels, 1, 0)]                                                # 1 -> 4
+        while size < image_size // 2:
+            stages.append(block(channels, channels // 2, 2, 1))                                # size * 2
+            channels, size = channels // 2, 2 * size
+        stages.append(ConvTranspose2d(channels, channels_img, 4, 2, 1, device=device, kernels=kernels))   # image_size
+        stages.append(Tanh(device=device))
+        super().__init__("gen", Sequential(*stages, device=device), random, bn_gain_mean, device)

@@ -1,0 +1,378 @@
+"""One function for one kernel: check the arguments, choose grid and block, launch. Nothing here allocates.
+
+Every function takes the device first and writes into arrays that the caller gives. Layouts: activations [n, h, w, c],
+weights [kh, kw, ic, oc], float32. Sizes and pairs are (h, w).
+"""
+
+from functools import lru_cache
+
+import numpy as np
+
+from .errors import UserError
+
+F32, F64, I32 = np.float32, np.float64, np.int32
+BLOCK = 256                 # threads of a block in element-wise kernels
+CHANNELS, ROW_THREADS = 32, 8   # the block of the per-channel sums: kernels/include/reduce.cuh
+INDEX_LIMIT = 2**31 - 2**16     # kernels count elements in 32-bit integers, and a grid may overhang by a block
+
+RUNGS = {"textbook": 1, "direct": 1}
+"""The rungs of the convolutions, and the number in their file names. `direct` is `textbook` but for the transposed
+convolution, where it gathers (conv2d_backward_input) instead of inserting zeros."""
+
+
+def ceil_div(a: int, b: int) -> int:
+    """The least whole number that is at least a / b."""
+    return -(-a // b)
+
+
+def pair(where: str, name: str, value, least: int) -> tuple[int, int]:
+    """An int or an (h, w) pair as a pair. Raises: UserError unless both are whole numbers of at least `least`."""
+    values = (value, value) if isinstance(value, int | np.integer) else value
+    try:
+        h, w = values
+    except TypeError:
+        h = w = None
+    if not all(isinstance(v, int | np.integer) and not isinstance(v, bool) and v >= least for v in (h, w)):
+        raise UserError(f"{where}: {name}: need a whole number of at least {least}, or a pair (h, w) of them, got {value!r}")
+    return int(h), int(w)
+
+
+def rung_file(where: str, folder: str, rung: str) -> str:
+    """The kernel file of a rung, `folder` being for example "conv2d/forward". Raises: UserError for an unknown rung."""
+    if rung not in RUNGS:
+        raise UserError(f"{where}: kernels: need one of {', '.join(RUNGS)}, got {rung!r}")
+    names = {1: "textbook"}
+    return f"{folder}_{RUNGS[rung]}_{names[RUNGS[rung]]}.cu"
+
+
+def _count(where: str, n: int) -> int:
+    if n > INDEX_LIMIT:
+        raise UserError(f"{where}: size: need at most {INDEX_LIMIT} elements in an array (32-bit indices), got {n}")
+    return n
+
+
+def _elements(where: str, **arrays) -> int:
+    """The common size of arrays that must have one shape."""
+    (first, a), *rest = arrays.items()
+    for name, b in rest:
+        if b.shape != a.shape:
+            raise UserError(f"{where}: {name}: need the shape of {first}, {a.shape}, got {b.shape}")
+    return _count(where, a.size)
+
+
+def _shape(where: str, name: str, array, want: tuple) -> None:
+    if array.shape != want:
+        raise UserError(f"{where}: {name}: need shape {want}, got {array.shape}")
+
+
+def _rows(where: str, x) -> tuple[int, int]:
+    if len(x.shape) < 2:
+        raise UserError(f"{where}: x: need [..., channels], got shape {x.shape}")
+    return _count(where, x.size) // x.shape[-1], x.shape[-1]
+
+
+# Element by element
+
+def _each(dev, file, symbol, n, *arguments):
+    if n:
+        dev.kernel(file, symbol)(ceil_div(n, BLOCK), BLOCK, *arguments, I32(n))
+
+
+def fill(dev, x, value: float) -> None:
+    """x[i] = value.   kernels/elementwise.cu"""
+    _each(dev, "elementwise.cu", "fill", _elements("fill", x=x), x, F32(value))
+
+
+def add(dev, x, y) -> None:
+    """y[i] += x[i].   kernels/elementwise.cu"""
+    _each(dev, "elementwise.cu", "add", _elements("add", x=x, y=y), x, y)
+
+
+def relu_forward(dev, x, y) -> None:
+    """y = max(x, 0).   kernels/activations.cu"""
+    _each(dev, "activations.cu", "relu_forward", _elements("relu_forward", x=x, y=y), x, y)
+
+
+def relu_backward(dev, y, dy, dx) -> None:
+    """dx = dy where y > 0, else 0.   kernels/activations.cu"""
+    _each(dev, "activations.cu", "relu_backward", _elements("relu_backward", y=y, dy=dy, dx=dx), y, dy, dx)
+
+
+def leaky_relu_forward(dev, x, y, slope: float) -> None:
+    """y = x where x > 0, else slope * x.   kernels/activations.cu"""
+    _each(dev, "activations.cu", "leaky_relu_forward", _elements("leaky_relu_forward", x=x, y=y), x, y, F32(slope))
+
+
+def leaky_relu_backward(dev, y, dy, dx, slope: float) -> None:
+    """dx = dy where y > 0, else slope * dy.   kernels/activations.cu"""
+    n = _elements("leaky_relu_backward", y=y, dy=dy, dx=dx)
+    _each(dev, "activations.cu", "leaky_relu_backward", n, y, dy, dx, F32(slope))
+
+
+def tanh_forward(dev, x, y) -> None:
+    """y = tanh(x).   kernels/activations.cu"""
+    _each(dev, "activations.cu", "tanh_forward", _elements("tanh_forward", x=x, y=y), x, y)
+
+
+def tanh_backward(dev, y, dy, dx) -> None:
+    """dx = dy * (1 - y^2).   kernels/activations.cu"""
+    _each(dev, "activations.cu", "tanh_backward", _elements("tanh_backward", y=y, dy=dy, dx=dx), y, dy, dx)
+
+
+def sigmoid_forward(dev, x, y) -> None:
+    """y = 1 / (1 + exp(-x)).   kernels/activations.cu"""
+    _each(dev, "activations.cu", "sigmoid_forward", _elements("sigmoid_forward", x=x, y=y), x, y)
+
+
+def sigmoid_backward(dev, y, dy, dx) -> None:
+    """dx = dy * y * (1 - y).   kernels/activations.cu"""
+    _each(dev, "activations.cu", "sigmoid_backward", _elements("sigmoid_backward", y=y, dy=dy, dx=dx), y, dy, dx)
+
+
+# Images
+
+def images_to_float(dev, images, y, index=None, flip=None) -> None:
+    """y[n] = images[index[n]] / 127.5 - 1, mirrored where flip[n] is not 0.   kernels/images.cu
+
+    Shapes: images uint8 [M, H, W, C], y [N, H, W, C], index int32 [N] or None (image n), flip uint8 [N] or None.
+    The index values themselves are not checked here: keep them in [0, M).
+    """
+    where = "images_to_float"
+    n, h, w, c = y.shape
+    if images.shape[1:] != (h, w, c) or (index is None and images.shape[0] < n):
+        raise UserError(f"{where}: images: need [at least {n}, {h}, {w}, {c}], got {images.shape}")
+    for name, a in (("index", index), ("flip", flip)):
+        if a is not None:
+            _shape(where, name, a, (n,))
+    total = _count(where, y.size)
+    dev.kernel("images.cu", "images_to_float")(ceil_div(total, BLOCK), BLOCK, images, index, flip, y, I32(n), I32(h), I32(w), I32(c))
+
+
+def images_to_uint8(dev, x, y) -> None:
+    """y = x * 127.5 + 127.5, rounded and held in 0 .. 255.   kernels/images.cu"""
+    _each(dev, "images.cu", "images_to_uint8", _elements("images_to_uint8", x=x, y=y), x, y)
+
+
+# Convolution
+
+def conv2d_output_size(where: str, size: int, kernel: int, stride: int, padding: int) -> int:
+    """(size + 2 * padding - kernel) // stride + 1. Raises: UserError if the window does not fit once."""
+    out = (size + 2 * padding - kernel) // stride + 1
+    if out < 1:
+        raise UserError(f"{where}: x: need a height and width of at least {kernel - 2 * padding} (kernel {kernel}, padding {padding}), "
+                        f"got {size}")
+    return out
+
+
+def conv_transpose2d_output_size(where: str, size: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:
+    """stride * (size - 1) + kernel - 2 * padding + output_padding. Raises: UserError if nothing is left."""
+    out = stride * (size - 1) + kernel - 2 * padding + output_padding
+    if out < 1:
+        raise UserError(f"{where}: x: need an output of at least 1 pixel, got {out} from size {size}, kernel {kernel}, stride {stride}, "
+                        f"padding {padding}, output_padding {output_padding}")
+    return out
+
+
+@lru_cache(maxsize=None)
+def _convolution(where: str, x, w, y, stride, padding) -> tuple:
+    """The shapes of a convolution x * w -> y, checked against each other, as the kernels' 13 integers."""
+    for name, shape in (("x", x), ("w", w), ("y", y)):
+        if len(shape) != 4 or 0 in shape:
+            raise UserError(f"{where}: {name}: need 4 axes without an empty one, got {shape}")
+        _count(f"{where}: {name}", int(np.prod(shape, dtype=np.int64)))
+    (n, h, w_in, ic), (kh, kw, w_ic, oc) = x, w
+    if w_ic != ic:
+        raise UserError(f"{where}: w: need [kh, kw, {ic}, oc] for {ic} channels of x, got {w}")
+    oh = conv2d_output_size(where, h, kh, stride[0], padding[0])
+    ow = conv2d_output_size(where, w_in, kw, stride[1], padding[1])
+    if y != (n, oh, ow, oc):
+        raise UserError(f"{where}: y: need shape {(n, oh, ow, oc)} for x {x} and w {w}, stride {stride}, padding {padding}, got {y}")
+    return tuple(I32(v) for v in (n, h, w_in, ic, oh, ow, oc, kh, kw, *stride, *padding))
+
+
+def conv2d_forward(dev, x, w, bias, y, stride, padding, rung: str = "textbook") -> None:
+    """y[n,oh,ow,oc] = bias[oc] + sum of x[n, oh*s-p+kh, ow*s-p+kw, ic] * w[kh,kw,ic,oc].   kernels/conv2d/forward_*.cu
+
+    Shapes: x [N, H, W, IC], w [KH, KW, IC, OC], bias [OC] or None, y [N, OH, OW, OC]; stride, padding pairs.
+    """
+    where = "conv2d_forward"
+    sizes = _convolution(where, x.shape, w.shape, y.shape, stride, padding)
+    if bias is not None:
+        _shape(where, "bias", bias, w.shape[3:])
+    k = dev.kernel(rung_file(where, "conv2d/forward", rung), where)
+    k(ceil_div(y.size, BLOCK), BLOCK, x, w, bias, y, *sizes)
+
+
+def conv2d_backward_input(dev, dy, w, bias, dx, stride, padding, rung: str = "textbook") -> None:
+    """dx[n,h,w,ic] = bias[ic] + sum of dy[n, (h+p-kh)/s, (w+p-kw)/s, oc] * w[kh,kw,ic,oc] over exact divisions.
+
+    kernels/conv2d/backward_input_*.cu. A convolution's input gradient (bias None), and a transposed convolution forward.
+    Shapes: dy [N, OH, OW, OC], w [KH, KW, IC, OC], bias [IC] or None, dx [N, H, W, IC].
+    """
+    where = "conv2d_backward_input"
+    sizes = _convolution(where, dx.shape, w.shape, dy.shape, stride, padding)
+    if bias is not None:
+        _shape(where, "bias", bias, w.shape[2:3])
+    k = dev.kernel(rung_file(where, "conv2d/backward_input", rung), where)
+    k(ceil_div(dx.size, BLOCK), BLOCK, dy, w, bias, dx, *sizes)
+
+
+def conv2d_backward_weight(dev, x, dy, dw, stride, padding, rung: str = "textbook") -> None:
+    """dw[kh,kw,ic,oc] += sum of x[n, oh*s-p+kh, ow*s-p+kw, ic] * dy[n,oh,ow,oc].   kernels/conv2d/backward_weight_*.cu
+
+    Shapes: x [N, H, W, IC], dy [N, OH, OW, OC], dw [KH, KW, IC, OC].
+    """
+    where = "conv2d_backward_weight"
+    sizes = _convolution(where, x.shape, dw.shape, dy.shape, stride, padding)
+    k = dev.kernel(rung_file(where, "conv2d/backward_weight", rung), where)
+    k(ceil_div(dw.size, BLOCK), BLOCK, x, dy, dw, *sizes)
+
+
+def conv2d_backward_bias(dev, dy, db) -> None:
+    """db[c] += sum of dy[..., c].   kernels/conv2d/backward_weight_1_textbook.cu"""
+    rows, c = _rows("conv2d_backward_bias", dy)
+    _shape("conv2d_backward_bias", "db", db, (c,))
+    k = dev.kernel("conv2d/backward_weight_1_textbook.cu", "conv2d_backward_bias")
+    k(ceil_div(c, CHANNELS), (CHANNELS, ROW_THREADS), dy, db, I32(rows), I32(c))
+
+
+def zero_insert_size(size: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:
+    """The size of the zero-inserted and padded input: (size-1)*stride + 1 + 2*(kernel-padding-1) + output_padding."""
+    return (size - 1) * stride + 1 + 2 * (kernel - padding - 1) + output_padding
+
+
+def zero_insert(dev, x, z, kernel, stride, padding) -> None:
+    """Steps 2 and 3 of the textbook's transposed convolution.   kernels/conv_transpose2d/zero_insert.cu
+
+    Shapes: x [N, H, W, C], z [N, ZH, ZW, C] by zero_insert_size (more rows at the end are output_padding); pairs.
+    """
+    where = "zero_insert"
+    n, h, w, c = x.shape
+    pads = tuple(k - 1 - p for k, p in zip(kernel, padding))
+    if z.shape[0] != n or z.shape[3] != c:
+        raise UserError(f"{where}: z: need [{n}, zh, zw, {c}], got {z.shape}")
+    total = _count(where, z.size)
+    dev.kernel("conv_transpose2d/zero_insert.cu", "zero_insert")(
+        ceil_div(total, BLOCK), BLOCK, x, z, I32(n), I32(h), I32(w), I32(c), I32(z.shape[1]), I32(z.shape[2]),
+        I32(stride[0]), I32(stride[1]), I32(pads[0]), I32(pads[1]))
+
+
+def flip_kernel(dev, w, flipped) -> None:
+    """flipped[kh,kw,ic,oc] = w[KH-1-kh, KW-1-kw, oc, ic].   kernels/conv_transpose2d/zero_insert.cu"""
+    kh, kw, oc, ic = w.shape
+    _shape("flip_kernel", "flipped", flipped, (kh, kw, ic, oc))
+    dev.kernel("conv_transpose2d/zero_insert.cu", "flip_kernel")(
+        ceil_div(w.size, BLOCK), BLOCK, w, flipped, I32(kh), I32(kw), I32(ic), I32(oc))
+
+
+# Batch normalisation
+
+def batchnorm_statistics(dev, x, mean, var, running_mean, running_var, num_batches_tracked, momentum: float) -> None:
+    """Batch mean and (biased) variance, and the step of the running ones.   kernels/batchnorm.cu
+
+    Shapes: x [..., C], num_batches_tracked int64 [1], all others [C].
+    """
+    where = "batchnorm_statistics"
+    rows, c = _rows(where, x)
+    if rows < 2:
+        raise UserError(f"{where}: x: need more than 1 value a channel when training, got shape {x.shape}")
+    for name, a in (("mean", mean), ("var", var), ("running_mean", running_mean), ("running_var", running_var)):
+        _shape(where, name, a, (c,))
+    dev.kernel("batchnorm.cu", where)(ceil_div(c, CHANNELS), (CHANNELS, ROW_THREADS), x, mean, var, running_mean, running_var,
+                                      num_batches_tracked, I32(rows), I32(c), F32(momentum))
+
+
+def batchnorm_forward(dev, x, mean, var, gamma, beta, y, eps: float) -> None:
+    """y = gamma * (x - mean) / sqrt(var + eps) + beta.   kernels/batchnorm.cu"""
+    where = "batchnorm_forward"
+    rows, c = _rows(where, x)
+    _elements(where, x=x, y=y)
+    for name, a in (("mean", mean), ("var", var), ("gamma", gamma), ("beta", beta)):
+        _shape(where, name, a, (c,))
+    dev.kernel("batchnorm.cu", where)(ceil_div(x.size, BLOCK), BLOCK, x, mean, var, gamma, beta, y, I32(rows), I32(c), F32(eps))
+
+
+def batchnorm_backward_sums(dev, x, dy, mean, var, sum_dy, sum_dy_xhat, eps: float) -> None:
+    """sum_dy = sum of dy, sum_dy_xhat = sum of dy * xhat, over all but the channels.   kernels/batchnorm.cu"""
+    where = "batchnorm_backward_sums"
+    rows, c = _rows(where, x)
+    _elements(where, x=x, dy=dy)
+    for name, a in (("mean", mean), ("var", var), ("sum_dy", sum_dy), ("sum_dy_xhat", sum_dy_xhat)):
+        _shape(where, name, a, (c,))
+    dev.kernel("batchnorm.cu", where)(ceil_div(c, CHANNELS), (CHANNELS, ROW_THREADS), x, dy, mean, var, sum_dy, sum_dy_xhat,
+                                      I32(rows), I32(c), F32(eps))
+
+
+def batchnorm_backward_input(dev, x, dy, mean, var, gamma, sum_dy, sum_dy_xhat, dx, eps: float) -> None:
+    """dx = gamma * rstd * (dy - sum_dy/rows - xhat * sum_dy_xhat/rows); both sums None: evaluation.   kernels/batchnorm.cu"""
+    where = "batchnorm_backward_input"
+    rows, c = _rows(where, x)
+    _elements(where, x=x, dy=dy, dx=dx)
+    for name, a in (("mean", mean), ("var", var), ("gamma", gamma)):
+        _shape(where, name, a, (c,))
+    dev.kernel("batchnorm.cu", where)(ceil_div(x.size, BLOCK), BLOCK, x, dy, mean, var, gamma, sum_dy, sum_dy_xhat, dx,
+                                      I32(rows), I32(c), F32(eps))
+
+
+# Losses
+
+def bce(dev, prob, target, gradient, result, scale: float = 1.0) -> None:
+    """result = (scale * mean binary cross-entropy of probabilities, mean probability); gradient d result[0] / d prob.
+
+    kernels/losses.cu. Shapes: prob, target, gradient equal; result [2].
+    """
+    n = _elements("bce", prob=prob, target=target, gradient=gradient)
+    _shape("bce", "result", result, (2,))
+    dev.kernel("losses.cu", "bce")(1, BLOCK, prob, target, gradient, result, I32(n), F32(scale))
+
+
+def bce_with_logits(dev, logits, target, gradient, result, scale: float = 1.0) -> None:
+    """The same of logits: p = sigmoid(logits).   kernels/losses.cu"""
+    n = _elements("bce_with_logits", logits=logits, target=target, gradient=gradient)
+    _shape("bce_with_logits", "result", result, (2,))
+    dev.kernel("losses.cu", "bce_with_logits")(1, BLOCK, logits, target, gradient, result, I32(n), F32(scale))
+
+
+# Adam
+
+def adam_advance(dev, state, factors, beta1: float, beta2: float) -> None:
+    """t += 1 and the two bias corrections.   kernels/adam.cu   state float64 [2] = (t, lr), factors float32 [2]."""
+    dev.kernel("adam.cu", "adam_advance")(1, 1, state, factors, F64(beta1), F64(beta2))
+
+
+def adam_step(dev, param, grad, m, v, factors, beta1: float, beta2: float, eps: float) -> None:
+    """One step of Adam on a flat buffer.   kernels/adam.cu"""
+    n = _elements("adam_step", param=param, grad=grad, m=m, v=v)
+    dev.kernel("adam.cu", "adam_step")(ceil_div(n, BLOCK), BLOCK, param, grad, m, v, factors, I32(n),
+                                       F32(beta1), F32(beta2), F32(1 - beta1), F32(1 - beta2), F32(eps))
+
+
+# Random numbers
+
+def random_uniform(dev, state, out, low: float, high: float) -> None:
+    """out = uniform in [low, high).   kernels/random.cu   state uint64 [3] = (seed, stream, offset)."""
+    _draw(dev, "random_uniform", state, out, low, high)
+
+
+def random_normal(dev, state, out, mean: float, std: float) -> None:
+    """out = normal with this mean and standard deviation.   kernels/random.cu"""
+    _draw(dev, "random_normal", state, out, mean, std)
+
+
+def _draw(dev, symbol, state, out, a, b):
+    n = _elements(symbol, out=out)
+    if n:
+        dev.kernel("random.cu", symbol)(ceil_div(ceil_div(n, 4), BLOCK), BLOCK, state, out, I32(n), F32(a), F32(b))
+
+
+def random_advance(dev, state, counters: int) -> None:
+    """offset += counters.   kernels/random.cu"""
+    dev.kernel("random.cu", "random_advance")(1, 1, state, I32(counters))
+
+
+def philox_words(dev, counters, keys, out) -> None:
+    """The bare generator: out[i] = philox4x32_10(counters[i], keys[i]).   kernels/random.cu   uint32 [n, 4], [n, 2], [n, 4]."""
+    n = counters.shape[0]
+    _shape("philox_words", "keys", keys, (n, 2))
+    _shape("philox_words", "out", out, (n, 4))
+    dev.kernel("random.cu", "philox_words")(ceil_div(n, BLOCK), BLOCK, counters, keys, out, I32(n))
