@@ -107,7 +107,8 @@ class Kernel:
         """One argument for each parameter, of its type: a wrong scalar type is read as other bits by the kernel, silently."""
         parameters = self.signature.parameters
         if len(arguments) != len(parameters):
-            raise TypeError(f"{self.symbol}: arguments: need {len(parameters)} ({', '.join(p.name for p in parameters)}), got {len(arguments)}")
+            names = ", ".join(p.name for p in parameters)
+            raise TypeError(f"{self.symbol}: arguments: need {len(parameters)} ({names}), got {len(arguments)}")
         for parameter, value in zip(parameters, arguments, strict=True):
             if parameter.pointer:
                 if value is None:

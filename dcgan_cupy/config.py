@@ -1,0 +1,98 @@
+"""Every setting of a training run: its default, its meaning, its source. The command's flags are made from this."""
+
+from dataclasses import dataclass, field, fields, replace
+
+from .errors import UserError
+from .networks import IMAGE_SIZES
+from .ops import RUNGS
+
+DEVICE_DEFAULTS = {
+    "cpu": {"image_size": 32, "features_g": 16, "features_d": 16, "batch_size": 64, "steps": 1000},
+    "gpu": {"image_size": 64, "features_g": 64, "features_d": 64, "batch_size": 128, "steps": 5000},
+}
+"""What a run without flags does: minutes of work on either device."""
+
+
+def setting(default, help, least=None, below=None, choices=None, aliases=()):
+    """A field with what the command needs to know about it. least, below: the range [least, below)."""
+    return field(default=default, metadata={"help": help, "least": least, "below": below, "choices": choices, "aliases": aliases})
+
+
+@dataclass(frozen=True)
+class Config:
+    """A training run. None means: decided by the device (DEVICE_DEFAULTS) or by another setting."""
+
+    data: str = setting("faces", "dataset: faces, or a folder of images", aliases=("--dataroot",))
+    image_size: int | None = setting(None, "height and width of the images, px", choices=IMAGE_SIZES, aliases=("--imageSize",))
+    channels: int = setting(3, "colours of the images: 1 (grey) or 3", choices=(1, 3), aliases=("--nc",))
+    flip: bool = setting(False, "mirror images at random")
+    batch_size: int | None = setting(None, "images in a step (paper: 128)", least=2, aliases=("--batchSize",))
+    z_dim: int = setting(100, "length of the latent vector (paper: 100)", least=1, aliases=("--nz",))
+    z: str = setting("uniform", "latent prior: uniform in [-1, 1] (paper), or normal", choices=("uniform", "normal"))
+    features_g: int | None = setting(None, "channels of G before its last layer, halved (seeds: 64)", least=1, aliases=("--ngf",))
+    features_d: int | None = setting(None, "channels after D's first layer (seeds: 64)", least=1, aliases=("--ndf",))
+    steps: int | None = setting(None, "training steps", least=1)
+    epochs: int | None = setting(None, "passes over the data, instead of steps", least=1, aliases=("--niter",))
+    lr: float = setting(2e-4, "Adam's learning rate (paper: 0.0002)", least=0.0)
+    beta1: float = setting(0.5, "Adam's beta1 (paper: 0.5)", least=0.0, below=1.0)
+    beta2: float = setting(0.999, "Adam's beta2 (paper: 0.999)", least=0.0, below=1.0)
+    loss: str = setting("non-saturating", "G's loss: -log D(G(z)), or the minimax log(1 - D(G(z)))", choices=("non-saturating", "minimax"))
+    bn_gain: float = setting(1.0, "mean of the initial batch-norm gains: 1 (paper's code) or 0 (second seed)", choices=(0.0, 1.0))
+    seed: int = setting(0, "seed of weights, latent vectors, data order and faces", least=0, below=2**63, aliases=("--manualSeed",))
+    device: str = setting("auto", "where kernels run: auto, cpu or gpu", choices=("auto", "cpu", "gpu"))
+    kernels: str | None = setting(None, "rung of the convolution kernels (default: the fastest for the device)", choices=tuple(RUNGS))
+    out: str | None = setting(None, "folder of the run (default: the next free runs/<data>-<size>px-<number>)", aliases=("--outf",))
+    sample_every: int | None = setting(None, "steps between sample grids (default: a tenth of the run)", least=1)
+    generator: str | None = setting(None, "start from these weights of G (generator.npz of a run)", aliases=("--netG",))
+    discriminator: str | None = setting(None, "start from these weights of D (discriminator.npz of a run)", aliases=("--netD",))
+    dry_run: bool = setting(False, "two steps only, to see that everything works", aliases=("--dry_run",))
+
+    def __post_init__(self):
+        for f in fields(self):
+            check(f, getattr(self, f.name))
+        if self.lr == 0:
+            raise UserError("train: --lr: need more than 0, got 0")
+        if self.steps is not None and self.epochs is not None:
+            raise UserError(f"train: --steps: need either steps or epochs, got both ({self.steps} and {self.epochs})")
+
+    def resolved(self, kind: str) -> "Config":
+        """The same with every None that the device decides filled in. kind: "cpu" or "gpu"."""
+        defaults = DEVICE_DEFAULTS[kind]
+        new = {name: value for name, value in defaults.items() if getattr(self, name) is None}
+        if self.epochs is not None:
+            new.pop("steps", None)
+        if self.dry_run:
+            new.update(steps=2, epochs=None)
+        return replace(self, **new)
+
+
+def flag(name: str) -> str:
+    """The command-line spelling of a setting."""
+    return "--" + name.replace("_", "-")
+
+
+def check(f, value) -> None:
+    """Raises UserError unless the value suits the field."""
+    if value is None and f.default is None:
+        return
+    meta, where = f.metadata, f"train: {flag(f.name)}"
+    kind = type_of(f)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not kind:
+        raise UserError(f"{where}: need {NAMES[kind]}, got {value!r}")
+    if meta["choices"] and value not in meta["choices"]:
+        raise UserError(f"{where}: need one of {', '.join(f'{c:g}' if kind is float else str(c) for c in meta['choices'])}, got {value!r}")
+    least, below = meta["least"], meta["below"]
+    inside = (least is None or value >= least) and (below is None or value < below)
+    if not inside or (kind is float and abs(value) == float("inf")):
+        limits = [f"at least {least}" if least is not None else "", f"less than {below}" if below is not None else ""]
+        raise UserError(f"{where}: need {NAMES[kind]}, {' and '.join(filter(None, limits)) or 'finite'}, got {value!r}")
+
+
+NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "yes or no"}
+
+
+def type_of(f) -> type:
+    """int, float, str or bool."""
+    return next(t for t in (bool, int, float, str) if f.type in (t, t | None))

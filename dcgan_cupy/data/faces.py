@@ -1,0 +1,646 @@
+"""The dataset `faces`: cartoon faces drawn with Pillow, so that training needs no download.
+
+    draw(index, size, seed) -> (picture, attributes)
+
+Face `index` of `seed` is always the same face, however many are drawn, in whatever order and by how many processes:
+every trait comes from a random generator of its own, started from [seed, index]. A face is a pile of flat polygons,
+back to front, on a canvas several times too large, which one filter then brings down to size; so edges are smooth.
+
+Units: a drawing coordinate is a fraction of the picture's side; x to the right, y down, (0, 0) the middle of the head.
+Colours are RGB triples of 0..255.
+"""
+
+import multiprocessing
+import sys
+import types
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from .cache import Batch, code_version, cores
+
+DEFAULT_COUNT = 10_000
+
+HANGING = ("bob", "long", "wavy")         # cuts that cover the ears
+CUTS = ("bald", "buzz", "short", "quiff", "curly", "bun", "bob", "pigtails", "long", "wavy")
+
+ATTRIBUTES: dict[str, tuple[str, str, tuple]] = {
+    # name -> (meaning, NumPy type of one face's value, range or values)
+    "skin_tone": ("skin, from the lightest to the darkest", "float32", (0.0, 1.0)),
+    "hair_colour": ("RGB of the hair; of the eyebrows if bald", "uint8[3]", (0, 255)),
+    "hair_length": ("how far the hair reaches: 0 bald, 0.5 the chin, 1 below the shoulders", "float32", (0.0, 1.0)),
+    "hair_cut": ("name of the cut", "str", CUTS),
+    "beard": ("has a beard", "bool", (False, True)),
+    "glasses": ("wears glasses", "bool", (False, True)),
+    "smile": ("mouth, from sad through straight to laughing", "float32", (-1.0, 1.0)),
+    "eye_colour": ("RGB of the irises", "uint8[3]", (0, 255)),
+    "background": ("RGB of the picture's upper corners", "uint8[3]", (0, 255)),
+}
+
+RGB = tuple[int, int, int]
+
+SKIN = ((255, 226, 206), (247, 208, 180), (235, 186, 148), (214, 160, 116), (181, 124, 83), (141, 92, 61),
+        (110, 72, 53))
+HAIR_DARK = ((38, 33, 36), (58, 40, 34), (84, 54, 38))
+HAIR_LIGHT = ((118, 72, 44), (152, 72, 42), (208, 112, 52), (172, 130, 78), (228, 190, 112), (242, 222, 176),
+              (158, 158, 164), (226, 226, 230))
+HAIR_PLAYFUL = ((238, 118, 168), (84, 132, 222), (54, 166, 160), (146, 100, 206), (214, 66, 76))
+EYES = ((70, 44, 30), (104, 68, 40), (138, 108, 58), (78, 132, 84), (66, 118, 186), (108, 124, 140))
+BACKGROUNDS = ((190, 220, 240), (200, 232, 214), (248, 222, 196), (240, 206, 214), (216, 208, 240), (246, 236, 190),
+               (176, 214, 216), (228, 230, 234), (164, 186, 222), (232, 196, 176))
+SHIRTS = ((214, 78, 74), (70, 118, 186), (64, 148, 112), (240, 176, 66), (126, 92, 168), (58, 66, 88), (236, 236, 236),
+          (226, 128, 90), (92, 172, 190), (204, 100, 144))
+FRAMES = ((44, 40, 48), (120, 66, 40), (176, 52, 58), (52, 84, 140))
+
+OPEN = .25                               # the smile at which lips part
+
+WHITE, INK, BLUSH = (255, 255, 255), (48, 34, 38), (240, 104, 104)
+
+LOOP = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+CIRCLE = np.stack([np.cos(LOOP), np.sin(LOOP)], axis=1)          # [40, 2]
+
+
+@cache
+def _span(low: float, high: float, n: int) -> np.ndarray:
+    """np.linspace, computed once."""
+    return np.linspace(low, high, n)
+
+
+# ---------------------------------------------------------------------------------------------------------- traits
+
+@dataclass
+class Traits:
+    """All that a drawing needs to know; what ATTRIBUTES names stands first."""
+
+    skin_tone: float
+    hair_colour: RGB
+    hair_length: float
+    hair_cut: str
+    beard: bool
+    glasses: bool
+    smile: float
+    eye_colour: RGB
+    background: RGB
+
+    fringe: str                  # bangs, jagged, swept, centre or back
+    side: int                    # -1 or 1: where the parting and other one-sided things are
+    head: tuple[float, float, float]     # half width, half height, how much the jaw narrows (0..1)
+    tilt: float                  # radians
+    scale: float
+    shift: tuple[float, float]
+    eye: tuple[float, float, float]      # half distance, half width, half height
+    gaze: tuple[float, float]
+    lashes: bool
+    brow: tuple[float, float]    # half thickness, slope
+    nose: int                    # 0 button, 1 long, 2 wide
+    mouth: float                 # half width
+    lips: bool
+    blush: float
+    freckles: bool
+    earrings: bool
+    shirt: RGB
+    neckline: int                # 0 crew, 1 V, 2 collar
+    frame: RGB
+    square_frame: bool
+    volume: float                # how far the hair stands off the head, 0..1
+    backdrop: int                # 0 gradient, 1 plain, 2 gradient with a disc
+
+
+def traits(index: int, seed: int = 0) -> Traits:
+    """Draw the traits of one face.
+
+    Only uniform doubles are taken from the generator: their stream is what NumPy keeps the same between versions.
+    """
+    draws = np.random.default_rng([seed, index]).random(64).tolist()
+    u = iter(draws).__next__
+
+    def pick(options):
+        return options[int(u() * len(options))]
+
+    def between(low, high):
+        return low + (high - low) * u()
+
+    tone = u()
+    hair = _hair_colour(tone, u(), u(), between(-10, 10))
+    cut = CUTS[int(np.searchsorted((.05, .12, .27, .37, .48, .57, .70, .76, .89), u(), side="right"))]
+    low, high = {"bald": (0, 0), "buzz": (.05, .1), "short": (.15, .25), "quiff": (.2, .3), "bun": (.25, .35),
+                 "curly": (.3, .5), "bob": (.42, .58), "pigtails": (.55, .7), "long": (.65, 1), "wavy": (.65, 1)}[cut]
+    length = between(low, high)
+    beard = u() < .22 and cut in ("bald", "buzz", "short", "quiff", "curly")
+    fringe = pick({"short": ("jagged", "swept", "swept", "back"), "quiff": ("back", "swept"),
+                   "bob": ("bangs", "bangs", "swept", "centre"), "pigtails": ("bangs", "centre", "swept"),
+                   "long": ("swept", "centre", "bangs"), "wavy": ("swept", "centre", "bangs")}.get(cut, ("back",)))
+    flowing = cut in ("bun", "bob", "pigtails", "long", "wavy")
+    jaw = between(.02, .20) if not beard else between(.02, .10)
+    return Traits(
+        skin_tone=tone,
+        hair_colour=hair,
+        hair_length=length,
+        hair_cut=cut,
+        beard=beard,
+        glasses=u() < .28,
+        smile=2 * u() ** .65 - 1,
+        eye_colour=pick(EYES[:2] if tone > .6 and u() < .8 else EYES),
+        background=pick(BACKGROUNDS),
+        fringe=fringe,
+        side=1 if u() < .5 else -1,
+        head=(between(.262, .298), between(.318, .345), jaw),
+        tilt=between(-.09, .09),
+        scale=between(1.0, 1.06),
+        shift=(between(-.015, .015), between(-.012, .012)),
+        eye=(between(.108, .124), between(.050, .060), between(.044, .058)),
+        gaze=(between(-.010, .010), between(-.005, .007)),
+        lashes=u() < (.75 if flowing else .1) and not beard,
+        brow=(between(.009, .015), between(-.006, .014)),
+        nose=int(u() * 3),
+        mouth=between(.078, .102),
+        lips=u() < (.5 if flowing else .05) and not beard,
+        blush=between(.10, .38) * (1 - .4 * tone),
+        freckles=u() < (.2 if tone < .5 else 0),
+        earrings=u() < (.35 if flowing else .03),
+        shirt=pick(SHIRTS),
+        neckline=int(u() * 3),
+        frame=pick(FRAMES),
+        square_frame=u() < .5,
+        volume=u(),
+        backdrop=min(int(u() * 4), 2),
+    )
+
+
+def _hair_colour(tone: float, kind: float, which: float, jitter: float) -> RGB:
+    """Mostly natural colours, the darker ones more often with darker skin; about one face in eight is playful."""
+    if kind < .12:
+        palette = HAIR_PLAYFUL
+    elif kind < .12 + .88 * (.3 + .55 * tone):
+        palette = HAIR_DARK if tone < .65 else HAIR_DARK[:2]     # hair must stand out from the skin
+    else:
+        palette = HAIR_LIGHT
+    base = palette[int(which * len(palette))]
+    return tuple(min(255, max(0, int(v + jitter))) for v in base)
+
+
+def attributes(index: int, seed: int = 0) -> dict:
+    """The attributes of one face without drawing it: name -> value, of the types that ATTRIBUTES gives."""
+    return _attributes(traits(index, seed))
+
+
+def _attributes(face: Traits) -> dict:
+    values = {}
+    for name, (_, kind, _) in ATTRIBUTES.items():
+        value = getattr(face, name)
+        values[name] = np.array(value, np.uint8) if kind == "uint8[3]" else np.dtype(kind).type(value)
+    return values
+
+
+# --------------------------------------------------------------------------------------------------------- geometry
+
+def _mix(a: RGB, b: RGB, share: float) -> RGB:
+    """(1 - share) a + share b"""
+    return tuple(int(p + (q - p) * share + .5) for p, q in zip(a, b, strict=True))
+
+
+def _skin(tone: float) -> RGB:
+    place = tone * (len(SKIN) - 1)
+    step = min(int(place), len(SKIN) - 2)
+    return _mix(SKIN[step], SKIN[step + 1], place - step)
+
+
+def _ellipse(x: float, y: float, rx: float, ry: float) -> np.ndarray:
+    return CIRCLE * (rx, ry) + (x, y)
+
+
+def _stroke(points: np.ndarray, half: float, taper: float = 0.0) -> np.ndarray:
+    """The outline of a thick line through `points` [n, 2], thinner by `taper` (0..1) towards both ends."""
+    step = points[1:] - points[:-1]
+    along = np.concatenate([step[:1], step[1:] + step[:-1], step[-1:]])
+    width = half * (1 - taper * _span(-1, 1, len(points)) ** 2) / np.hypot(along[:, 0], along[:, 1])
+    offset = along[:, ::-1] * (-1, 1) * width[:, None]
+    return np.concatenate([points + offset, (points - offset)[::-1]])
+
+
+def _points(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """[n], [n] -> [n, 2]"""
+    points = np.empty((len(x), 2))
+    points[:, 0], points[:, 1] = x, y
+    return points
+
+
+def _bow(x0: float, x1: float, y: float, rise: float) -> np.ndarray:
+    """Seventeen points on a parabola from (x0, y) to (x1, y) whose middle is `rise` lower (y grows downwards)."""
+    t = _span(0, 1, 17)
+    return _points(x0 + (x1 - x0) * t, y + rise * 4 * t * (1 - t))
+
+
+def _squarish(x: np.ndarray, power: float) -> np.ndarray:
+    """sign(x) |x|^power: with a power below 1 it makes a circle's cosine bulge towards a square's."""
+    return np.copysign(np.abs(x) ** power, x)
+
+
+class Sketch:
+    """A picture to paint polygons on, in the units of this module."""
+
+    NECK = np.array([0.0, 0.25])         # heads tilt about it
+
+    def __init__(self, canvas: Image.Image, face: Traits):
+        self.brush = ImageDraw.Draw(canvas)
+        self.side, self.face = canvas.width, face
+        self.tilt(0.0)
+
+    def tilt(self, angle: float) -> None:
+        """Turn all that is painted from here on by so many radians."""
+        c, s = np.cos(angle), np.sin(angle)
+        zoom = self.side * self.face.scale
+        middle = np.array([.5 + self.face.shift[0], .49 + self.face.shift[1]]) * self.side
+        self.matrix = np.array([[c, s], [-s, c]]) * zoom
+        self.offset = middle + self.NECK * zoom - self.NECK @ self.matrix
+
+    def fill(self, points: np.ndarray, colour: RGB) -> None:
+        pixels = points @ self.matrix + self.offset
+        self.brush.polygon(pixels.astype(np.float32), colour)        # Pillow reads a buffer of float32 as it is
+
+    def pair(self, points: np.ndarray, colour: RGB) -> None:
+        """The polygon and its mirror image."""
+        self.fill(points, colour)
+        self.fill(points * (-1, 1), colour)
+
+
+def _head(face: Traits) -> np.ndarray:
+    """The outline of the head; the jaw narrows below the ears. [40, 2]"""
+    half_w, half_h, jaw = face.head
+    x, y = CIRCLE[:, 0], CIRCLE[:, 1]
+    return _points(half_w * _squarish(x, .9) * (1 - jaw * np.maximum(y, 0)), half_h * y)
+
+
+# ------------------------------------------------------------------------------------------------------------- hair
+
+def _reach(face: Traits) -> float:
+    """The y that hair of this length comes down to: 0.5 is the chin, 1 the lower edge of the picture."""
+    return -.30 + 1.2 * face.hair_length if face.hair_length < .5 else .30 + .56 * (face.hair_length - .5)
+
+
+def _hairline(face: Traits, temple: float) -> np.ndarray:
+    """Where forehead and hair meet, from the right temple to the left one. [33, 2]"""
+    half_w, half_h, _ = face.head
+    t = _span(1, -1, 33)
+    if face.fringe == "bangs":
+        y = -.42 * half_h + .03 * t ** 2 + (temple + .42 * half_h) * np.abs(t) ** 7
+    elif face.fringe == "jagged":
+        teeth = np.abs((t * 3.5 + .25 * face.side) % 1 - .5) * 2
+        y = -.54 * half_h + .16 * half_h * teeth + (temple + .40 * half_h) * np.abs(t) ** 8
+    elif face.fringe in ("swept", "centre"):
+        part = .42 * face.side if face.fringe == "swept" else 0.0
+        away = np.where(t > part, (t - part) / (1 - part), (part - t) / (1 + part))
+        y = -.80 * half_h + (temple + .80 * half_h) * away ** 1.7
+    else:
+        y = -.62 * half_h - .04 * (1 - t ** 2) + (temple + .62 * half_h) * t ** 4
+    return _points(t * half_w * .97, y)
+
+
+def _cap(face: Traits, puff: float, lift: float, temple: float) -> tuple[np.ndarray, np.ndarray]:
+    """(hair on top of the head, its hairline): `puff` off the skull at the sides, `lift` more on top."""
+    half_w, half_h, _ = face.head
+    start = np.arcsin(temple / (half_h + puff))
+    angle = np.linspace(np.pi - start, 2 * np.pi + start, 33)
+    c, s = np.cos(angle), np.sin(angle)
+    outer = _points((half_w + puff) * _squarish(c, .9), (half_h + puff + lift * np.maximum(-s, 0) ** 2) * s)
+    line = _hairline(face, temple)
+    return np.concatenate([outer, line]), line
+
+
+def _curtain(face: Traits, puff: float, bottom: float, flare: float, waves: float) -> np.ndarray:
+    """The hair behind the head: over the top as wide as a cap, then down both sides to `bottom`."""
+    half_w, half_h, _ = face.head
+    angle = _span(np.pi, 2 * np.pi, 21)
+    top = _points((half_w + puff) * np.cos(angle), (half_h + puff) * np.sin(angle))
+    t = _span(.04, 1, 20)
+    x = half_w + puff + flare * t + waves * np.sin(t * 4.5 * np.pi)
+    right = _points(x * (1 - .30 * (np.maximum(0, t - .75) / .25) ** 2), bottom * t)
+    return np.concatenate([top, right, right[::-1] * (-1, 1)])
+
+
+def _hair_behind(sketch: Sketch, face: Traits) -> None:
+    half_w, half_h, _ = face.head
+    shade = _mix(face.hair_colour, INK, .22)
+    puff = .040 + .02 * face.volume
+    if face.hair_cut == "bob":
+        sketch.fill(_curtain(face, puff, _reach(face), .03, 0), shade)
+    elif face.hair_cut in ("long", "wavy"):
+        waves = .017 if face.hair_cut == "wavy" else 0
+        sketch.fill(_curtain(face, puff, _reach(face), .03 + .04 * face.volume, waves), shade)
+    elif face.hair_cut == "curly":
+        radius = .075 + .05 * face.hair_length + .02 * face.volume
+        sketch.fill(_ellipse(0, -.10, half_w + .03, half_h * .8), shade)
+        for angle in _span(-.15, np.pi + .15, 11):
+            x, y = (half_w + .01) * np.cos(angle), -.02 - half_h * np.sin(angle)
+            sketch.fill(_ellipse(x, y, radius, radius), face.hair_colour)
+    elif face.hair_cut == "bun":
+        size, y = .088 + .02 * face.volume, -half_h - .05
+        sketch.fill(_ellipse(0, y, size, size * .85), face.hair_colour)
+        sketch.fill(_stroke(_bow(-size * .6, size * .6, y, -size * .5), .007, 1), shade)
+    elif face.hair_cut == "pigtails":
+        _pigtails(sketch, face)
+
+
+def _pigtails(sketch: Sketch, face: Traits) -> None:
+    """Two bunches, each the shape of a leaf that hangs from a tie beside the head."""
+    x, y, drop = face.head[0] + .045, -.06, _reach(face) + .06
+    t = _span(0, 1, 14)
+    wide = (.052 + .022 * face.volume) * np.sin(np.pi * t ** .7) + .012
+    spine = x + .065 * np.sin(t * 1.9)
+    leaf = np.concatenate([_points(spine + wide, y + drop * t), _points(spine - wide, y + drop * t)[::-1]])
+    sketch.pair(leaf, face.hair_colour)
+    sketch.pair(_ellipse(x, y, .036, .036), _mix(face.shirt, WHITE, .1))
+
+
+def _hair_front(sketch: Sketch, face: Traits) -> None:
+    cut, hair = face.hair_cut, face.hair_colour
+    if cut == "bald":
+        return
+    half_w, half_h, _ = face.head
+    skin = _skin(face.skin_tone)
+    if cut == "buzz":
+        sketch.fill(_cap(face, .006, 0, -.02)[0], _mix(hair, skin, .25))
+        return
+    puff = .018 if cut in ("bun", "pigtails") else .022 + .02 * face.volume
+    lift = {"quiff": .03 + .03 * face.volume, "short": .012, "curly": .03}.get(cut, 0)
+    hanging = cut in HANGING
+    cap, line = _cap(face, puff, lift, .05 if hanging else .0)
+    x, y = line[2:-2].T
+    shadow = np.concatenate([_points(x, y + .016), _points(x, y - .03)[::-1]])
+    sketch.fill(shadow, _mix(skin, INK, .16))
+    if hanging:
+        _side_locks(sketch, face, puff)
+    sketch.fill(cap, hair)
+    if cut == "quiff":                               # a crest that rises towards one side and falls over it
+        t = _span(0, 1, 15)
+        x, base = (-.25 + .51 * t) * face.side, -.66 * half_h
+        crest = _points(x, base - (.16 + .10 * face.volume) * np.sin(np.pi * t ** 1.4) ** .6)
+        sketch.fill(np.concatenate([crest, _points(x, base - .06 * np.sin(np.pi * t))[::-1]]), hair)
+    if cut == "curly":
+        for t in _span(-1, 1, 7):
+            sketch.fill(_ellipse(t * half_w * .92, -.74 * half_h + .10 * t * t, .062, .062), hair)
+    else:
+        arc = _span(1.28 * np.pi, 1.62 * np.pi, 9)
+        shine = _points(np.cos(arc) * half_w * -.86 * face.side, np.sin(arc) * (half_h + lift) * .93)
+        sketch.fill(_stroke(shine, .014, 1), _mix(hair, WHITE, .22))
+
+
+def _side_locks(sketch: Sketch, face: Traits, puff: float) -> None:
+    """Hair that hangs where the ears would be."""
+    half_w, half_h, jaw = face.head
+    bottom = min(_reach(face), .42) - .02
+    t = _span(0, 1, 14)
+    y = -.45 * half_h + (bottom + .45 * half_h) * t
+    wave = .012 * np.sin(t * 3.5 * np.pi) if face.hair_cut == "wavy" else 0 * t
+    outer = half_w + puff + .02 * t + wave
+    outer[0] -= .03
+    inner = half_w * (.90 - .30 * jaw * t) + wave * .7
+    inner[-1] = outer[-1] - .02
+    sketch.pair(np.concatenate([_points(outer, y), _points(inner, y)[::-1]]), face.hair_colour)
+
+
+# --------------------------------------------------------------------------------------------------- face and body
+
+def _backdrop(face: Traits, side: int) -> Image.Image:
+    """The background: the attribute's colour along the top, as it is or growing lighter towards the bottom."""
+    low = face.background if face.backdrop == 1 else _mix(face.background, WHITE, .45)
+    share = _span(0, 1, side)[:, None] ** 1.5
+    column = np.array(face.background) * (1 - share) + np.array(low) * share
+    return Image.fromarray((column + .5).astype(np.uint8)[:, None, :]).resize((side, side), Image.Resampling.NEAREST)
+
+
+def _body(sketch: Sketch, face: Traits) -> None:
+    skin = _skin(face.skin_tone)
+    shade = _mix(skin, INK, .20)
+    sketch.fill(np.array([[-.105, .12], [.105, .12], [.105, .40], [.16, .60], [-.16, .60], [-.105, .40]]), shade)
+    x, y = CIRCLE[:, 0], CIRCLE[:, 1]
+    sketch.fill(_points(.46 * _squarish(x, .75), .80 + .40 * _squarish(y, .75)), face.shirt)
+    dark = _mix(face.shirt, INK, .25)
+    if face.neckline == 0:
+        sketch.fill(_ellipse(0, .395, .152, .078), dark)
+        sketch.fill(_ellipse(0, .385, .128, .066), shade)
+    elif face.neckline == 1:
+        sketch.fill(np.array([[-.155, .38], [.155, .38], [.02, .54], [-.02, .54]]), dark)
+        sketch.fill(np.array([[-.128, .37], [.128, .37], [0, .515]]), shade)
+    else:
+        sketch.fill(np.array([[-.11, .38], [.11, .38], [0, .47]]), shade)
+        sketch.pair(np.array([[.10, .365], [.155, .40], [.12, .50], [.005, .455]]), _mix(face.shirt, WHITE, .55))
+
+
+def _head_and_ears(sketch: Sketch, face: Traits) -> None:
+    half_w = face.head[0]
+    skin = _skin(face.skin_tone)
+    if face.hair_cut not in HANGING:
+        sketch.pair(_ellipse(half_w + .005, .035, .050, .068), skin)
+        sketch.pair(_ellipse(half_w + .012, .035, .028, .042), _mix(skin, INK, .14))
+    if face.earrings:
+        sketch.pair(_ellipse(half_w + .018, .115, .019, .022), (240, 200, 90))
+    sketch.fill(_head(face), skin)
+    cheek = _mix(skin, BLUSH, face.blush)
+    sketch.pair(_ellipse(half_w * .62, .105, .062, .046), _mix(skin, cheek, .5))
+    sketch.pair(_ellipse(half_w * .62, .105, .044, .032), cheek)
+    if face.freckles:
+        for x, y in ((.105, .085), (.14, .10), (.175, .082), (.125, .118)):
+            sketch.pair(_ellipse(x, y, .008, .008), _mix(skin, (150, 80, 50), .5))
+
+
+def _beard(sketch: Sketch, face: Traits) -> None:
+    half_w, half_h, jaw = face.head
+    angle = _span(.02 * np.pi, .98 * np.pi, 25)
+    c, s = np.cos(angle), np.sin(angle)
+    jawline = _points((half_w + .004) * _squarish(c, .9) * (1 - jaw * s), (half_h + .012) * s)
+    t = _span(-1, 1, 25)
+    upper = _points(t * half_w * .93, .115 - .09 * np.abs(t) ** 5 + .012 * np.cos(t * 3 * np.pi))
+    sketch.fill(np.concatenate([jawline, upper]), _mix(face.hair_colour, _skin(face.skin_tone), .18))
+
+
+def _glasses(sketch: Sketch, face: Traits) -> None:
+    """Frames and lenses, painted before the eyes: a lens is a lighter patch of skin, so nothing need be transparent."""
+    half_w = face.head[0]
+    gap = face.eye[0]
+    lens = _mix(_skin(face.skin_tone), WHITE, .32)
+    for size, colour in ((0.0, face.frame), (-.017, lens)):
+        if face.square_frame:
+            sketch.pair(_squarish(CIRCLE, .5) * (.099 + size, .080 + size) + (gap, -.002), colour)
+        else:
+            sketch.pair(_ellipse(gap, -.002, .097 + size, .092 + size), colour)
+    sketch.fill(_stroke(_bow(-gap + .088, gap - .088, -.012, -.012), .010), face.frame)
+    sketch.pair(_stroke(np.array([[gap + .09, -.02], [half_w + .01, -.03]]), .009), face.frame)
+
+
+def _eyes(sketch: Sketch, face: Traits) -> None:
+    gap, wide, tall = face.eye
+    dx, dy = face.gaze
+    sketch.pair(_ellipse(gap, -.004, wide + .006, tall + .006), _mix(_skin(face.skin_tone), INK, .35))
+    sketch.pair(_ellipse(gap, 0, wide, tall), (252, 252, 250))
+    for side in (-1, 1):
+        x, y = side * gap + dx, .002 + dy
+        sketch.fill(_ellipse(x, y, .035, .037), face.eye_colour)
+        sketch.fill(_ellipse(x, y, .019, .020), (22, 18, 22))
+        sketch.fill(_ellipse(x - .012, y - .014, .011, .011), WHITE)
+    if face.lashes:
+        sketch.pair(_stroke(_bow(gap - wide, gap + wide + .014, -.022, -tall + .012), .011, .5), INK)
+    half, slope = face.brow
+    colour = _mix(face.hair_colour, INK, .35)
+    brow = _bow(gap - .058, gap + .062, -tall - .052, -.022)
+    brow[:, 1] += (slope - .012 * min(face.smile, 0)) * _span(-1, 1, len(brow))
+    sketch.pair(_stroke(brow, half, .6), colour)
+
+
+def _nose(sketch: Sketch, face: Traits) -> None:
+    skin = _skin(face.skin_tone)
+    shade = _mix(skin, _mix(INK, BLUSH, .4), .30)
+    if face.nose == 0:
+        sketch.fill(_ellipse(0, .072, .030, .024), shade)
+        sketch.fill(_ellipse(0, .063, .026, .020), _mix(skin, WHITE, .10))
+    elif face.nose == 1:
+        side = face.side
+        bridge = np.array([[0, -.01], [.012, .03], [.032, .075], [.018, .088], [-.02, .085]]) * (side, 1)
+        sketch.fill(_stroke(bridge, .009, .4), shade)
+    else:
+        sketch.fill(_stroke(_bow(-.042, .042, .066, .024), .011, .6), shade)
+
+
+def _mouth(sketch: Sketch, face: Traits) -> None:
+    """A line that bends with the smile; from a smile of OPEN on it opens, and shows teeth."""
+    smile, skin = face.smile, _skin(face.skin_tone)
+    half = face.mouth * (1 + .18 * smile)
+    bend = .062 * smile
+    corner = .178 - bend * .5
+    lip = _mix(skin, (176, 46, 60), .70)
+    if face.lips:
+        lip = _mix(lip, (206, 34, 66), .6)
+    if smile <= OPEN:
+        sketch.fill(_stroke(_bow(-half, half, corner, bend), .019 if face.lips else .016, .55), lip)
+        sketch.fill(_stroke(_bow(-half * .4, half * .4, corner + bend + .042, -.006), .006, 1), _mix(skin, INK, .2))
+        return
+    depth = bend + .030 + .070 * (smile - OPEN)
+    edge = half + .012
+    rim = np.concatenate([_bow(-edge, edge, corner - .010, bend * .45), _bow(edge, -edge, corner + .006, depth + .010)])
+    sketch.fill(rim, lip)
+    inside = np.concatenate([_bow(-half, half, corner, bend * .45), _bow(half, -half, corner, depth)])
+    sketch.fill(inside, (122, 30, 44))
+    upper, lower, row = half * .86, half * .81, corner + .018 + .018 * smile
+    teeth = np.concatenate([_bow(-upper, upper, corner + .006, bend * .45), _bow(lower, -lower, row, bend * .45)])
+    sketch.fill(teeth, (252, 250, 246))
+
+
+def draw(index: int, size: int, seed: int = 0) -> tuple[Image.Image, dict]:
+    """Face `index` of `seed` at size x size pixels, RGB, and its attributes (see ATTRIBUTES)."""
+    face = traits(index, seed)
+    return paint(face, size), _attributes(face)
+
+
+def paint(face: Traits, size: int) -> Image.Image:
+    """The picture of a face with these traits, size x size pixels, RGB."""
+    side = size * (8 if size <= 32 else 4)
+    canvas = _backdrop(face, side)
+    sketch = Sketch(canvas, face)
+    if face.backdrop == 2:
+        sketch.fill(_ellipse(0, 0, .46, .46), _mix(face.background, WHITE, .6))
+    sketch.tilt(face.tilt)
+    _hair_behind(sketch, face)
+    sketch.tilt(0.0)
+    _body(sketch, face)
+    sketch.tilt(face.tilt)
+    _head_and_ears(sketch, face)
+    if face.beard:
+        _beard(sketch, face)
+    if face.glasses:
+        _glasses(sketch, face)
+    _eyes(sketch, face)
+    _nose(sketch, face)
+    _mouth(sketch, face)
+    _hair_front(sketch, face)
+    return canvas.resize((size, size), Image.Resampling.HAMMING, reducing_gap=4.0)
+
+
+# ---------------------------------------------------------------------------------------------------------- reader
+
+CHUNK = 64                       # faces in one batch, and in one worker's task
+POOL_FROM = 512                  # starting a pool costs about as much as drawing this many
+
+
+class Faces:
+    """The reader of `faces`: `count` faces of one seed, drawn over all cores."""
+
+    name = source = "faces"
+
+    def __init__(self, image_size: int, channels: int, seed: int, count: int):
+        self.image_size, self.channels, self.seed, self.total = image_size, channels, seed, count
+
+    def key(self) -> dict:
+        return {"reader": "faces", "code": code_version(__file__), "seed": self.seed, "count": self.total,
+                "image_size": self.image_size, "channels": self.channels}
+
+    def batches(self) -> Iterator[Batch]:
+        done = 0
+        workers = cores()
+        if workers > 1 and self.total >= POOL_FROM:
+            for batch in _drawn_by_pool(self._tasks(0), workers):
+                yield batch
+                done += len(batch.images)
+        for task in self._tasks(done):             # all of them, or what a pool that broke down has left
+            yield draw_range(*task)
+
+    def _tasks(self, start: int) -> Iterator[tuple]:
+        for first in range(start, self.total, CHUNK):
+            yield first, min(first + CHUNK, self.total), self.image_size, self.channels, self.seed
+
+
+def draw_range(start: int, stop: int, size: int, channels: int, seed: int) -> Batch:
+    """Faces start to stop - 1. A worker process runs this, so it takes and returns only what can be pickled."""
+    images = np.empty((stop - start, size, size, channels), np.uint8)
+    values: dict[str, list] = {name: [] for name in ATTRIBUTES}
+    for row, index in enumerate(range(start, stop)):
+        picture, known = draw(index, size, seed)
+        images[row] = np.asarray(picture.convert("L") if channels == 1 else picture).reshape(size, size, channels)
+        for name, value in known.items():
+            values[name].append(value)
+    return Batch(images, {name: np.array(column) for name, column in values.items()})
+
+
+def _drawn_by_pool(tasks: Iterator[tuple], workers: int) -> Iterator[Batch]:
+    """Yield the batches of `tasks` in order; end early, without an error, if processes cannot be had here."""
+    waiting: deque[Future] = deque()
+
+    def submit(task: tuple) -> None:
+        with _nameless_main():
+            waiting.append(pool.submit(draw_range, *task))
+
+    try:
+        pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    except (OSError, ImportError, NotImplementedError):
+        return
+    try:
+        for task in islice(tasks, 4 * workers):    # no more than these wait, however many images there are
+            submit(task)
+        while waiting:
+            yield waiting.popleft().result()
+            for task in islice(tasks, 1):
+                submit(task)
+    except (OSError, AssertionError, BrokenProcessPool):        # AssertionError: a daemon may have no children
+        return
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _nameless_main():
+    """Start workers as if from no script: "spawn" would run the caller's again in each of them, which a script without
+    `if __name__ == "__main__"` does not survive. Ours need this module only."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+

@@ -1,0 +1,104 @@
+"""The adversarial step, gradients written out by hand. No array library here: kernels do the work."""
+
+from typing import NamedTuple
+
+from . import losses, ops
+from .config import Config
+from .networks import Discriminator, Generator
+from .optim import Adam
+from .random import Random
+
+STREAMS = {"discriminator": 0, "generator": 1, "z": 2, "fixed_z": 3}
+"""Who draws from which random stream: each has its own, so that one more draw here changes nothing there."""
+
+
+class Step(NamedTuple):
+    """What one step tells. D(x), D(G(z)): mean probabilities that D gives to real images, and to fakes before and after its update."""
+
+    loss_d: float         # -log D(x) - log(1 - D(G(z))), batch mean
+    loss_g: float         # -log D(G(z)), or log(1 - D(G(z))) for minimax
+    d_real: float         # D(x)
+    d_fake: float         # D(G(z)), before D's update
+    d_fake_after: float   # D(G(z)), after it
+
+
+class Trainer:
+    """Both networks, both optimisers, and one step of their game.
+
+    config: a resolved Config (config.py).   device: from device.get.
+    Source: Radford et al. 2015, section 4; Goodfellow et al. 2014, algorithm 1 with one D step for each G step.
+    """
+
+    def __init__(self, config: Config, device):
+        self.config, self.device = config, device
+        shared = {"device": device, "kernels": config.kernels, "bn_gain_mean": config.bn_gain}
+        size, channels = config.image_size, config.channels
+        self.d = Discriminator(channels, config.features_d, size, random=self._random("discriminator"), **shared)
+        self.g = Generator(config.z_dim, channels, config.features_g, size, random=self._random("generator"), **shared)
+        rates = {"lr": config.lr, "beta1": config.beta1, "beta2": config.beta2, "device": device}
+        self.adam_d = Adam(self.d.param, self.d.grad, **rates)
+        self.adam_g = Adam(self.g.param, self.g.grad, **rates)
+
+        n = config.batch_size
+        self.z = device.empty((n, 1, 1, config.z_dim))
+        self.random_z = self._random("z")
+        self.real, self.fake = device.empty((n, 1, 1, 1)), device.empty((n, 1, 1, 1))     # the labels 1 and 0
+        ops.fill(device, self.real, 1.0)
+        ops.fill(device, self.fake, 0.0)
+        self.gradient = device.empty((n, 1, 1, 1))
+        self.results = device.zeros((3, 2))     # loss and mean probability of: D on real, D on fake, G
+
+    def _random(self, stream: str) -> Random:
+        return Random(self.device, self.config.seed, STREAMS[stream])
+
+    def draw_z(self, z, random: Random):
+        """Fills z from the prior: uniform in [-1, 1] (the paper's), or normal."""
+        return random.uniform(z, -1.0, 1.0) if self.config.z == "uniform" else random.normal(z)
+
+    def step(self, real, z=None, read: bool = True) -> Step | None:
+        """One update of D, then one of G.
+
+        real: [batch_size, image_size, image_size, channels] in [-1, 1].   z: [batch_size, 1, 1, z_dim], drawn where None.
+        read: wait for the result and return it; otherwise return None at once (a GPU goes on working).
+        """
+        d, g = self.d, self.g
+        if z is None:
+            z = self.draw_z(self.z, self.random_z)
+
+        # 1. D learns: real images are 1, generated ones 0. Both gradients add up, then one update.
+        d.zero_grads()
+        self._loss(d.logits.forward(real), self.real, self.results[0])
+        d.logits.backward(self.gradient, input_grad=False)
+        fake = g.forward(z)
+        self._loss(d.logits.forward(fake), self.fake, self.results[1])
+        d.logits.backward(self.gradient, input_grad=False)
+        # With several workers, their sum of d.grad belongs here; likewise g.grad below.
+        self.adam_d.step()
+
+        # 2. G learns from D's opinion of the same fakes, asked again: D has changed.
+        g.zero_grads()
+        logits = d.logits.forward(fake)
+        if self.config.loss == "minimax":
+            self._loss(logits, self.fake, self.results[2], scale=-1.0)     # descend log(1 - D(G(z)))
+        else:
+            self._loss(logits, self.real, self.results[2])                 # ascend log D(G(z))
+        dfake = d.logits.backward(self.gradient, param_grads=False)        # through D: nothing uses its weight gradients now
+        g.backward(dfake, input_grad=False)
+        self.adam_g.step()
+        return self.read() if read else None
+
+    def _loss(self, logits, target, result, scale: float = 1.0) -> None:
+        losses.bce_with_logits(logits, target, device=self.device, scale=scale, gradient=self.gradient, result=result)
+
+    def read(self) -> Step:
+        """The results of the last step."""
+        (real, d_real), (fake, d_fake), (loss_g, d_fake_after) = self.device.numpy(self.results).tolist()
+        return Step(real + fake, loss_g, d_real, d_fake, d_fake_after)
+
+    def sample(self, z):
+        """G(z) in evaluation mode, float in [-1, 1], [N, size, size, channels]: no image depends on the others."""
+        return self.g.forward(z, training=False)
+
+    def fixed_z(self, count: int):
+        """The same latent vectors each time it is asked: to see one picture change as training goes on."""
+        return self.draw_z(self.device.empty((count, 1, 1, self.config.z_dim)), self._random("fixed_z"))
