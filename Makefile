@@ -1,0 +1,40 @@
+# make train · make test · make bench · make gpu: each sets itself up. ARGS="…" passes flags on: make train ARGS="--steps 200"
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+# Which CuPy: by the CUDA version that the driver names; none without a driver.
+CUDA  := $(shell nvidia-smi 2>/dev/null | sed -n 's/.*CUDA Version: *\([0-9]*\).*/\1/p' | head -n 1)
+GPU   := $(if $(CUDA),$(if $(filter 12,$(CUDA)),cuda12,cuda13))
+comma := ,
+EXTRA := cpu$(if $(GPU),$(comma)$(GPU))
+
+.PHONY: train test check gpu clean
+.DELETE_ON_ERROR:
+
+train: $(VENV)/ready-$(EXTRA)
+	$(BIN)/python -m dcgan_cupy.train $(ARGS)
+
+test: $(VENV)/ready-test-$(or $(GPU),nvrtc)
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest $(ARGS)
+
+gpu: $(VENV)/ready-$(or $(GPU),cuda13)
+	$(BIN)/python -c "from dcgan_cupy import device; print(device.get('gpu').description)"
+
+# A marker file says what is installed; a changed pyproject.toml installs again.
+$(VENV)/ready-test-%: pyproject.toml | $(BIN)/pip
+	$(BIN)/pip install --quiet --editable ".[cpu,test,$*]"
+	@touch $@
+
+$(VENV)/ready-%: pyproject.toml | $(BIN)/pip
+	$(BIN)/pip install --quiet --editable ".[$*]"
+	@touch $@
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "make: PYTHON: need Python 3.11 or newer, got " + sys.version.split()[0] + " (make PYTHON=python3.12 …)")'
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "make: $(PYTHON): need the venv module (Debian: apt install python3-venv)" >&2; exit 1; }
+
+clean:
+	rm -rf $(VENV) build dist
