@@ -565,6 +565,16 @@ def test_cache_damaged_entry_is_made_again(own_cache, suffix, damage):
     assert len(seen) == 1, "the entry was not mended"
 
 
+def test_cache_entry_of_other_pixels_is_not_taken(own_cache):
+    """A whole entry under the wrong name: its own key gives it away."""
+    want = np.array(open_dataset("faces", 16, count=5, seed=1).images)
+    mine = {path.suffix: path for path in own_cache.iterdir()}
+    open_dataset("faces", 16, count=5, seed=2)
+    for path in set(own_cache.iterdir()) - set(mine.values()):
+        path.replace(mine[path.suffix])
+    assert (open_dataset("faces", 16, count=5, seed=1).images == want).all()
+
+
 def test_cache_that_cannot_be_written_gives_images_in_memory(tmp_path, recwarn):
     blocked = tmp_path / "file"
     blocked.write_text("where a folder should be")

@@ -131,3 +131,120 @@ void hidden_barrier(int* x) {                       // the barrier is behind a m
     meet_inside();
     x[threadIdx.x] = first;
 }
+
+extern "C" __global__ void __launch_bounds__((4 + 4) * (8 * 16), 1)
+block_sum_shuffles(const float* x, float* sums, int n) {   // any block size: warps sum by shuffles, one warp sums their sums
+    __shared__ float part[32];
+    int thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z), threads = blockDim.x * blockDim.y * blockDim.z;
+    int lane = thread % 32, warp = thread / 32, warps = (threads + 31) / 32;
+    int here = min(threads - warp * 32, 32);        // lanes of this warp: the last one may be ragged
+    unsigned mask = here == 32 ? 0xffffffffu : (1u << here) - 1u;
+    int i = blockIdx.x * threads + thread;
+    float v = i < n ? x[i] : 0.0f;
+    for (int d = 16; d > 0; d /= 2) {
+        float other = __shfl_down_sync(mask, v, d);
+        if (lane + d < here) v += other;
+    }
+    if (lane == 0) part[warp] = v;
+    __syncthreads();
+    if (warp == 0) {
+        v = 0.0f;
+        for (int w = lane; w < warps; w += here) v += part[w];
+        for (int d = 16; d > 0; d /= 2) {
+            float other = __shfl_down_sync(mask, v, d);
+            if (lane + d < here) v += other;
+        }
+        if (lane == 0) sums[blockIdx.x] = v;
+    }
+    __syncthreads();                                // so that a ragged warp 0 and the others part only here
+}
+
+extern "C" __global__
+void rotate_in_registers(const int* x, int* out) {  // 16 values a thread, kept in a local array over 16 barriers
+    __shared__ int tile[1024];
+    int threads = blockDim.x, base = blockIdx.x * threads * 16, kept[16];
+    for (int k = 0; k < 16; k++) kept[k] = x[base + k * threads + threadIdx.x];
+    for (int k = 0; k < 16; k++) {
+        tile[threadIdx.x] = kept[k];
+        __syncthreads();
+        kept[k] = tile[(threadIdx.x + k) % threads];
+        __syncthreads();
+    }
+    for (int k = 0; k < 16; k++) out[base + k * threads + threadIdx.x] = kept[k];
+}
+
+extern "C" __global__
+void whole_blocks_leave(int* x) {                   // every thread of an odd block returns before the barrier: allowed
+    if (blockIdx.x % 2 == 1) return;
+    __shared__ int last;
+    if (threadIdx.x == blockDim.x - 1) last = blockIdx.x;
+    __syncthreads();
+    x[blockIdx.x * blockDim.x + threadIdx.x] = last;
+}
+
+extern "C" __global__
+void halve(const float* x, float* y) { int i = blockIdx.x * blockDim.x + threadIdx.x; y[i] = x[i] * 0.5f; }
+
+extern "C" __global__
+void double_after_barrier(const float* x, float* y) { int i = blockIdx.x * blockDim.x + threadIdx.x; __syncthreads(); y[i] = x[i] * 2.0f; }
+
+extern "C" __global__
+void scalars(double* out, bool b, signed char c, unsigned char uc, short s, unsigned short us, int i, unsigned u,
+             long long l, unsigned long long ul, float f, double d, const Pair pair, const float* __restrict__ nothing, size_t size) {
+    out[0] = b; out[1] = c; out[2] = uc; out[3] = s; out[4] = us; out[5] = i; out[6] = u;
+    out[7] = (double)l; out[8] = (double)ul; out[9] = f; out[10] = d; out[11] = pair.first; out[12] = pair.second;
+    out[13] = nothing == nullptr; out[14] = (double)size;
+}
+
+#ifndef FACTOR
+#define FACTOR 2
+#endif
+extern "C" __global__
+void scale_by_macro(float* x) { x[threadIdx.x] *= FACTOR; }
+
+extern "C" __global__
+void integer_words(const int* x, int* out) {        // bits counted and turned; the smaller and the larger of mixed types
+    int v = x[threadIdx.x];
+    int* o = out + threadIdx.x * 10;
+    o[0] = __popc((unsigned)v); o[1] = __clz(v); o[2] = __ffs(v); o[3] = (int)__brev((unsigned)v);
+    o[4] = (int)__umulhi((unsigned)v, 0x9e3779b9u); o[5] = __mulhi(v, 0x1e3779b9);
+    o[6] = min(v, (int)blockDim.x); o[7] = (int)max(threadIdx.x, 3); o[8] = (int)min((unsigned)v, blockDim.x); o[9] = max(v, -5);
+}
+
+extern "C" __global__
+void leaves_itself_out(int* x) {                    // lane 2 calls with a mask that names lanes 0 and 1 only
+    x[threadIdx.x] = __shfl_sync(threadIdx.x < 3 ? 0x3u : 0xfffffff8u, x[threadIdx.x], 0);
+}
+
+extern "C" __global__
+void lane_at_barrier(int* x) {                      // lane 7 waits at the barrier, the others for lane 7
+    if (threadIdx.x != 7) x[threadIdx.x] = __shfl_xor_sync(0xffffffffu, x[threadIdx.x], 1);
+    __syncthreads();
+}
+
+extern "C" __global__
+void one_thread_loops_longer(int* x) {              // thread 1 of block 3 comes to the barrier once more than the others
+    int n = 4 + (blockIdx.x == 3 && threadIdx.x == 1);
+    for (int i = 0; i < n; i++) __syncthreads();
+    x[blockIdx.x * blockDim.x + threadIdx.x] = n;
+}
+
+extern "C" __global__
+void large_array(int* x, int n) {                   // 128 KiB of local memory: more than a fiber's stack on the CPU
+    int kept[32768];
+    for (int i = 0; i < n; i++) kept[i] = x[i] + threadIdx.x;
+    __syncthreads();
+    for (int i = 0; i < n; i++) x[i] = kept[n - 1 - i];
+}
+
+__device__ __noinline__ int deeper(int* x, int n) { // 1 KiB a level, and no barrier on the way
+    volatile int kept[256];
+    for (int i = 0; i < 256; i++) kept[i] = x[0] + i;
+    return n == 0 ? kept[1] : deeper(x, n - 1) + kept[n % 256];
+}
+
+extern "C" __global__
+void deep_recursion(int* x, int n) {
+    __syncthreads();
+    x[threadIdx.x] = deeper(x + blockDim.x, n);
+}

@@ -1,0 +1,176 @@
+// One block's share of a matrix product: a BM x BN tile of C = A B, in steps of BK along the sum.
+//
+//   shared      a_s holds a BM x BK piece of A, b_s a BK x BN piece of B; BUFFERS of each
+//   registers   a thread owns TM rows and TN columns of the tile, acc[TM][TN]. Its columns come in chunks of CHUNK, one chunk
+//               from each stripe of CHUNK * COLUMN_THREADS, so that neighbouring threads read neighbouring chunks of b_s
+//   cost        a step moves BK * (BM + BN) floats into shared memory for 2 * BM * BN * BK FLOP; of shared memory a thread reads
+//               TM + TN floats for 2 * TM * TN FLOP
+//
+// The constants are the tuning: the host picks them by device and shape (dcgan_cupy/tiles.py).
+#pragma once
+
+#ifndef BM
+#define BM 64            // rows of a block's tile
+#endif
+#ifndef BN
+#define BN 64            // columns of a block's tile
+#endif
+#ifndef BK
+#define BK 16            // depth of a step
+#endif
+#ifndef TM
+#define TM 4             // rows of a thread
+#endif
+#ifndef TN
+#define TN 4             // columns of a thread
+#endif
+#ifndef CHUNK
+#define CHUNK 4          // neighbouring columns of a thread: 4 floats are one 16-byte access
+#endif
+#ifndef BUFFERS
+#define BUFFERS 2        // 2: one barrier a step, and loads that fly during the arithmetic. 1: half the shared memory, two barriers
+#endif
+#ifndef VEC_A
+#define VEC_A 1          // neighbouring floats of A that lie together in memory, and load together: 1, 4 or more
+#endif
+#ifndef VEC_B
+#define VEC_B 1
+#endif
+#ifndef RUN_A
+#define RUN_A 1          // such groups that one thread loads side by side. 1 coalesces on a GPU; a CPU likes whole rows
+#endif
+#ifndef RUN_B
+#define RUN_B 1
+#endif
+#ifndef KNOWN
+#define KNOWN (void)0    // sizes that the host promises, as assignments: IC = 64, OC = 128. Division by a constant is cheap
+#endif
+
+#define COLUMN_THREADS (BN / TN)                         // threads along the columns
+#define THREADS ((BM / TM) * COLUMN_THREADS)
+
+static_assert(BM % TM == 0 && BN % TN == 0 && TN % CHUNK == 0, "threads share a tile evenly");
+static_assert(BK % 4 == 0 && TM % 2 == 0, "a thread reads 4 steps of a row at once");
+static_assert(BK % (VEC_A * RUN_A) == 0 || BM % (VEC_A * RUN_A) == 0, "runs fill rows of a_s");
+static_assert(BN % (VEC_B * RUN_B) == 0, "runs fill rows of b_s");
+static_assert(THREADS <= 1024, "a block holds at most 1024 threads");
+
+// The tile's column of a thread's column j.
+__device__ __forceinline__ int tile_column(int tx, int j) {
+    return (j / CHUNK) * (CHUNK * COLUMN_THREADS) + tx * CHUNK + j % CHUNK;
+}
+
+// to = from, V floats that lie together: 16 bytes at a time where V allows.
+template <int V> __device__ __forceinline__ void copy(float* to, const float* from) {
+    if (V % 4 == 0) {
+#pragma unroll
+        for (int i = 0; i < V; i += 4) *(float4*)(to + i) = *(const float4*)(from + i);
+    } else {
+#pragma unroll
+        for (int i = 0; i < V; i++) to[i] = from[i];
+    }
+}
+
+template <int V> __device__ __forceinline__ void clear(float* to) {
+#pragma unroll
+    for (int i = 0; i < V; i++) to[i] = 0.0f;
+}
+
+// How one operand's pieces get into shared memory: ROWS x WIDTH floats, rows PITCH apart, by all threads of the block. A group
+// is V floats, a run RUN groups of one row. With two buffers the floats wait in registers (`staged`) while the block computes.
+template <int ROWS, int WIDTH, int PITCH, int V, int RUN> struct Piece {
+    static constexpr int RUNS_IN_ROW = WIDTH / (V * RUN), RUNS = ROWS * RUNS_IN_ROW, SHARE = (RUNS + THREADS - 1) / THREADS;
+    float staged[BUFFERS == 2 ? SHARE * RUN * V : 1];
+
+    static __device__ __forceinline__ int run_of(int i) { return threadIdx.x + i * THREADS; }
+    static __device__ __forceinline__ bool in(int i) { return RUNS % THREADS == 0 || run_of(i) < RUNS; }
+    static __device__ __forceinline__ int row(int i) { return run_of(i) / RUNS_IN_ROW; }                    // [0, ROWS)
+    static __device__ __forceinline__ int column(int i) { return run_of(i) % RUNS_IN_ROW * (V * RUN); }     // [0, WIDTH)
+
+    // source(i, row, column): where group (row, column) of this thread's run i starts in memory, or null for zeros.
+    template <class Source> __device__ __forceinline__ void load(float* shared, Source source) {
+#pragma unroll
+        for (int i = 0; i < SHARE; i++) {
+            if (!in(i)) break;
+#pragma unroll
+            for (int g = 0; g < RUN; g++) {
+                float* to = BUFFERS == 2 ? staged + (i * RUN + g) * V : shared + row(i) * PITCH + column(i) + g * V;
+                const float* from = source(i, row(i), column(i) + g * V);
+                if (from) copy<V>(to, from);
+                else clear<V>(to);
+            }
+        }
+    }
+
+    __device__ __forceinline__ void store(float* shared) const {
+        if (BUFFERS == 1) return;                                    // load has put them there
+#pragma unroll
+        for (int i = 0; i < SHARE; i++) {
+            if (!in(i)) break;
+#pragma unroll
+            for (int g = 0; g < RUN; g++) copy<V>(shared + row(i) * PITCH + column(i) + g * V, staged + (i * RUN + g) * V);
+        }
+    }
+};
+
+// Steps through the sum: load(k0, a_s, b_s) brings a piece in, store(a_s, b_s) puts what it staged in place, multiply(a_s, b_s) uses it.
+template <class Load, class Store, class Multiply>
+__device__ __forceinline__ void steps(int first, int last, float* a_s, int a_size, float* b_s, int b_size, Load load, Store store, Multiply multiply) {
+    if (first >= last) return;                                       // the whole block: first and last are the block's
+    load(first, a_s, b_s);
+    store(a_s, b_s);
+    __syncthreads();                                                 // the first piece is there
+    for (int k0 = first, now = 0; k0 < last; k0 += BK, now = (now + 1) % BUFFERS) {
+        bool more = k0 + BK < last;
+        if (BUFFERS == 2 && more) load(k0 + BK, a_s, b_s);           // into registers: in flight during multiply
+        multiply(a_s + now * a_size, b_s + now * b_size);
+        if (!more) break;
+        if (BUFFERS == 1) {
+            __syncthreads();                                         // everybody has read this piece
+            load(k0 + BK, a_s, b_s);
+        } else {
+            store(a_s + (1 - now) * a_size, b_s + (1 - now) * b_size);   // the other buffer: its readers passed the last barrier
+        }
+        __syncthreads();                                             // the next piece is there
+    }
+}
+
+#define A_ROW_PITCH (BK + 4)     // a_s as [BM][BK]: rows BK apart would meet in the same shared-memory banks
+
+// acc += a_s b_s with a_s as [BM][BK]: four steps of the sum at a time, so that a thread reads 16 bytes of each of its rows.
+__device__ __forceinline__ void multiply_rows(const float* a_s, const float* b_s, float (&acc)[TM][TN], int ty, int tx) {
+#pragma unroll 1
+    for (int k = 0; k < BK; k += 4) {
+        float4 a[TM];
+#pragma unroll
+        for (int i = 0; i < TM; i++) a[i] = *(const float4*)(a_s + (ty * TM + i) * A_ROW_PITCH + k);
+#pragma unroll
+        for (int step = 0; step < 4; step++) {
+            float b[TN];
+#pragma unroll
+            for (int j = 0; j < TN; j++) b[j] = b_s[(k + step) * BN + tile_column(tx, j)];
+#pragma unroll
+            for (int i = 0; i < TM; i++) {
+                float v = step == 0 ? a[i].x : step == 1 ? a[i].y : step == 2 ? a[i].z : a[i].w;
+#pragma unroll
+                for (int j = 0; j < TN; j++) acc[i][j] += v * b[j];
+            }
+        }
+    }
+}
+
+// acc += a_s b_s with a_s as [BK][BM].
+__device__ __forceinline__ void multiply_columns(const float* a_s, const float* b_s, float (&acc)[TM][TN], int ty, int tx) {
+#pragma unroll 4
+    for (int k = 0; k < BK; k++) {
+        float a[TM], b[TN];
+#pragma unroll
+        for (int i = 0; i < TM; i++) a[i] = a_s[k * BM + ty * TM + i];
+#pragma unroll
+        for (int j = 0; j < TN; j++) b[j] = b_s[k * BN + tile_column(tx, j)];
+#pragma unroll
+        for (int i = 0; i < TM; i++)
+#pragma unroll
+            for (int j = 0; j < TN; j++) acc[i][j] += a[i] * b[j];
+    }
+}

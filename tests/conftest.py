@@ -1,0 +1,25 @@
+"""What every test can ask for: a device (each test runs on the CPU, and on a GPU where there is one), and numbers to draw from."""
+
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the package beside these tests, installed or not
+
+from dcgan_cupy.device import get, gpu
+
+
+@pytest.fixture(scope="session", params=["cpu", "gpu"])
+def device(request):
+    if request.param == "gpu" and (missing := gpu.why_not()):
+        pytest.skip(f"no GPU: {missing}")
+    return get(request.param)
+
+
+@pytest.fixture
+def rng(request):
+    """A generator of its own for each test, the same in every run and on every device."""
+    return np.random.default_rng(zlib.crc32(request.node.originalname.encode()))
