@@ -1,5 +1,6 @@
 """Every setting of a training run: its default, its meaning, its source. The command's flags are made from this."""
 
+import math
 from dataclasses import dataclass, field, fields, replace
 
 from .errors import UserError
@@ -11,6 +12,9 @@ DEVICE_DEFAULTS = {
     "gpu": {"image_size": 64, "features_g": 64, "features_d": 64, "batch_size": 128, "steps": 5000},
 }
 """What a run without flags does: minutes of work on either device."""
+
+
+SIZE, COUNT = 2**16, 2**31     # bounds of sizes and of counts: beyond them only arithmetic would break
 
 
 def setting(default, help, least=None, below=None, choices=None, aliases=()):
@@ -26,13 +30,14 @@ class Config:
     image_size: int | None = setting(None, "height and width of the images, px", choices=IMAGE_SIZES, aliases=("--imageSize",))
     channels: int = setting(3, "colours of the images: 1 (grey) or 3", choices=(1, 3), aliases=("--nc",))
     flip: bool = setting(False, "mirror images at random")
-    batch_size: int | None = setting(None, "images in a step (paper: 128)", least=2, aliases=("--batchSize",))
-    z_dim: int = setting(100, "length of the latent vector (paper: 100)", least=1, aliases=("--nz",))
+    batch_size: int | None = setting(None, "images in a step (paper: 128)", least=2, below=SIZE, aliases=("--batchSize",))
+    z_dim: int = setting(100, "length of the latent vector (paper: 100)", least=1, below=SIZE, aliases=("--nz",))
     z: str = setting("uniform", "latent prior: uniform in [-1, 1] (paper), or normal", choices=("uniform", "normal"))
-    features_g: int | None = setting(None, "channels of G before its last layer, halved (seeds: 64)", least=1, aliases=("--ngf",))
-    features_d: int | None = setting(None, "channels after D's first layer (seeds: 64)", least=1, aliases=("--ndf",))
-    steps: int | None = setting(None, "training steps", least=1)
-    epochs: int | None = setting(None, "passes over the data, instead of steps", least=1, aliases=("--niter",))
+    features_g: int | None = setting(None, "channels of G before its last layer, halved (seeds: 64)", least=1, below=SIZE,
+                                     aliases=("--ngf",))
+    features_d: int | None = setting(None, "channels after D's first layer (seeds: 64)", least=1, below=SIZE, aliases=("--ndf",))
+    steps: int | None = setting(None, "training steps", least=1, below=COUNT)
+    epochs: int | None = setting(None, "passes over the data, instead of steps", least=1, below=COUNT, aliases=("--niter",))
     lr: float = setting(2e-4, "Adam's learning rate (paper: 0.0002)", least=0.0)
     beta1: float = setting(0.5, "Adam's beta1 (paper: 0.5)", least=0.0, below=1.0)
     beta2: float = setting(0.999, "Adam's beta2 (paper: 0.999)", least=0.0, below=1.0)
@@ -42,7 +47,7 @@ class Config:
     device: str = setting("auto", "where kernels run: auto, cpu or gpu", choices=("auto", "cpu", "gpu"))
     kernels: str | None = setting(None, "rung of the convolution kernels (default: the fastest for the device)", choices=tuple(RUNGS))
     out: str | None = setting(None, "folder of the run (default: the next free runs/<data>-<size>px-<number>)", aliases=("--outf",))
-    sample_every: int | None = setting(None, "steps between sample grids (default: a tenth of the run)", least=1)
+    sample_every: int | None = setting(None, "steps between sample grids (default: a tenth of the run)", least=1, below=COUNT)
     generator: str | None = setting(None, "start from these weights of G (generator.npz of a run)", aliases=("--netG",))
     discriminator: str | None = setting(None, "start from these weights of D (discriminator.npz of a run)", aliases=("--netD",))
     dry_run: bool = setting(False, "two steps only, to see that everything works", aliases=("--dry_run",))
@@ -79,18 +84,18 @@ def check(f, value) -> None:
     kind = type_of(f)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if type(value) is not kind:
+    if type(value) is not kind or (kind is float and not math.isfinite(value)):
         raise UserError(f"{where}: need {NAMES[kind]}, got {value!r}")
     if meta["choices"] and value not in meta["choices"]:
         raise UserError(f"{where}: need one of {', '.join(f'{c:g}' if kind is float else str(c) for c in meta['choices'])}, got {value!r}")
     least, below = meta["least"], meta["below"]
     inside = (least is None or value >= least) and (below is None or value < below)
-    if not inside or (kind is float and abs(value) == float("inf")):
+    if not inside:
         limits = [f"at least {least}" if least is not None else "", f"less than {below}" if below is not None else ""]
-        raise UserError(f"{where}: need {NAMES[kind]}, {' and '.join(filter(None, limits)) or 'finite'}, got {value!r}")
+        raise UserError(f"{where}: need {NAMES[kind]}, {' and '.join(filter(None, limits))}, got {value!r}")
 
 
-NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "yes or no"}
+NAMES = {int: "a whole number", float: "a finite number", str: "a text", bool: "yes or no"}
 
 
 def type_of(f) -> type:

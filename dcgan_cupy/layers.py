@@ -11,7 +11,7 @@ from .random import Random
 
 KEPT_SHAPES = 4      # buffers of this many shapes are kept for each purpose, so that a sample between steps costs no allocation
 
-DEFAULT_RUNG = {"cpu": "direct", "gpu": "direct"}
+DEFAULT_RUNG = {"cpu": "tiled", "gpu": "tiled"}
 """The rung of the convolutions where `kernels` is not given."""
 
 
@@ -98,7 +98,7 @@ class _Convolution(Layer):
             if value not in (1, (1, 1)):
                 raise UserError(f"{where}: {name}: need 1 (no kernel here does more), got {value!r}")
         self.rung = kernels or DEFAULT_RUNG[device.kind]
-        ops.rung_file(where, "conv2d/forward", self.rung)
+        ops.check_rung(where, self.rung)
 
     def _add_weights(self, shape: tuple, bias: bool) -> None:
         self._add_param("weight", shape)
@@ -130,7 +130,7 @@ class Conv2d(_Convolution):
         _image("Conv2d.forward", x, self.in_channels)
         size = (ops.conv2d_output_size("Conv2d.forward", *v) for v in zip(x.shape[1:3], self.kernel_size, self.stride, self.padding))
         y = self._buffer("y", (x.shape[0], *size, self.out_channels))
-        ops.conv2d_forward(self.device, x, self.params["weight"], self.params.get("bias"), y, self.stride, self.padding, self.rung)
+        ops.conv2d_forward(self.device, x, self.params["weight"], self.params.get("bias"), y, self.stride, self.padding, self.rung, known=True)
         self._saved = x
         return y
 
@@ -138,13 +138,13 @@ class Conv2d(_Convolution):
         """[N, OH, OW, out_channels] -> [N, H, W, in_channels]"""
         x = self._take_saved()
         if param_grads:
-            ops.conv2d_backward_weight(self.device, x, dy, self.grads["weight"], self.stride, self.padding, self.rung)
+            ops.conv2d_backward_weight(self.device, x, dy, self.grads["weight"], self.stride, self.padding, self.rung, known=True)
             if "bias" in self.grads:
                 ops.conv2d_backward_bias(self.device, dy, self.grads["bias"])
         if not input_grad:
             return None
         dx = self._buffer("dx", x.shape)
-        ops.conv2d_backward_input(self.device, dy, self.params["weight"], None, dx, self.stride, self.padding, self.rung)
+        ops.conv2d_backward_input(self.device, dy, self.params["weight"], None, dx, self.stride, self.padding, self.rung, known=True)
         return dx
 
 
@@ -177,7 +177,7 @@ class ConvTranspose2d(_Convolution):
             self._four_steps(x, y)
         else:
             bias = self.params.get("bias")
-            ops.conv2d_backward_input(self.device, x, self.params["weight"], bias, y, self.stride, self.padding, self.rung)
+            ops.conv2d_backward_input(self.device, x, self.params["weight"], bias, y, self.stride, self.padding, self.rung, known=True)
         self._saved = x
         return y
 
@@ -188,19 +188,19 @@ class ConvTranspose2d(_Convolution):
         flipped = self._buffer("flipped", (*self.kernel_size, self.in_channels, self.out_channels))
         ops.zero_insert(self.device, x, z, self.kernel_size, self.stride, self.padding)
         ops.flip_kernel(self.device, self.params["weight"], flipped)
-        ops.conv2d_forward(self.device, z, flipped, self.params.get("bias"), y, (1, 1), (0, 0), self.rung)
+        ops.conv2d_forward(self.device, z, flipped, self.params.get("bias"), y, (1, 1), (0, 0), self.rung, known=True)
 
     def backward(self, dy, param_grads=True, input_grad=True):
         """[N, OH, OW, out_channels] -> [N, H, W, in_channels]: what runs here are a convolution's forward and weight gradient."""
         x = self._take_saved()
         if param_grads:
-            ops.conv2d_backward_weight(self.device, dy, x, self.grads["weight"], self.stride, self.padding, self.rung)
+            ops.conv2d_backward_weight(self.device, dy, x, self.grads["weight"], self.stride, self.padding, self.rung, known=True)
             if "bias" in self.grads:
                 ops.conv2d_backward_bias(self.device, dy, self.grads["bias"])
         if not input_grad:
             return None
         dx = self._buffer("dx", x.shape)
-        ops.conv2d_forward(self.device, dy, self.params["weight"], None, dx, self.stride, self.padding, self.rung)
+        ops.conv2d_forward(self.device, dy, self.params["weight"], None, dx, self.stride, self.padding, self.rung, known=True)
         return dx
 
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from . import tiles
 from .errors import UserError
 
 F32, F64, I32 = np.float32, np.float64, np.int32
@@ -15,9 +16,10 @@ BLOCK = 256                 # threads of a block in element-wise kernels
 CHANNELS, ROW_THREADS = 32, 8   # the block of the per-channel sums: kernels/include/reduce.cuh
 INDEX_LIMIT = 2**31 - 2**16     # kernels count elements in 32-bit integers, and a grid may overhang by a block
 
-RUNGS = {"textbook": 1, "direct": 1}
-"""The rungs of the convolutions, and the number in their file names. `direct` is `textbook` but for the transposed
-convolution, where it gathers (conv2d_backward_input) instead of inserting zeros."""
+RUNGS = ("textbook", "direct", "tiled")
+"""The rungs of the convolutions. `direct` is `textbook` but for the transposed convolution, where it gathers
+(conv2d_backward_input) instead of inserting zeros."""
+THIN = 4                    # channels below which a matrix product would leave most of its tile empty
 
 
 def ceil_div(a: int, b: int) -> int:
@@ -37,12 +39,10 @@ def pair(where: str, name: str, value, least: int) -> tuple[int, int]:
     return int(h), int(w)
 
 
-def rung_file(where: str, folder: str, rung: str) -> str:
-    """The kernel file of a rung, `folder` being for example "conv2d/forward". Raises: UserError for an unknown rung."""
+def check_rung(where: str, rung: str) -> None:
+    """Raises: UserError for an unknown rung."""
     if rung not in RUNGS:
         raise UserError(f"{where}: kernels: need one of {', '.join(RUNGS)}, got {rung!r}")
-    names = {1: "textbook"}
-    return f"{folder}_{RUNGS[rung]}_{names[RUNGS[rung]]}.cu"
 
 
 def _count(where: str, n: int) -> int:
@@ -190,42 +190,140 @@ def _convolution(where: str, x, w, y, stride, padding) -> tuple:
     return tuple(I32(v) for v in (n, h, w_in, ic, oh, ow, oc, kh, kw, *stride, *padding))
 
 
-def conv2d_forward(dev, x, w, bias, y, stride, padding, rung: str = "textbook") -> None:
+def conv2d_forward(dev, x, w, bias, y, stride, padding, rung: str = "textbook", known: bool = False) -> None:
     """y[n,oh,ow,oc] = bias[oc] + sum of x[n, oh*s-p+kh, ow*s-p+kw, ic] * w[kh,kw,ic,oc].   kernels/conv2d/forward_*.cu
 
     Shapes: x [N, H, W, IC], w [KH, KW, IC, OC], bias [OC] or None, y [N, OH, OW, OC]; stride, padding pairs.
+    known: compile this layer's channels, kernel and stride into the tiled rung (faster; one more kernel to compile).
     """
     where = "conv2d_forward"
+    check_rung(where, rung)
     sizes = _convolution(where, x.shape, w.shape, y.shape, stride, padding)
     if bias is not None:
         _shape(where, "bias", bias, w.shape[3:])
-    k = dev.kernel(rung_file(where, "conv2d/forward", rung), where)
-    k(ceil_div(y.size, BLOCK), BLOCK, x, w, bias, y, *sizes)
+    if rung == "tiled":
+        _forward_tiled(dev, x, w, bias, y, stride, padding, sizes, known)
+    else:
+        dev.kernel("conv2d/forward_1_textbook.cu", where)(ceil_div(y.size, BLOCK), BLOCK, x, w, bias, y, *sizes)
 
 
-def conv2d_backward_input(dev, dy, w, bias, dx, stride, padding, rung: str = "textbook") -> None:
+def conv2d_backward_input(dev, dy, w, bias, dx, stride, padding, rung: str = "textbook", known: bool = False) -> None:
     """dx[n,h,w,ic] = bias[ic] + sum of dy[n, (h+p-kh)/s, (w+p-kw)/s, oc] * w[kh,kw,ic,oc] over exact divisions.
 
     kernels/conv2d/backward_input_*.cu. A convolution's input gradient (bias None), and a transposed convolution forward.
-    Shapes: dy [N, OH, OW, OC], w [KH, KW, IC, OC], bias [IC] or None, dx [N, H, W, IC].
+    Shapes: dy [N, OH, OW, OC], w [KH, KW, IC, OC], bias [IC] or None, dx [N, H, W, IC].   known: as in conv2d_forward.
     """
     where = "conv2d_backward_input"
+    check_rung(where, rung)
     sizes = _convolution(where, dx.shape, w.shape, dy.shape, stride, padding)
     if bias is not None:
         _shape(where, "bias", bias, w.shape[2:3])
-    k = dev.kernel(rung_file(where, "conv2d/backward_input", rung), where)
-    k(ceil_div(dx.size, BLOCK), BLOCK, dy, w, bias, dx, *sizes)
+    if rung == "tiled":
+        _backward_input_tiled(dev, dy, w, bias, dx, stride, padding, sizes, known)
+    else:
+        dev.kernel("conv2d/backward_input_1_textbook.cu", where)(ceil_div(dx.size, BLOCK), BLOCK, dy, w, bias, dx, *sizes)
 
 
-def conv2d_backward_weight(dev, x, dy, dw, stride, padding, rung: str = "textbook") -> None:
+def conv2d_backward_weight(dev, x, dy, dw, stride, padding, rung: str = "textbook", known: bool = False) -> None:
     """dw[kh,kw,ic,oc] += sum of x[n, oh*s-p+kh, ow*s-p+kw, ic] * dy[n,oh,ow,oc].   kernels/conv2d/backward_weight_*.cu
 
-    Shapes: x [N, H, W, IC], dy [N, OH, OW, OC], dw [KH, KW, IC, OC].
+    Shapes: x [N, H, W, IC], dy [N, OH, OW, OC], dw [KH, KW, IC, OC].   known: as in conv2d_forward.
     """
     where = "conv2d_backward_weight"
+    check_rung(where, rung)
     sizes = _convolution(where, x.shape, dw.shape, dy.shape, stride, padding)
-    k = dev.kernel(rung_file(where, "conv2d/backward_weight", rung), where)
-    k(ceil_div(dw.size, BLOCK), BLOCK, x, dy, dw, *sizes)
+    if rung == "tiled" and dw.shape[3] >= THIN:
+        _backward_weight_tiled(dev, x, dy, dw, stride, padding, sizes, known)
+    else:
+        dev.kernel("conv2d/backward_weight_1_textbook.cu", where)(ceil_div(dw.size, BLOCK), BLOCK, x, dy, dw, *sizes)
+
+
+# The tiled rung: which product a shape turns into
+
+def _covers(x, w, padding) -> bool:
+    """The filter is as large as the image: each image is one row of a matrix."""
+    return x.shape[1:3] == w.shape[:2] and padding == (0, 0)
+
+
+def _known(known: bool, w, stride) -> dict[str, str]:
+    kh, kw, ic, oc = w.shape
+    return {"KNOWN": f"IC = {ic}, OC = {oc}, KH = {kh}, KW = {kw}, stride_h = {stride[0]}, stride_w = {stride[1]}"} if known else {}
+
+
+def _aligned(dev, *arrays) -> bool:
+    return all(dev.address(a) % 16 == 0 for a in arrays)
+
+
+def _threads(tile) -> int:
+    return (tile["BM"] // tile["TM"]) * (tile["BN"] // tile["TN"])
+
+
+def _forward_tiled(dev, x, w, bias, y, stride, padding, sizes, known):
+    n, oh, ow, oc = y.shape
+    if _covers(x, w, padding) and (x.shape[1:3] != (1, 1) or oc < THIN):
+        k = w.size // oc
+        if oc < THIN:
+            threads = 1 if dev.kind == "cpu" else BLOCK      # a fiber costs more than the loop it would share
+            dot = dev.kernel("conv2d/forward_2_tiled.cu", "dot_products", DOT_THREADS=threads)
+            return dot(y.size, threads, x, w, bias, y, I32(k), I32(oc))
+        x, w, stride = x.reshape(n, 1, 1, k), w.reshape(1, 1, k, oc), (1, 1)
+        sizes = _convolution("conv2d_forward", x.shape, w.shape, y.shape, stride, padding)
+    kw, ic = w.shape[1:3]
+    tile = tiles.rows_product(dev.kind, n * oh * ow, oc, kw * ic, ic, _aligned(dev, x, w), known)
+    grid = (ceil_div(n * oh * ow, tile["BM"]), ceil_div(oc, tile["BN"]))
+    dev.kernel("conv2d/forward_2_tiled.cu", "conv2d_forward", **tile, **_known(known, w, stride))(
+        grid, _threads(tile), x, w, bias, y, *sizes)
+
+
+def _backward_input_tiled(dev, dy, w, bias, dx, stride, padding, sizes, known):
+    file = "conv2d/backward_input_2_tiled.cu"
+    (n, h, w_out, ic), (kh, kw, _, oc), pixels = dx.shape, w.shape, dy.size // dy.shape[3]
+    covers = _covers(dx, w, padding) and bias is None
+    if covers or ic <= 2 * THIN:
+        # One product over all pixels of dy: [pixels, OC] x [OC, KH*KW*IC]. Where the filter covers the image that is dx itself.
+        count = kh * kw * ic
+        wt, columns = dev.scratch(w.size, 0 if covers else pixels * count)
+        _transpose_weight(dev, w, wt, 1, count, oc)
+        out = (dx if covers else columns).reshape(pixels, 1, 1, count)
+        a, b = dy.reshape(pixels, 1, 1, oc), wt.reshape(1, 1, oc, count)
+        one = _convolution("conv2d_backward_input", a.shape, b.shape, out.shape, (1, 1), (0, 0))
+        _forward_tiled(dev, a, b, None, out, (1, 1), (0, 0), one, known)
+        if not covers:
+            gather = dev.kernel(file, "gather_columns", **_known(known, w, stride))
+            gather(ceil_div(dx.size, BLOCK), BLOCK, columns, bias, dx, *sizes)
+        return
+    wt, = dev.scratch(w.size)
+    _transpose_weight(dev, w, wt, kh * kw, ic, oc)
+    taps = max(1, kw // stride[1])                           # of the phase with fewest: how many pixels of dy lie side by side
+    rows = n * ceil_div(h, stride[0]) * ceil_div(w_out, stride[1])
+    tile = tiles.rows_product(dev.kind, rows, ic, taps * oc, oc, _aligned(dev, dy, wt), known)
+    grid = (ceil_div(rows, tile["BM"]), ceil_div(ic, tile["BN"]), stride[0] * stride[1])
+    dev.kernel(file, "conv2d_backward_input", **tile, **_known(known, w, stride))(grid, _threads(tile), dy, wt, bias, dx, *sizes)
+
+
+def _transpose_weight(dev, w, wt, taps: int, rows: int, columns: int):
+    """wt[t, c, r] = w[t, r, c].   kernels/conv2d/backward_input_2_tiled.cu"""
+    transpose = dev.kernel("conv2d/backward_input_2_tiled.cu", "transpose_weight")
+    transpose(ceil_div(w.size, BLOCK), BLOCK, w, wt, I32(taps), I32(rows), I32(columns))
+
+
+def _backward_weight_tiled(dev, x, dy, dw, stride, padding, sizes, known):
+    n, oh, ow, oc = dy.shape
+    if _covers(x, dw, padding):
+        k = dw.size // oc
+        x, dw, stride = x.reshape(n, 1, 1, k), dw.reshape(1, 1, k, oc), (1, 1)
+        sizes = _convolution("conv2d_backward_weight", x.shape, dw.shape, dy.shape, stride, padding)
+    _, kw, ic, _ = dw.shape
+    depth, k = n * oh * ow, dw.size // oc
+    tile = tiles.columns_product(dev.kind, oc, kw * ic, ic, _aligned(dev, x, dy), known)
+    grid = (ceil_div(k, tile["BM"]), ceil_div(oc, tile["BN"]))
+    size = tiles.splits(dev.kind, grid[0] * grid[1], depth, tile["BK"])
+    splits = ceil_div(depth, size)
+    parts, = dev.scratch(splits * dw.size)
+    file = "conv2d/backward_weight_2_tiled.cu"
+    dev.kernel(file, "conv2d_backward_weight", **tile, **_known(known, dw, stride))(
+        (*grid, splits), _threads(tile), x, dy, parts, *sizes, I32(size))
+    dev.kernel(file, "sum_parts")(ceil_div(dw.size, BLOCK), BLOCK, parts, dw, I32(dw.size), I32(splits))
 
 
 def conv2d_backward_bias(dev, dy, db) -> None:

@@ -11,6 +11,7 @@ import time
 from dataclasses import fields, replace
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from . import device as devices
@@ -44,10 +45,12 @@ def parse(arguments: list[str]) -> Config:
             parser.add_argument(*names, dest=f.name, default=f.default, type=_number(kind), metavar=choices or f.name.upper(),
                                 help=meta["help"] + shown)
     parser.add_argument("--dataset", help="a dataset's name (PyTorch's example's flag; --data takes names and folders)")
-    parser.add_argument("--workers", help="accepted and not used: images are decoded once, on all cores")
+    parser.add_argument("--workers", type=_number(int), help="accepted and not used: images are decoded once, on all cores")
     given = vars(parser.parse_args(arguments))
     dataset, data = given.pop("dataset"), given["data"]
     given.pop("workers")
+    if dataset == "folder" and data == "faces":
+        raise UserError("train: --dataset: need --dataroot beside it, the folder's path, got folder alone")
     if dataset and data == "faces" and dataset != "folder":
         given["data"] = dataset
     return Config(**given)
@@ -70,7 +73,8 @@ def train(config: Config, console: Console) -> int:
     for network, path, name in ((trainer.g, config.generator, "generator"), (trainer.d, config.discriminator, "discriminator")):
         if path:
             network.load_state_dict(load_weights(path, f"train: --{name}"))
-    console.print(f"[bold]device[/]    {device.description}\n          {_because(config, device)}", highlight=False)
+    console.print(f"[bold]device[/]    {_plain(device.description)}\n          {_plain(_because(config, device))}", highlight=False,
+                  soft_wrap=True)
     dataset = _open(config, console)
     batches = Batches(device, dataset.images, config.batch_size, config.seed, config.flip)
     steps = config.steps or config.epochs * batches.per_epoch
@@ -90,21 +94,23 @@ def train(config: Config, console: Console) -> int:
                 last = trainer.step(batches.next())
                 folder.log(step=done, epoch=epoch, **last._asdict())
                 display.update(done, last, config.batch_size * done / (time.perf_counter() - started))
-                finite = all(map(math.isfinite, last))
-                if done % every == 0 or done == steps or stop or not finite:
+                if not all(map(math.isfinite, last)):
+                    break                                    # and keep the weights that were saved last
+                if done % every == 0 or done == steps or stop:
                     folder.sample(f"{done:06d}", _pictures(trainer, z))
                     folder.weights(trainer)
-                if stop or not finite:
+                if stop:
                     break
         finally:
+            stop.restore()
             seconds = time.perf_counter() - started
             folder.timing(steps=done, seconds=round(seconds, 3), images_per_second=round(config.batch_size * done / seconds, 2))
             folder.close()
-            stop.restore()
     console.print(f"{done} steps in {seconds:.0f} s, {config.batch_size * done / seconds:.0f} images/s; pictures, log and weights are in "
-                  f"[bold]{folder.path}[/]", highlight=False)
+                  f"[bold]{_plain(folder.path)}[/]", highlight=False, soft_wrap=True)
     if not all(map(math.isfinite, last)):
-        console.print(f"train: step {done}: the loss is not a finite number: {last}; try a lower --lr or another --seed", style="red")
+        print(f"train: step {done}: loss: need finite numbers, got {last.loss_d:g} of D and {last.loss_g:g} of G; try a lower --lr or "
+              "another --seed (the weights are those saved last, if any)", file=sys.stderr)
         return 1
     return 130 if stop else 0
 
@@ -120,10 +126,15 @@ def _because(config, device) -> str:
     return {"auto": f"chosen because: {device.reason}"}.get(config.device, f"chosen because: --device {config.device}")
 
 
+def _plain(text) -> str:
+    """A text from outside for the console: no markup in it is obeyed, and what is no printable character becomes an escape."""
+    return escape("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text)))
+
+
 def _open(config, console):
     with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
                   console=console, transient=True) as progress:
-        task = progress.add_task(f"reading {config.data}", total=None)
+        task = progress.add_task(f"reading {_plain(config.data)}", total=None)
         return open_dataset(config.data, config.image_size, config.channels, seed=config.seed,
                             progress=lambda done, total: progress.update(task, completed=done, total=total))
 
@@ -140,9 +151,9 @@ def _announce(config, console, trainer, dataset, batches, steps, folder) -> None
         ("results", f"{folder.path}/"),
     ]
     for name, text in lines:
-        console.print(f"[bold]{name:<9}[/] {text}", highlight=False, soft_wrap=True)
+        console.print(f"[bold]{name:<9}[/] {_plain(text)}", highlight=False, soft_wrap=True)
     for path, reason in dataset.skipped[:5]:
-        console.print(f"          skipped {path}: {reason}", highlight=False, soft_wrap=True)
+        console.print(f"          skipped {_plain(path)}: {_plain(reason)}", highlight=False, soft_wrap=True)
     if len(dataset.skipped) > 5:
         console.print(f"          … and {len(dataset.skipped) - 5} more", highlight=False)
 
@@ -208,8 +219,14 @@ def main(arguments: list[str] | None = None) -> int:
     except KernelError as error:
         print(f"kernel error: {error}", file=sys.stderr)
         return 1
+    except MemoryError as error:
+        print(f"train: memory: need more than is free: {error}; try a smaller --batch-size or fewer features", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"train: {error.filename or 'files'}: need to read and write, got: {error.strerror or error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
-        print("interrupted before training began", file=sys.stderr)
+        print("interrupted; what was not saved yet is lost", file=sys.stderr)
         return 130
 
 

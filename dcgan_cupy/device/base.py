@@ -26,6 +26,7 @@ class Device:
         self.allocations = 0     # arrays made so far, and their bytes: a training step adds none
         self.allocated_bytes = 0
         self._kernels = {}
+        self._scratch = None
 
     @property
     def description(self) -> str:
@@ -44,6 +45,22 @@ class Device:
         return self.array(np.zeros(shape, dtype))
 
     def _allocate(self, shape, dtype):
+        raise NotImplementedError
+
+    def scratch(self, *counts: int) -> list:
+        """Flat float32 arrays for one operation: the same memory at every call, grown when it must be. What an operation leaves
+        there is gone with the next one that asks.
+        """
+        starts, total = [], 0
+        for count in counts:
+            starts.append(total)
+            total += -(-count // 16) * 16                    # each starts on a 64-byte boundary
+        if self._scratch is None or self._scratch.size < total:
+            self._scratch = self.empty((total,))
+        return [self._scratch[start:start + count] for start, count in zip(starts, counts, strict=True)]
+
+    def address(self, array) -> int:
+        """Where the array starts in memory."""
         raise NotImplementedError
 
     def array(self, values):

@@ -74,6 +74,9 @@ class GpuDevice(Device):
     def is_array(self, value) -> bool:
         return isinstance(value, cupy.ndarray)
 
+    def address(self, array) -> int:
+        return array.data.ptr
+
     def _compile(self, file, symbol, macros):
         text = source.load(file, macros)
         signature = self.signature(file, symbol, text)

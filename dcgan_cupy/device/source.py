@@ -24,6 +24,7 @@ C_TYPES = {
     "long long": np.int64, "unsigned long long": np.uint64, "unsigned char": np.uint8, "signed char": np.int8,
     "short": np.int16, "unsigned short": np.uint16, "bool": np.bool_, "int32_t": np.int32, "uint32_t": np.uint32,
     "int64_t": np.int64, "uint64_t": np.uint64, "uint8_t": np.uint8, "size_t": np.uint64, "char": np.int8,
+    "int8_t": np.int8, "int16_t": np.int16, "uint16_t": np.uint16,
     # A vector type is an array of its elements: how a kernel groups its loads is its own affair.
     "float2": np.float32, "float4": np.float32, "int4": np.int32, "uint4": np.uint32, "uchar4": np.uint8,
 }
@@ -72,14 +73,14 @@ def _shown(path: Path, absolute: bool) -> str:
 
 def _paste(path: Path, absolute: bool, seen: set[Path]) -> str:
     """The file behind `#line 1`, each `#include "..."` replaced by that file's text, once."""
-    seen.add(path)
+    seen.add(path.resolve())
     lines = [f'#line 1 "{_shown(path, absolute)}"']
     for number, line in enumerate(path.read_text().splitlines(), 1):
         match = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
         if match is None:
             lines.append(line)
             continue
-        found = next((p for p in (path.parent / match[1], KERNELS / "include" / match[1]) if p.is_file()), None)
+        found = next((p.resolve() for p in (path.parent / match[1], KERNELS / "include" / match[1]) if p.is_file()), None)
         if found is None:
             raise UserError(f'{_shown(path, absolute)}:{number}: include: need "{match[1]}" beside the file or in '
                             f"{KERNELS / 'include'}, got neither")
@@ -102,17 +103,22 @@ def strip_comments(text: str) -> str:
 @lru_cache(maxsize=None)
 def signatures(text: str) -> dict[str, Signature]:
     """The kernels that a loaded text defines, by name."""
-    code = strip_comments(text)
+    code = _strip_launch_bounds(strip_comments(text))
     meeting = _names_that_meet(code)
     found = {}
-    for match in re.finditer(r"__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\(|"
-                             r"__global__\s+(?:__launch_bounds__\s*\([^)]*\)\s*)void\s+(\w+)\s*\(", code):
-        name = match[1] or match[2]
+    for match in re.finditer(r"__global__\s+void\s+(\w+)\s*\(", code):
         end = _closing(code, match.end() - 1)
         parameters = tuple(_parameter(p) for p in _split(code[match.end():end]) if p.strip() not in ("", "void"))
-        before = re.sub(r'extern\s*""\s*$', "", code[:match.start()].rstrip()).rstrip()
-        found[name] = Signature(name, parameters, before.endswith(">"), name in meeting)
+        template = re.search(r"template\s*<[^{};]*>\s*(?:static\s+|inline\s+)*$", code[:match.start()])
+        found[match[1]] = Signature(match[1], parameters, template is not None, match[1] in meeting)
     return found
+
+
+def _strip_launch_bounds(code: str) -> str:
+    """They stand before `void` or behind it, and hold parentheses of their own."""
+    while match := re.search(r"__launch_bounds__\s*\(", code):
+        code = code[:match.start()] + code[_closing(code, match.end() - 1) + 1:]
+    return code
 
 
 def _closing(code: str, opening: int) -> int:
@@ -136,7 +142,8 @@ def _split(text: str) -> list[str]:
 
 
 def _parameter(text: str) -> Parameter:
-    text = re.sub(r"\b(const|volatile|__restrict__|restrict)\b", " ", text)
+    text = re.sub(r"\b(const|volatile|__restrict__|restrict|__grid_constant__)\b", " ", text)
+    text = re.sub(r"\[[^]]*\]", "*", text)          # float x[] is float* x
     pointer = "*" in text
     words = text.replace("*", " ").split()
     c_type = " ".join(words[:-1])
@@ -151,8 +158,8 @@ def _names_that_meet(code: str) -> set[str]:
         bodies[match[1]] = bodies.get(match[1], "") + match[2]
     for match in re.finditer(r"(\w+)\s*\(", code):
         end = _closing(code, match.end() - 1)
-        rest = re.match(r"\)\s*(?:const\s*|noexcept\s*)*\{", code[end:])
-        if rest and match[1] not in ("if", "for", "while", "switch", "__launch_bounds__"):
+        rest = re.match(r"\)\s*(?:const\s*|noexcept\s*)*(?:->[^;{}()]*)?\{", code[end:])
+        if rest and match[1] not in ("if", "constexpr", "for", "while", "switch"):
             opening = end + rest.end() - 1
             bodies[match[1]] = bodies.get(match[1], "") + code[opening:_closing(code, opening)]
     meeting = {name for name, body in bodies.items() if MEETING.search(body)}

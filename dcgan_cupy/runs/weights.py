@@ -2,11 +2,14 @@
 
 import os
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import UserError
+
+MOST_SHRUNK = 100      # times that a file may grow when it is read: weights hardly shrink, a file made to fill the memory does
 
 
 def save_weights(path: Path, state: dict) -> None:
@@ -22,12 +25,27 @@ def save_weights(path: Path, state: dict) -> None:
 def load_weights(path: str, what: str) -> dict:
     """Reads a state_dict. what: the argument it came by, for the message.
 
-    Raises: UserError if there is no such file or it is not a .npz of plain arrays.
+    Raises: UserError if there is no such file or it is not a .npz of plain numbers.
     """
+    def refused(reason):
+        return UserError(f"{what}: need a .npz of weights, got {path}: {reason}")
+
     try:
+        size = os.stat(path).st_size
+        if not os.path.isfile(path) or not zipfile.is_zipfile(path):
+            raise refused("not a whole .npz file")
+        with zipfile.ZipFile(path) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MOST_SHRUNK * size:
+                raise refused("far larger inside than a file of weights can be")
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+            values = {name: file[name] for name in file.files}
+    except UserError:
+        raise
     except OSError as error:
-        raise UserError(f"{what}: need a .npz of weights, got {path}: {error.strerror or 'not a file of arrays'}") from None
-    except (ValueError, zipfile.BadZipFile, AttributeError, EOFError, MemoryError, KeyError) as error:
-        raise UserError(f"{what}: need a .npz of weights, got {path}: {str(error).splitlines()[0] if str(error) else 'damaged'}") from None
+        raise refused(error.strerror or "it cannot be read") from None
+    except (ValueError, KeyError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise refused(str(error).split("\n")[0] or "damaged") from None
+    for name, value in values.items():
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
+            raise refused(f"{name} is no array of numbers")
+    return values

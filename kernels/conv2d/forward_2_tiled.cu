@@ -11,6 +11,11 @@
 
 #include "index.cuh"
 #include "gemm_tile.cuh"
+#include "reduce.cuh"
+
+#ifndef DOT_THREADS
+#define DOT_THREADS 256
+#endif
 
 typedef Piece<BM, BK, A_ROW_PITCH, VEC_A, RUN_A> PieceA;
 typedef Piece<BK, BN, BN, VEC_B, RUN_B> PieceB;
@@ -30,7 +35,7 @@ void conv2d_forward(const float* x, const float* w, const float* bias, float* y,
     PieceB b;
     int top[PieceA::SHARE], left[PieceA::SHARE];                     // upper left corner of the windows whose rows this thread loads
     const float* image[PieceA::SHARE];                               // null past the last row
-#pragma unroll
+#pragma unroll(BUFFERS == 2 ? PieceA::SHARE : 1)
     for (int i = 0; i < PieceA::SHARE; i++) {
         int m = m0 + PieceA::row(i), ow = m % OW, oh = m / OW % OH, n = m / OW / OH;
         image[i] = m < M ? x + n * (H * W * IC) : nullptr;
@@ -40,13 +45,14 @@ void conv2d_forward(const float* x, const float* w, const float* bias, float* y,
     float acc[TM][TN] = {};
 
     auto load = [&](int k0, float* a_to, float* b_to) {
-        a.load(a_to, [&](int i, int, int column) -> const float* {
-            int k = k0 + column, ic = k % IC, tap = k / IC, h = top[i] + tap / KW, c = left[i] + tap % KW;
-            bool inside = image[i] && k < K && (unsigned)h < (unsigned)H && (unsigned)c < (unsigned)W;
-            return inside ? image[i] + (h * W + c) * IC + ic : nullptr;
+        a.load(a_to, [&](int i, int, int column, int length) -> const float* {
+            int k = k0 + column, in_row = k % (KW * IC), h = top[i] + k / (KW * IC);     // a row of the window lies side by side
+            int first = left[i] + in_row / IC, last = left[i] + (in_row + length - 1) / IC;
+            bool inside = image[i] && k < K && (unsigned)h < (unsigned)H && first >= 0 && last < W && in_row + length <= KW * IC;
+            return inside ? image[i] + (h * W + left[i]) * IC + in_row : nullptr;
         });
-        b.load(b_to, [&](int, int row, int column) -> const float* {
-            return k0 + row < K && oc0 + column < OC ? w + (k0 + row) * OC + oc0 + column : nullptr;
+        b.load(b_to, [&](int, int row, int column, int length) -> const float* {
+            return k0 + row < K && oc0 + column + length <= OC ? w + (k0 + row) * OC + oc0 + column : nullptr;
         });
     };
     auto store = [&](float* a_to, float* b_to) { a.store(a_to); b.store(b_to); };
@@ -63,4 +69,15 @@ void conv2d_forward(const float* x, const float* w, const float* bias, float* y,
             if (oc < OC) y[m * OC + oc] = bias ? acc[i][j] + bias[oc] : acc[i][j];
         }
     }
+}
+
+// y[n, oc] = bias[oc] + sum over k of x[n, k] * w[k, oc]: for a filter as large as the image and very few outputs, such as the
+// discriminator's last layer. A block per output: a tile would be empty but for one column.
+extern "C" __global__ __launch_bounds__(DOT_THREADS)
+void dot_products(const float* x, const float* w, const float* bias, float* y, int K, int OC) {
+    int n = blockIdx.x / OC, oc = blockIdx.x % OC;
+    float sum = 0.0f;
+    for (int k = threadIdx.x; k < K; k += DOT_THREADS) sum += x[n * K + k] * w[k * OC + oc];
+    sum = sum_over_block<DOT_THREADS>(sum);
+    if (threadIdx.x == 0) y[blockIdx.x] = bias ? sum + bias[oc] : sum;
 }

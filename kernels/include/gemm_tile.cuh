@@ -80,31 +80,38 @@ template <int V> __device__ __forceinline__ void clear(float* to) {
 // is V floats, a run RUN groups of one row. With two buffers the floats wait in registers (`staged`) while the block computes.
 template <int ROWS, int WIDTH, int PITCH, int V, int RUN> struct Piece {
     static constexpr int RUNS_IN_ROW = WIDTH / (V * RUN), RUNS = ROWS * RUNS_IN_ROW, SHARE = (RUNS + THREADS - 1) / THREADS;
-    float staged[BUFFERS == 2 ? SHARE * RUN * V : 1];
+    float staged[BUFFERS == 2 ? SHARE * RUN * V : 1];   // indexed by constants only, once unrolled: registers
 
     static __device__ __forceinline__ int run_of(int i) { return threadIdx.x + i * THREADS; }
     static __device__ __forceinline__ bool in(int i) { return RUNS % THREADS == 0 || run_of(i) < RUNS; }
     static __device__ __forceinline__ int row(int i) { return run_of(i) / RUNS_IN_ROW; }                    // [0, ROWS)
     static __device__ __forceinline__ int column(int i) { return run_of(i) % RUNS_IN_ROW * (V * RUN); }     // [0, WIDTH)
 
-    // source(i, row, column): where group (row, column) of this thread's run i starts in memory, or null for zeros.
+    // source(i, row, column, length): where the `length` floats of this thread's run i from (row, column) on start in memory, if
+    // they lie there side by side, else null. A run that does not is asked for by groups; for a group null means zeros.
     template <class Source> __device__ __forceinline__ void load(float* shared, Source source) {
-#pragma unroll
+#pragma unroll(BUFFERS == 2 ? SHARE : 1)
         for (int i = 0; i < SHARE; i++) {
             if (!in(i)) break;
+            float* to = BUFFERS == 2 ? staged + i * RUN * V : shared + row(i) * PITCH + column(i);
+            const float* from = source(i, row(i), column(i), RUN * V);
+            if (from) {
 #pragma unroll
-            for (int g = 0; g < RUN; g++) {
-                float* to = BUFFERS == 2 ? staged + (i * RUN + g) * V : shared + row(i) * PITCH + column(i) + g * V;
-                const float* from = source(i, row(i), column(i) + g * V);
-                if (from) copy<V>(to, from);
-                else clear<V>(to);
+                for (int g = 0; g < RUN; g++) copy<V>(to + g * V, from + g * V);
+                continue;
+            }
+            if (RUN == 1) clear<V>(to);
+            for (int g = 0; g < (RUN == 1 ? 0 : RUN); g++) {
+                from = source(i, row(i), column(i) + g * V, V);
+                if (from) copy<V>(to + g * V, from);
+                else clear<V>(to + g * V);
             }
         }
     }
 
     __device__ __forceinline__ void store(float* shared) const {
         if (BUFFERS == 1) return;                                    // load has put them there
-#pragma unroll
+#pragma unroll(BUFFERS == 2 ? SHARE : 1)
         for (int i = 0; i < SHARE; i++) {
             if (!in(i)) break;
 #pragma unroll
@@ -161,16 +168,16 @@ __device__ __forceinline__ void multiply_rows(const float* a_s, const float* b_s
 
 // acc += a_s b_s with a_s as [BK][BM].
 __device__ __forceinline__ void multiply_columns(const float* a_s, const float* b_s, float (&acc)[TM][TN], int ty, int tx) {
-#pragma unroll 4
+#pragma unroll 1
     for (int k = 0; k < BK; k++) {
-        float a[TM], b[TN];
-#pragma unroll
-        for (int i = 0; i < TM; i++) a[i] = a_s[k * BM + ty * TM + i];
+        float b[TN];
 #pragma unroll
         for (int j = 0; j < TN; j++) b[j] = b_s[k * BN + tile_column(tx, j)];
 #pragma unroll
-        for (int i = 0; i < TM; i++)
+        for (int i = 0; i < TM; i++) {
+            float v = a_s[k * BM + ty * TM + i];
 #pragma unroll
-            for (int j = 0; j < TN; j++) acc[i][j] += a[i] * b[j];
+            for (int j = 0; j < TN; j++) acc[i][j] += v * b[j];
+        }
     }
 }

@@ -18,13 +18,13 @@ __device__ __forceinline__ float sum_over_rows(float value) {
     return value;
 }
 
-// For 1-D blocks of THREADS threads, a power of two: the sum of `value` over the block, in every thread.
-template <int THREADS> __device__ __forceinline__ float sum_over_block(float value) {
-    __shared__ float part[THREADS];
+// For 1-D blocks of WIDTH threads, a power of two: the sum of `value` over the block, in every thread.
+template <int WIDTH> __device__ __forceinline__ float sum_over_block(float value) {
+    __shared__ float part[WIDTH];
     __syncthreads();                                         // an earlier call may still be reading part[0]
     part[threadIdx.x] = value;
     __syncthreads();                                         // all values are written
-    for (int half = THREADS / 2; half > 0; half /= 2) {      // a tree: log2(THREADS) levels
+    for (int half = WIDTH / 2; half > 0; half /= 2) {      // a tree: log2(WIDTH) levels
         if (threadIdx.x < half) part[threadIdx.x] += part[threadIdx.x + half];
         __syncthreads();                                     // this level is done before the next reads it
     }

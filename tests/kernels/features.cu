@@ -190,17 +190,17 @@ void double_after_barrier(const float* x, float* y) { int i = blockIdx.x * block
 
 extern "C" __global__
 void scalars(double* out, bool b, signed char c, unsigned char uc, short s, unsigned short us, int i, unsigned u,
-             long long l, unsigned long long ul, float f, double d, const Pair pair, const float* __restrict__ nothing, size_t size) {
+             long long l, unsigned long long ul, float f, double d, const float* __restrict__ nothing, size_t size) {
     out[0] = b; out[1] = c; out[2] = uc; out[3] = s; out[4] = us; out[5] = i; out[6] = u;
-    out[7] = (double)l; out[8] = (double)ul; out[9] = f; out[10] = d; out[11] = pair.first; out[12] = pair.second;
-    out[13] = nothing == nullptr; out[14] = (double)size;
+    out[7] = (double)l; out[8] = (double)ul; out[9] = f; out[10] = d;
+    out[11] = nothing == nullptr; out[12] = (double)size;
 }
 
-#ifndef FACTOR
-#define FACTOR 2
+#ifndef TIMES
+#define TIMES 2
 #endif
 extern "C" __global__
-void scale_by_macro(float* x) { x[threadIdx.x] *= FACTOR; }
+void scale_by_macro(float* x) { x[threadIdx.x] *= TIMES; }
 
 extern "C" __global__
 void integer_words(const int* x, int* out) {        // bits counted and turned; the smaller and the larger of mixed types
@@ -209,42 +209,4 @@ void integer_words(const int* x, int* out) {        // bits counted and turned; 
     o[0] = __popc((unsigned)v); o[1] = __clz(v); o[2] = __ffs(v); o[3] = (int)__brev((unsigned)v);
     o[4] = (int)__umulhi((unsigned)v, 0x9e3779b9u); o[5] = __mulhi(v, 0x1e3779b9);
     o[6] = min(v, (int)blockDim.x); o[7] = (int)max(threadIdx.x, 3); o[8] = (int)min((unsigned)v, blockDim.x); o[9] = max(v, -5);
-}
-
-extern "C" __global__
-void leaves_itself_out(int* x) {                    // lane 2 calls with a mask that names lanes 0 and 1 only
-    x[threadIdx.x] = __shfl_sync(threadIdx.x < 3 ? 0x3u : 0xfffffff8u, x[threadIdx.x], 0);
-}
-
-extern "C" __global__
-void lane_at_barrier(int* x) {                      // lane 7 waits at the barrier, the others for lane 7
-    if (threadIdx.x != 7) x[threadIdx.x] = __shfl_xor_sync(0xffffffffu, x[threadIdx.x], 1);
-    __syncthreads();
-}
-
-extern "C" __global__
-void one_thread_loops_longer(int* x) {              // thread 1 of block 3 comes to the barrier once more than the others
-    int n = 4 + (blockIdx.x == 3 && threadIdx.x == 1);
-    for (int i = 0; i < n; i++) __syncthreads();
-    x[blockIdx.x * blockDim.x + threadIdx.x] = n;
-}
-
-extern "C" __global__
-void large_array(int* x, int n) {                   // 128 KiB of local memory: more than a fiber's stack on the CPU
-    int kept[32768];
-    for (int i = 0; i < n; i++) kept[i] = x[i] + threadIdx.x;
-    __syncthreads();
-    for (int i = 0; i < n; i++) x[i] = kept[n - 1 - i];
-}
-
-__device__ __noinline__ int deeper(int* x, int n) { // 1 KiB a level, and no barrier on the way
-    volatile int kept[256];
-    for (int i = 0; i < 256; i++) kept[i] = x[0] + i;
-    return n == 0 ? kept[1] : deeper(x, n - 1) + kept[n % 256];
-}
-
-extern "C" __global__
-void deep_recursion(int* x, int n) {
-    __syncthreads();
-    x[threadIdx.x] = deeper(x + blockDim.x, n);
 }

@@ -27,8 +27,9 @@ NO_COMPILER = ("device: cpu: need a C++ compiler, found none; install one with `
                "or clang++ or g++ from your system, or set CXX")
 COMMON = ("-std=gnu++17", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti", "-nostdlib++",
           "-ffp-contract=fast", "-fno-math-errno", "-Wno-unknown-pragmas", "-Wno-unused", "-Wno-gnu-zero-variadic-macro-arguments")
+CLANG_ONLY = ("-nostdlib++", "-fno-sanitize=all", "-Wno-gnu-zero-variadic-macro-arguments")   # g++ knows the first since version 13
 BUILDS = {
-    "fast": ("-O3", "-march=native", "-g0"),
+    "fast": ("-O3", "-march=native", "-mprefer-vector-width=512", "-g0"),
     "debug": ("-O0", "-g", "-march=native", "-fno-sanitize=all"),
 }
 
@@ -60,7 +61,13 @@ class Compiler:
 def find_compiler() -> Compiler:
     """$CXX, else the ziglang wheel (the fastest code in our measurements: docs/decisions.md), else clang++, else g++."""
     if own := os.environ.get("CXX"):
-        compiler = Compiler(tuple(shlex.split(own)), "$CXX")
+        try:
+            command = tuple(shlex.split(own))
+        except ValueError:                   # a quote that is not closed
+            command = ()
+        if not command:
+            raise UserError(f"device: cpu: CXX: need a command, got {own!r}")
+        compiler = Compiler(command, "$CXX")
         _ = compiler.version
         return compiler
     if importlib.util.find_spec("ziglang"):
@@ -101,7 +108,7 @@ def build(name: str, text: str, flags: tuple[str, ...] = (), kind: str = "fast")
     compiler = find_compiler()
     all_flags = (*COMMON, *BUILDS[kind], *flags, f"-I{HERE}")
     if not compiler.is_clang and "zig" not in compiler.found:
-        all_flags = tuple(f for f in all_flags if f not in ("-fno-sanitize=all", "-Wno-gnu-zero-variadic-macro-arguments"))
+        all_flags = tuple(f for f in all_flags if f not in CLANG_ONLY)
     parts = (text, _headers(), " ".join(f for f in all_flags if not f.startswith("-I")), compiler.version, processor())
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
     folder = private_folder(cache_root() / "cpu")
@@ -131,8 +138,8 @@ def _first_error(name: str, stderr: str, source: str) -> str:
     for line in stderr.splitlines():
         match = re.match(r"(.*?):(\d+):(?:\d+:)? (?:fatal )?error: (.*)", line)
         if match:
-            where = name if match[1] == source else match[1]
-            return f"{where}:{match[2]}: compile: {match[3]}"
+            where = {source: f"{name}:{match[2]}", "launcher": name}.get(match[1], f"{match[1]}:{match[2]}")
+            return f"{where}: compile: {match[3]}"
     tail = stderr.strip().splitlines()[-1:] or ["no message"]
     return f"{name}: compile: {find_compiler().version} failed: {tail[0]}"
 

@@ -100,12 +100,14 @@ HOST_INLINE float __fmul_rn(float x, float y) {   // one rounding: the empty sta
 HOST_INLINE float __fadd_rn(float x, float y) { return x + y; }
 HOST_INLINE float __fsub_rn(float x, float y) { return x - y; }
 HOST_INLINE float __saturatef(float x) { return x > 0.0f ? (x < 1.0f ? x : 1.0f) : 0.0f; }   // NaN gives 0, as on a GPU
-HOST_INLINE int max(int a, int b) { return a > b ? a : b; }
-HOST_INLINE int min(int a, int b) { return a < b ? a : b; }
-HOST_INLINE unsigned max(unsigned a, unsigned b) { return a > b ? a : b; }
-HOST_INLINE unsigned min(unsigned a, unsigned b) { return a < b ? a : b; }
-HOST_INLINE long long max(long long a, long long b) { return a > b ? a : b; }
-HOST_INLINE long long min(long long a, long long b) { return a < b ? a : b; }
+#define MAX_MIN(T, A, B) HOST_INLINE T max(A a, B b) { return (T)a > (T)b ? (T)a : (T)b; } \
+    HOST_INLINE T min(A a, B b) { return (T)a < (T)b ? (T)a : (T)b; }
+#define MAX_MIN_MIXED(S, U) MAX_MIN(S, S, S) MAX_MIN(U, U, U) MAX_MIN(U, S, U) MAX_MIN(U, U, S)   // CUDA's rule: unsigned wins
+MAX_MIN_MIXED(int, unsigned)
+MAX_MIN_MIXED(long, unsigned long)
+MAX_MIN_MIXED(long long, unsigned long long)
+#undef MAX_MIN_MIXED
+#undef MAX_MIN
 HOST_INLINE float max(float a, float b) { return fmaxf(a, b); }
 HOST_INLINE float min(float a, float b) { return fminf(a, b); }
 HOST_INLINE double max(double a, double b) { return fmax(a, b); }
@@ -193,6 +195,7 @@ static unsigned fiber_count, fiber_now, fibers_at_barrier;
 static const Launch* the_launch;
 static bool in_fibers;
 static void* scheduler_sp;
+static char* fiber_stacks;           // stack i starts at i * LAUNCH_STACK_STRIDE and grows down to there
 
 static void fiber_main();
 
@@ -320,12 +323,20 @@ static void need_fibers(const char* what, const char* file, int line) {
     abort();
 }
 
+// A thread that stands below its stack has overwritten its neighbours': none of them may run again.
+HOST_INLINE void need_stack(const char* file, int line) {
+    if ((char*)__builtin_frame_address(0) < fiber_stacks + (size_t)fiber_now * LAUNCH_STACK_STRIDE)
+        fiber_error("%s:%d: kernel %s: " THREAD_FORMAT " needs more than %d bytes of stack",
+                    file, line, the_launch->name, THREAD_ARGS(fiber_now), LAUNCH_STACK_BYTES);
+}
+
 static unsigned barrier_line_first, barrier_line_differs;
 static int barrier_votes, barrier_result;
 
 // Waits until every thread of the block is here; all must be at the same line. Returns how many came with vote != 0.
 static __attribute__((noinline)) int wait_at_barrier(int vote, const char* what, const char* file, int line) {
     need_fibers(what, file, line);
+    need_stack(file, line);
     Fiber& f = fibers[fiber_now];
     f.file = file;
     f.line = line;
@@ -357,6 +368,7 @@ typedef void (*WarpAction)(Fiber* lanes, unsigned mask);
 static __attribute__((noinline)) unsigned long long warp_meet(
         unsigned mask, unsigned long long in, int lane_or_delta, int width, WarpAction act, const char* what, const char* file, int line) {
     need_fibers(what, file, line);
+    need_stack(file, line);
     unsigned first = fiber_now & ~31u, lane = fiber_now & 31u;
     Fiber* lanes = fibers + first;
     Fiber& f = fibers[fiber_now];
@@ -444,7 +456,6 @@ static void fiber_main() {
     abort();
 }
 
-template <class P> struct Argument { static HOST_INLINE P get(void* slot) { return *(P*)slot; } };
 template <int... I> struct Indices {};
 template <int N, int... I> struct MakeIndices : MakeIndices<N - 1, N - 1, I...> {};
 template <int... I> struct MakeIndices<0, I...> { typedef Indices<I...> type; };
@@ -488,6 +499,7 @@ template <class... P, void (*F)(P...)> struct Kernel<F> {
 
     static void run_fibers(const Launch* launch, unsigned long long first, unsigned long long last, char* stacks) {
         fiber_body = body;
+        fiber_stacks = stacks;
         fiber_count = launch->block[0] * launch->block[1] * launch->block[2];
         for (unsigned i = 0; i < fiber_count; i++)
             fiber_thread[i] = {i % launch->block[0], i / launch->block[0] % launch->block[1], i / launch->block[0] / launch->block[1]};
@@ -505,7 +517,7 @@ template <class... P, void (*F)(P...)> struct Kernel<F> {
             threadIdx = fiber_thread[0];
             switch_stack(&scheduler_sp, fibers[0].sp);
             in_fibers = false;
-            for (unsigned i = 0; i < fiber_count; i++)
+            for (unsigned i = 0; i < fiber_count && !launch->failed; i++)
                 if (*(volatile unsigned long long*)(stacks + (size_t)i * LAUNCH_STACK_STRIDE) != CANARY) {
                     fprintf(stderr, "kernel %s: a thread needs more than %d bytes of stack\n", launch->name, LAUNCH_STACK_BYTES);
                     abort();                                      // the neighbour's stack is overwritten: nothing can be trusted

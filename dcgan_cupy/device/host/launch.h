@@ -7,6 +7,7 @@
 #define LAUNCH_STACK_BYTES (64 * 1024)             // one fiber's stack
 // Stacks a multiple of 4 KiB apart would have all their hot ends in the same cache sets: shift each by 17 lines.
 #define LAUNCH_STACK_STRIDE (LAUNCH_STACK_BYTES + 17 * 64)
+#define LAUNCH_STACK_ROOM (512 * 1024)             // below the lowest stack: no thread can overrun further, CUDA allows 512 KiB of locals
 
 struct Launch {
     unsigned grid[3], block[3];

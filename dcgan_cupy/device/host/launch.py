@@ -6,6 +6,7 @@ import platform
 import re
 import shutil
 import tempfile
+import threading
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,7 +17,11 @@ from .. import source
 from ..base import Device, Kernel, KernelError
 from .build import HERE, build, find_compiler
 
+# A variable on the device that kernels may write: each worker's image would have one of its own.
+STATE = re.compile(r"(?<!__constant__ )__device__\s+(?![^;={(]*\b(?:const|constexpr|__constant__|operator)\b)"
+                   r"[\w\s]*?(\w+)\s*(?:\[[^]]*\]\s*)*[=;{]")
 MAX_SHARED = 227 * 1024
+MAX_THREADS = 256      # MAX_WORKERS of pool.cpp
 
 
 class _Launch(ctypes.Structure):
@@ -28,22 +33,30 @@ class _Launch(ctypes.Structure):
 
 @lru_cache(maxsize=None)
 def _pool(process: int, threads: int):
-    """The worker threads of this process, and how many there really are. A forked child starts its own."""
-    path = build("pool", (HERE / "pool.cpp").read_text())
-    library = ctypes.CDLL(str(_copy(path)))
+    """The worker threads of this process: what runs a launch, how many there really are, and whose turn it is.
+
+    A forked child starts its own.
+    """
+    library = _load_copy(build("pool", (HERE / "pool.cpp").read_text()))
     count = library.pool_start(threads)
     if count < 1:
-        raise UserError(f"device: cpu: threads: need 1 to 256 that the system can start, got {threads}")
+        raise UserError(f"device: cpu: threads: need 1 to {MAX_THREADS} that the system can start, got {threads}")
     library.pool_run.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-    return library.pool_run, count
+    return library.pool_run, count, threading.Lock()
 
 
-def _copy(path: Path) -> Path:
-    """A copy that the loader takes for another library (it tells them apart by inode). Unlinked once loaded."""
-    handle, name = tempfile.mkstemp(suffix=".so", prefix=path.stem + "-")
-    os.close(handle)
-    shutil.copyfile(path, name)
-    return Path(name)
+def _load_copy(path: Path) -> ctypes.CDLL:
+    """Loads a copy, which the loader takes for another library (it tells them apart by inode): its statics are its own."""
+    try:
+        handle, name = tempfile.mkstemp(suffix=".so", prefix=f".{path.stem}-", dir=path.parent)   # /tmp may be mounted noexec
+        try:
+            os.close(handle)
+            shutil.copyfile(path, name)
+            return ctypes.CDLL(name)
+        finally:
+            os.unlink(name)
+    except OSError as error:
+        raise UserError(f"cache: {path}: need a compiled kernel that can be copied and loaded, got: {error}") from None
 
 
 def available_cores() -> int:
@@ -67,12 +80,14 @@ class CpuDevice(Device):
             raise UserError(f"device: cpu: build: need fast or debug, got {build!r}")
         own = os.environ.get("DCGAN_CUPY_THREADS", "")
         if threads is None and own:
-            if not own.isdigit():
+            if not own.isdecimal():
                 raise UserError(f"device: cpu: DCGAN_CUPY_THREADS: need a whole number of threads, got {own!r}")
             threads = int(own)
         self.reason, self.build = reason, build
         self.flags = ("-DDCGAN_UCONTEXT",) if ucontext else ()
-        self._wanted = 1 if build == "debug" else threads or available_cores()
+        if threads is None:
+            threads = min(available_cores(), MAX_THREADS)
+        self._wanted = 1 if build == "debug" else threads
         self.compiler = find_compiler()
         self.threads = _pool(os.getpid(), self._wanted)[1]
 
@@ -98,7 +113,10 @@ class CpuDevice(Device):
         return np.array(array)
 
     def upload(self, target, values) -> None:
-        np.copyto(target, values, casting="no")
+        values = np.asarray(values)
+        if values.dtype != target.dtype or values.shape != target.shape:
+            raise ValueError(f"upload: need {target.dtype} {target.shape}, got {values.dtype} {values.shape}")
+        target[...] = values
 
     def synchronize(self) -> None:
         """Launches return when they are done: there is nothing to wait for."""
@@ -112,6 +130,9 @@ class CpuDevice(Device):
     def _compile(self, file, symbol, macros):
         text = source.load(file, macros, absolute=self.build == "debug")
         signature = self.signature(file, symbol, text)
+        if state := STATE.search(source.strip_comments(text)):
+            raise UserError(f"{file}: {state[1]}: need an array that the host passes, got a __device__ variable, "
+                            "of which each CPU thread would have its own copy")
         return CpuKernel(self, signature, symbol, text, macros)
 
 
@@ -130,10 +151,7 @@ class CpuKernel(Kernel):
         functions = (ctypes.c_void_p * device.threads)()
         self._libraries = []
         for worker in range(device.threads):
-            mine = path if worker == 0 and device.build == "debug" else _copy(path)
-            library = ctypes.CDLL(str(mine))
-            if mine != path:
-                mine.unlink()
+            library = ctypes.CDLL(str(path)) if device.build == "debug" else _load_copy(path)   # a debugger looks for the file
             functions[worker] = ctypes.cast(library.run_blocks, ctypes.c_void_p).value
             self._libraries.append(library)
         self._functions = functions
@@ -145,20 +163,21 @@ class CpuKernel(Kernel):
     def launch(self, grid, block, arguments, shared_bytes) -> None:
         if shared_bytes > MAX_SHARED:
             raise UserError(f"{self.symbol}: shared_bytes: need at most {MAX_SHARED}, got {shared_bytes}")
-        slots = self._slots
-        for i, value in enumerate(arguments):
-            if value is None:
-                slots[i] = 0
-            elif isinstance(value, np.ndarray):
-                slots[i] = value.__array_interface__["data"][0]
-            else:
-                slots[i:i + 1].view(value.dtype)[0] = value
-        launch = self._launch
-        launch.grid[:] = grid
-        launch.block[:] = block
-        run, _ = _pool(os.getpid(), self.device._wanted)
-        if run(self._functions, ctypes.byref(launch)):
-            raise KernelError(launch.message.decode(errors="replace"))
+        run, _, turn = _pool(os.getpid(), self.device._wanted)
+        with turn:                           # ctypes lets other Python threads run meanwhile: one launch at a time
+            slots = self._slots
+            for i, value in enumerate(arguments):
+                if value is None:
+                    slots[i] = 0
+                elif isinstance(value, np.ndarray):
+                    slots[i] = value.__array_interface__["data"][0]
+                else:
+                    slots[i:i + 1].view(value.dtype)[0] = value
+            launch = self._launch
+            launch.grid[:] = grid
+            launch.block[:] = block
+            if run(self._functions, ctypes.byref(launch)):
+                raise KernelError(launch.message.decode(errors="replace"))
 
 
 @lru_cache(maxsize=None)

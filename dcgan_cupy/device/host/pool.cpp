@@ -72,8 +72,9 @@ static void* work(void* number) {
 }
 
 static char* map_stacks() {                        // 1024 stacks, touched (and so paid for) only as far as kernels use them
-    void* p = mmap(nullptr, (size_t)1024 * LAUNCH_STACK_STRIDE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return p == MAP_FAILED ? nullptr : (char*)p;
+    size_t bytes = LAUNCH_STACK_ROOM + (size_t)1024 * LAUNCH_STACK_STRIDE;
+    void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p == MAP_FAILED ? nullptr : (char*)p + LAUNCH_STACK_ROOM;
 }
 
 #define EXPORT extern "C" __attribute__((visibility("default")))

@@ -1,0 +1,67 @@
+"""Which tile each matrix product gets: compile-time constants by device and shape, one table, found by measurement.
+
+CPU (Xeon, AVX-512, clang 22; docs/performance.md): 8 x 32 accumulators fill 16 of 32 vector registers, a depth of 64 makes
+barriers rare, one buffer stays in the first-level cache. GPU: the usual 8 x 8 registers and two buffers; not yet measured.
+"""
+
+from math import gcd
+
+SPLITS_TARGET = {"cpu": 16, "gpu": 256}
+"""Blocks that backward_weight splits its sum into, at least. Fixed numbers: results do not depend on how many cores there are."""
+
+
+def _tile(kind: str, columns: int) -> dict[str, int]:
+    if kind == "cpu":
+        if columns <= 16:
+            return {"BM": 64, "BN": 16, "BK": 64, "TM": 8, "TN": 16, "CHUNK": 16, "BUFFERS": 1}
+        if columns <= 48 and columns % 64:
+            return {"BM": 128, "BN": 32, "BK": 64, "TM": 8, "TN": 32, "CHUNK": 32, "BUFFERS": 1}
+        return {"BM": 128, "BN": 64, "BK": 64, "TM": 8, "TN": 32, "CHUNK": 32, "BUFFERS": 1}
+    if columns <= 64:
+        return {"BM": 128, "BN": 64, "BK": 16, "TM": 8, "TN": 4, "CHUNK": 4, "BUFFERS": 2}
+    return {"BM": 128, "BN": 128, "BK": 16, "TM": 8, "TN": 8, "CHUNK": 4, "BUFFERS": 2}
+
+
+def _vector(kind: str, run: int, aligned: bool) -> int:
+    """Floats that move together: a divisor of the run that lies side by side; 4 or more need 16-byte alignment."""
+    if not aligned:
+        return 1
+    return next((v for v in ((16, 8, 4) if kind == "cpu" else (4,)) if run % v == 0), 1)
+
+
+def rows_product(kind: str, rows: int, columns: int, window_row: int, channels: int, aligned: bool, known: bool) -> dict[str, int]:
+    """Constants of forward and backward_input: a_s as rows of the window.
+
+    window_row: floats of a window's row that lie side by side; channels: those of one pixel of it.
+    known: the layer has kernels of its own; otherwise few variants are shared by all shapes.
+    """
+    tile = _tile(kind, columns)
+    if kind == "cpu" and rows <= 64:
+        tile["BM"] = 64
+    if kind == "cpu" and known and window_row % 16 and 48 % window_row == 0:
+        tile["BK"] = 48                                      # 3 channels, kernel 4: whole rows of 12 floats, no remainder
+    return {**tile, **_loads(kind, tile["BK"], tile["BN"], window_row, channels, columns, aligned, known)}
+
+
+def columns_product(kind: str, columns: int, window_row: int, channels: int, aligned: bool, known: bool) -> dict[str, int]:
+    """Constants of backward_weight: a_s as columns, BM elements of the window side by side."""
+    tile = _tile(kind, columns)
+    if kind == "cpu":
+        tile["BM"] = 48 if known and window_row % 16 and 48 % window_row == 0 else 64
+    return {**tile, **_loads(kind, tile["BM"], tile["BN"], window_row, channels, columns, aligned, known)}
+
+
+def _loads(kind, width, bn, window_row, channels, columns, aligned, known):
+    if not known:
+        return {"VEC_A": 4 if aligned and channels % 4 == 0 else 1, "VEC_B": 4 if aligned and columns % 4 == 0 else 1, "RUN_A": 1, "RUN_B": 1}
+    vec_a, vec_b = _vector(kind, gcd(channels, width), aligned), _vector(kind, gcd(columns, bn), aligned)
+    if kind == "gpu":
+        return {"VEC_A": vec_a, "VEC_B": vec_b, "RUN_A": 1, "RUN_B": 1}
+    run = gcd(window_row, width)
+    return {"VEC_A": vec_a, "VEC_B": vec_b, "RUN_A": max(1, run // vec_a), "RUN_B": gcd(columns, bn) // vec_b}
+
+
+def splits(kind: str, tiles: int, depth: int, bk: int) -> int:
+    """Length of each part of backward_weight's sum: a multiple of bk."""
+    parts = max(1, min(-(-SPLITS_TARGET[kind] // tiles), depth // (2 * bk)))
+    return -(-(-(-depth // parts)) // bk) * bk
