@@ -130,7 +130,8 @@ class Conv2d(_Convolution):
         _image("Conv2d.forward", x, self.in_channels)
         size = (ops.conv2d_output_size("Conv2d.forward", *v) for v in zip(x.shape[1:3], self.kernel_size, self.stride, self.padding))
         y = self._buffer("y", (x.shape[0], *size, self.out_channels))
-        ops.conv2d_forward(self.device, x, self.params["weight"], self.params.get("bias"), y, self.stride, self.padding, self.rung, known=True)
+        bias = self.params.get("bias")
+        ops.conv2d_forward(self.device, x, self.params["weight"], bias, y, self.stride, self.padding, self.rung, known=True)
         self._saved = x
         return y
 

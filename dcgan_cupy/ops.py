@@ -10,6 +10,7 @@ import numpy as np
 
 from . import tiles
 from .errors import UserError
+from .tiles import ceil_div
 
 F32, F64, I32 = np.float32, np.float64, np.int32
 BLOCK = 256                 # threads of a block in element-wise kernels
@@ -20,11 +21,6 @@ RUNGS = ("textbook", "direct", "tiled")
 """The rungs of the convolutions. `direct` is `textbook` but for the transposed convolution, where it gathers
 (conv2d_backward_input) instead of inserting zeros."""
 THIN = 4                    # channels below which a matrix product would leave most of its tile empty
-
-
-def ceil_div(a: int, b: int) -> int:
-    """The least whole number that is at least a / b."""
-    return -(-a // b)
 
 
 def pair(where: str, name: str, value, least: int) -> tuple[int, int]:

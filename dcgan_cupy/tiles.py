@@ -53,7 +53,8 @@ def columns_product(kind: str, columns: int, window_row: int, channels: int, ali
 
 def _loads(kind, width, bn, window_row, channels, columns, aligned, known):
     if not known:
-        return {"VEC_A": 4 if aligned and channels % 4 == 0 else 1, "VEC_B": 4 if aligned and columns % 4 == 0 else 1, "RUN_A": 1, "RUN_B": 1}
+        return {"VEC_A": 4 if aligned and channels % 4 == 0 else 1, "VEC_B": 4 if aligned and columns % 4 == 0 else 1,
+                "RUN_A": 1, "RUN_B": 1}
     vec_a, vec_b = _vector(kind, gcd(channels, width), aligned), _vector(kind, gcd(columns, bn), aligned)
     if kind == "gpu":
         return {"VEC_A": vec_a, "VEC_B": vec_b, "RUN_A": 1, "RUN_B": 1}
@@ -63,5 +64,10 @@ def _loads(kind, width, bn, window_row, channels, columns, aligned, known):
 
 def splits(kind: str, tiles: int, depth: int, bk: int) -> int:
     """Length of each part of backward_weight's sum: a multiple of bk."""
-    parts = max(1, min(-(-SPLITS_TARGET[kind] // tiles), depth // (2 * bk)))
-    return -(-(-(-depth // parts)) // bk) * bk
+    parts = max(1, min(ceil_div(SPLITS_TARGET[kind], tiles), depth // (2 * bk)))
+    return ceil_div(ceil_div(depth, parts), bk) * bk
+
+
+def ceil_div(a: int, b: int) -> int:
+    """The least whole number that is at least a / b."""
+    return -(-a // b)

@@ -1,0 +1,230 @@
+"""What the design promises about the source itself: who imports what, and what a kernel file holds."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from dcgan_cupy.device import source
+
+PACKAGE = Path(source.PACKAGE)
+KERNELS = Path(source.KERNELS)
+MODULES = sorted(PACKAGE.rglob("*.py"))
+CUDA = sorted(KERNELS.rglob("*.cu"))
+HEADERS = sorted(KERNELS.rglob("*.cuh"))
+
+# The way of the data, from left to right: a module imports only from modules further down this list.
+ORDER = [["trainer"], ["networks"], ["layers", "losses", "optim"], ["random"], ["ops"], ["tiles", "device"], ["cache", "config"], ["errors"]]
+RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
+
+NO_ARRAYS = ["layers.py", "networks.py", "trainer.py", "losses.py", "optim.py"]
+ARRAY_LIBRARIES = {"numpy", "cupy", "cupyx", "torch", "jax", "tensorflow", "scipy", "numba"}
+
+
+def name_of(path):
+    return path.relative_to(KERNELS if path.is_relative_to(KERNELS) else PACKAGE).as_posix()
+
+
+def files(paths):
+    return pytest.mark.parametrize("path", paths, ids=name_of)
+
+
+def tree(path):
+    return ast.parse(path.read_text(), str(path))
+
+
+def imports(path):
+    """Full names of all that a file imports, wherever in it: "numpy", "dcgan_cupy.ops", "dcgan_cupy.device.source"."""
+    package = ["dcgan_cupy", *path.relative_to(PACKAGE).parts[:-1]]
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*base, *([node.module] if node.module else [])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute) and node.args:
+            called = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+            if called in ("import_module", "__import__") and isinstance(node.args[0], ast.Constant):
+                yield node.args[0].value
+
+
+def top(name):
+    """The module of this package that a full name lies in, None for another package's."""
+    parts = name.split(".")
+    return parts[1] if parts[0] == "dcgan_cupy" and len(parts) > 1 else None
+
+
+def test_there_is_something_to_look_at():
+    assert {"ops.py", "layers.py", "device/gpu.py"} <= {name_of(p) for p in MODULES}
+    assert len(CUDA) >= 10 and len(HEADERS) >= 2
+
+
+# Imports
+
+
+@files(MODULES)
+def test_imports_go_to_the_right_only(path):
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if own not in RANK:
+        return  # commands, data and runs stand on top: they may use anything, and nothing in the list may use them
+    for name in imports(path):
+        other = top(name)
+        if other is None or other == own or other.startswith("__"):
+            continue
+        assert other in RANK, f"{name_of(path)} imports {name}, which is not below it"
+        assert RANK[other] > RANK[own], f"{name_of(path)} imports {name}: imports go to the right only"
+
+
+def test_cupy_is_imported_in_one_file():
+    assert [name_of(p) for p in MODULES if any(n.split(".")[0] in ("cupy", "cupyx") for n in imports(p))] == ["device/gpu.py"]
+
+
+@files(MODULES)
+def test_torch_is_imported_nowhere(path):
+    assert not [n for n in imports(path) if n.split(".")[0] in ("torch", "torchvision")]
+
+
+@pytest.mark.parametrize("name", NO_ARRAYS)
+def test_no_array_library_where_kernels_do_the_work(name):
+    assert not [n for n in imports(PACKAGE / name) if n.split(".")[0] in ARRAY_LIBRARIES]
+
+
+@pytest.mark.parametrize("name", NO_ARRAYS)
+def test_no_array_methods_where_kernels_do_the_work(name):
+    """An array library reached through an array's own methods would be no kernel either: no sum, no dot, no matrix product."""
+    banned = {"sum", "dot", "mean", "std", "var", "exp", "matmul", "clip", "astype", "transpose", "max", "min", "argmax"}
+    found = [
+        f"{name}:{node.lineno}: .{node.func.attr}()" for node in ast.walk(tree(PACKAGE / name))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in banned
+    ] + [f"{name}:{node.lineno}: @" for node in ast.walk(tree(PACKAGE / name)) if isinstance(node, ast.MatMult)]  # fmt: skip
+    # a checkpoint's layouts and types are changed on the host, outside of training
+    allowed = ast_lines(PACKAGE / name, ("state_dict", "load_state_dict"))
+    assert not [line for line in found if int(line.split(":")[1]) not in allowed]
+
+
+def ast_lines(path, functions):
+    return {
+        line for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef) and node.name in functions
+        for line in range(node.lineno, node.end_lineno + 1)
+    }  # fmt: skip
+
+
+# Kernel files
+
+
+def code(path):
+    return source.strip_comments(path.read_text())
+
+
+def test_kernels_holds_only_cuda_and_its_guide():
+    strangers = [p for p in KERNELS.rglob("*") if p.is_file() and p.suffix not in (".cu", ".cuh") and p.name != "README.md"]
+    assert not strangers
+
+
+@files(CUDA + HEADERS)
+def test_kernels_include_only_their_own_headers(path):
+    for line in code(path).splitlines():
+        assert not re.match(r"\s*#\s*include\s*<", line), line
+    for included in re.findall(r'^\s*#\s*include\s+"([^"]+)"', path.read_text(), flags=re.M):
+        assert (path.parent / included).is_file() or (KERNELS / "include" / included).is_file(), included
+
+
+HOST = PACKAGE / "device" / "host"
+ABOUT_THE_PLACE = re.compile(
+    r"__CUDACC\w*|__NVCC__|__NVCOMPILER|__HIP\w*|__CUDA__|__GNUC__|__clang__|_MSC_VER|__OPTIMIZE__|__linux__|_WIN32|__APPLE__"
+    r"|__x86_64__|__aarch64__|\w*(?:HOST|CPU|EMULAT)\w*",
+    flags=re.I,
+)
+
+
+@files(CUDA + HEADERS)
+def test_no_condition_asks_where_the_kernel_runs(path):
+    """One text for both devices: a condition may ask for a size or for the GPU's generation, never for the CPU."""
+    words = set()
+    for file in (HOST / "cuda_on_host.hpp", HOST / "launch.h"):
+        words |= set(re.findall(r"^\s*#\s*define\s+(\w+)", file.read_text(), flags=re.M))
+    for line in re.sub(r"\\\n", " ", code(path)).splitlines():
+        condition = re.match(r"\s*#\s*(if|ifdef|ifndef|elif)\b(.*)", line)
+        if condition is None:
+            continue
+        names = set(re.findall(r"[A-Za-z_]\w*", condition[2]))
+        assert not names & words, line
+        assert not [n for n in names if ABOUT_THE_PLACE.fullmatch(n)], line
+        defined = re.search(r"\bdefined\b\s*\(?\s*__CUDA_ARCH__", condition[2]) or condition[1] != "if" and condition[1] != "elif"
+        assert not ("__CUDA_ARCH__" in names and defined), f"{line}: is defined on a GPU only"
+
+
+FIELDS = ("mapping", "cost", "aliasing", "lesson")
+
+
+def header(path):
+    """The comment that a file opens with, without its slashes."""
+    lines = []
+    for line in path.read_text().splitlines():
+        if not line.startswith("//"):
+            break
+        lines.append(line[2:])
+    return lines
+
+
+@files(CUDA)
+def test_kernel_files_open_with_the_fields(path):
+    lines = header(path)
+    assert lines, "need a header comment in the first line"
+    assert re.match(r" \S.{15,}", lines[0]) and re.search(r"[.:]", lines[0]), f"first line: need `name: what it is` or a sentence, got {lines[0]!r}"
+    text = "\n".join(lines)
+    places = [re.search(rf"^ +{field} +\S", text, flags=re.M) for field in FIELDS]
+    assert all(places), f"need {', '.join(FIELDS)}"
+    starts = [place.start() for place in places]
+    assert starts == sorted(starts), f"need them in this order: {', '.join(FIELDS)}"
+    assert "=" in text[: starts[0]] or "formula" in text[: starts[0]], "need a formula before the mapping"
+    assert not re.search(r"copyright|licen[cs]e", text, flags=re.I)
+
+
+@files(HEADERS)
+def test_included_files_say_what_they_are(path):
+    assert header(path) and "#pragma once" in path.read_text()
+
+
+def kernels(path):
+    return source.signatures(source.load(name_of(path)))
+
+
+@files(CUDA)
+def test_kernel_files_hold_kernels_with_plain_names(path):
+    found = kernels(path)
+    assert found
+    for name, signature in found.items():
+        assert name != "kernel" and not re.search(r"_?v?\d+$", name), f"{name}: need <op>_<what>, no version number"
+        if not signature.template:
+            assert re.search(rf'extern\s*"C"\s*__global__[^;{{]*\b{name}\s*\(', path.read_text()), f'{name}: need extern "C"'
+
+
+def launched():
+    """Every name that a function of ops.py passes to a call that launches: a string, or a variable that holds one."""
+    found = set()
+    checks = {"pair", "check_rung", "rung_file", "UserError", "conv2d_output_size", "conv_transpose2d_output_size",
+              "_elements", "_shape", "_rows", "_count", "_convolution"}  # fmt: skip
+    paths = [PACKAGE / "ops.py"] if (PACKAGE / "ops.py").is_file() else sorted((PACKAGE / "ops").glob("*.py"))
+    for function in (n for path in paths for n in ast.walk(tree(path)) if isinstance(n, ast.FunctionDef)):
+        held = {
+            target.id: node.value.value for node in ast.walk(function)
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) for target in node.targets if isinstance(target, ast.Name)
+        }  # fmt: skip
+        for call in (n for n in ast.walk(function) if isinstance(n, ast.Call)):
+            if getattr(call.func, "id", getattr(call.func, "attr", "")) in checks:
+                continue
+            for argument in call.args:
+                value = argument.value if isinstance(argument, ast.Constant) else held.get(getattr(argument, "id", None))
+                if isinstance(value, str):
+                    found.add(value.partition("<")[0])
+    return found
+
+
+@files(CUDA)
+def test_every_kernel_is_launched_in_ops(path):
+    missing = set(kernels(path)) - launched()
+    assert not missing, f"{', '.join(sorted(missing))}: need a launch in ops.py"
