@@ -5,6 +5,8 @@ gradients are set. Outputs lie in buffers that a layer makes at the first call o
 what must outlive the next forward or backward of the same layer.
 """
 
+from itertools import pairwise
+
 from . import ops
 from .errors import UserError
 from .random import Random
@@ -209,11 +211,12 @@ class BatchNorm2d(Layer):
     """y = weight * (x - mean) / sqrt(var + eps) + bias, by channel; mean and var of the batch, or running ones in evaluation.
 
     Shapes: x, y [..., num_features].   Saves: x and the statistics used.
+    With the rung `tiled` it can take over the ReLU or LeakyReLU behind it (`slope`, set by fuse): y is then that layer's.
     Raises: UserError for sizes below 1, eps <= 0, momentum outside [0, 1], a training batch of one value a channel.
     Source: Ioffe & Szegedy 2015; PyTorch's conventions (running variance unbiased, momentum the weight of the new value).
     """
 
-    def __init__(self, num_features, eps=1e-5, momentum=0.1, *, device):
+    def __init__(self, num_features, eps=1e-5, momentum=0.1, *, device, kernels=None):
         super().__init__(device)
         _sizes("BatchNorm2d", num_features=num_features)
         if not eps > 0:
@@ -221,6 +224,8 @@ class BatchNorm2d(Layer):
         if not 0 <= momentum <= 1:
             raise UserError(f"BatchNorm2d: momentum: need 0 to 1, got {momentum!r}")
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.rung, self.slope = kernels or DEFAULT_RUNG[device.kind], 1.0
+        ops.check_rung("BatchNorm2d", self.rung)
         self._add_param("weight", (num_features,))
         self._add_param("bias", (num_features,))
         self.buffers = {"running_mean": device.zeros((num_features,)), "running_var": device.empty((num_features,)),
@@ -234,30 +239,57 @@ class BatchNorm2d(Layer):
         if len(x.shape) < 2 or x.shape[-1] != self.num_features:
             raise UserError(f"BatchNorm2d.forward: x: need [..., {self.num_features}], got {tuple(x.shape)}")
         y = self._buffer("y", x.shape)
-        if training:
-            mean, var = self._buffer("mean", (self.num_features,)), self._buffer("var", (self.num_features,))
-            ops.batchnorm_statistics(self.device, x, mean, var, *self.buffers.values(), self.momentum)
-        else:
-            mean, var = self.buffers["running_mean"], self.buffers["running_var"]
-        ops.batchnorm_forward(self.device, x, mean, var, self.params["weight"], self.params["bias"], y, self.eps)
-        self._saved = x, mean, var, training
+        statistics = (self._fused_forward if self.rung == "tiled" else self._textbook_forward)(x, y, training)
+        self._saved = x, *statistics, training
         return y
 
     def backward(self, dy, param_grads=True, input_grad=True):
         """[..., num_features] -> the same shape"""
-        x, mean, var, training = self._take_saved()
-        sum_dy, sum_dy_xhat = self._buffer("sum_dy", (self.num_features,)), self._buffer("sum_dy_xhat", (self.num_features,))
-        if param_grads or (training and input_grad):
-            ops.batchnorm_backward_sums(self.device, x, dy, mean, var, sum_dy, sum_dy_xhat, self.eps)
-        if param_grads:
-            ops.add(self.device, sum_dy_xhat, self.grads["weight"])
-            ops.add(self.device, sum_dy, self.grads["bias"])
-        if not input_grad:
-            return None
-        dx = self._buffer("dx", x.shape)
-        sums = (sum_dy, sum_dy_xhat) if training else (None, None)
-        ops.batchnorm_backward_input(self.device, x, dy, mean, var, self.params["weight"], *sums, dx, self.eps)
+        x, *statistics, training = self._take_saved()
+        dx = self._buffer("dx", x.shape) if input_grad else None
+        (self._fused_backward if self.rung == "tiled" else self._textbook_backward)(x, dy, dx, *statistics, training, param_grads)
         return dx
+
+    def _channels(self, name: str):
+        return self._buffer(name, (self.num_features,))
+
+    def _textbook_forward(self, x, y, training):
+        if training:
+            mean, var = self._channels("mean"), self._channels("var")
+            ops.batchnorm_statistics(self.device, x, mean, var, *self.buffers.values(), self.momentum)
+        else:
+            mean, var = self.buffers["running_mean"], self.buffers["running_var"]
+        ops.batchnorm_forward(self.device, x, mean, var, self.params["weight"], self.params["bias"], y, self.eps)
+        return mean, var
+
+    def _textbook_backward(self, x, dy, dx, mean, var, training, param_grads):
+        sums = self._channels("sum_dy"), self._channels("sum_dy_xhat")
+        if param_grads or training:
+            ops.batchnorm_backward_sums(self.device, x, dy, mean, var, *sums, self.eps)
+        if param_grads:
+            ops.add(self.device, sums[1], self.grads["weight"])
+            ops.add(self.device, sums[0], self.grads["bias"])
+        if dx is not None:
+            used = sums if training else (None, None)
+            ops.batchnorm_backward_input(self.device, x, dy, mean, var, self.params["weight"], *used, dx, self.eps)
+
+    def _fused_forward(self, x, y, training):
+        rstd, scale = self._channels("rstd"), self._channels("scale")
+        gamma, beta = self.params["weight"], self.params["bias"]
+        if training:
+            mean = self._channels("mean")
+            ops.batchnorm_batch(self.device, x, gamma, mean, rstd, scale, *self.buffers.values(), self.momentum, self.eps)
+        else:
+            mean = self.buffers["running_mean"]
+            ops.batchnorm_running_scale(self.device, self.buffers["running_var"], gamma, rstd, scale, self.eps)
+        ops.batchnorm_activation_forward(self.device, x, mean, scale, beta, y, self.slope)
+        return mean, rstd, scale
+
+    def _fused_backward(self, x, dy, dx, mean, rstd, scale, training, param_grads):
+        sums = self._buffer("sums", (2, self.num_features))
+        grads = (self.grads["weight"], self.grads["bias"]) if param_grads else (None, None)
+        beta = self.params["bias"]
+        ops.batchnorm_activation_backward(self.device, x, dy, mean, rstd, scale, beta, sums, *grads, dx, self.slope, training)
 
 
 class _Activation(Layer):
@@ -266,9 +298,12 @@ class _Activation(Layer):
     def __init__(self, forward_op, backward_op, *constants, device):
         super().__init__(device)
         self._forward_op, self._backward_op, self._constants = forward_op, backward_op, constants
+        self.absorbed = False     # by the layer before: then x is y already, and dy is passed on as it is (fuse)
 
     def forward(self, x, training=True):
         """Any shape -> the same shape"""
+        if self.absorbed:
+            return x
         y = self._buffer("y", x.shape)
         self._forward_op(self.device, x, y, *self._constants)
         self._saved = y
@@ -276,6 +311,8 @@ class _Activation(Layer):
 
     def backward(self, dy, param_grads=True, input_grad=True):
         """Any shape -> the same shape"""
+        if self.absorbed:
+            return dy
         y = self._take_saved()
         if not input_grad:
             return None
@@ -286,6 +323,8 @@ class _Activation(Layer):
 
 class ReLU(_Activation):
     """y = max(x, 0).   Source: Radford et al. 2015, section 3: in the generator."""
+
+    slope = 0.0
 
     def __init__(self, *, device):
         super().__init__(ops.relu_forward, ops.relu_backward, device=device)
@@ -302,6 +341,7 @@ class LeakyReLU(_Activation):
         if not slope > 0:
             raise UserError(f"LeakyReLU: slope: need more than 0, got {slope!r}")
         super().__init__(ops.leaky_relu_forward, ops.leaky_relu_backward, slope, device=device)
+        self.slope = slope
 
 
 class Tanh(_Activation):
@@ -340,6 +380,17 @@ class Sequential(Layer):
         for i, layer in reversed(list(enumerate(self.layers))):
             dy = layer.backward(dy, param_grads, input_grad or i > 0)
         return dy
+
+
+def fuse(layer: Layer) -> None:
+    """The one place where layers are joined: in every Sequential inside `layer`, a tiled BatchNorm2d takes over the ReLU or
+    LeakyReLU behind it. Results are the same but for rounding; two passes over memory fewer.
+    """
+    for _, part in layer.walk():
+        inside = [child for _, child in part.children()]
+        for first, second in pairwise(inside):
+            if isinstance(first, BatchNorm2d) and first.rung == "tiled" and isinstance(second, ReLU | LeakyReLU):
+                first.slope, second.absorbed = second.slope, True
 
 
 def initialise(layer: Layer, random: Random, std: float = 0.02, bn_gain_mean: float = 1.0) -> None:

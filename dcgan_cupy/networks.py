@@ -2,7 +2,7 @@
 
 from . import ops
 from .errors import UserError
-from .layers import BatchNorm2d, Conv2d, ConvTranspose2d, LeakyReLU, ReLU, Sequential, Sigmoid, Tanh, initialise
+from .layers import BatchNorm2d, Conv2d, ConvTranspose2d, LeakyReLU, ReLU, Sequential, Sigmoid, Tanh, fuse, initialise
 
 IMAGE_SIZES = (16, 32, 64, 128)
 ALIGN = 16      # parameters start on multiples of this many floats in their flat buffer: 64 bytes, so wide loads stay aligned
@@ -25,6 +25,7 @@ class _Network(Sequential):
         super().__init__(body, device=device)
         self.name, self.body = name, body
         self._flatten()
+        fuse(self)
         if random is not None:
             initialise(self, random, bn_gain_mean=bn_gain_mean)
 
@@ -106,7 +107,7 @@ class Discriminator(_Network):
         while size > 4:
             stages.append(Sequential(
                 Conv2d(channels, 2 * channels, 4, 2, 1, bias=False, device=device, kernels=kernels),    # size / 2
-                BatchNorm2d(2 * channels, device=device),
+                BatchNorm2d(2 * channels, device=device, kernels=kernels),
                 LeakyReLU(0.2, device=device), device=device))
             channels, size = 2 * channels, size // 2
         stages.append(Conv2d(channels, 1, 4, 2, 0, device=device, kernels=kernels))            # 4 -> 1
@@ -132,7 +133,7 @@ class Generator(_Network):
 
         def block(channels_in, channels_out, stride, padding):
             return Sequential(ConvTranspose2d(channels_in, channels_out, 4, stride, padding, bias=False, device=device, kernels=kernels),
-                              BatchNorm2d(channels_out, device=device), ReLU(device=device), device=device)
+                              BatchNorm2d(channels_out, device=device, kernels=kernels), ReLU(device=device), device=device)
 
         channels, size = features_g * image_size // 4, 4
         stages = [block(z_dim, channels, 1, 0)]                                                # 1 -> 4

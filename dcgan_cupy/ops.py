@@ -265,7 +265,7 @@ def _forward_tiled(dev, x, w, bias, y, stride, padding, sizes, known):
         x, w, stride = x.reshape(n, 1, 1, k), w.reshape(1, 1, k, oc), (1, 1)
         sizes = _convolution("conv2d_forward", x.shape, w.shape, y.shape, stride, padding)
     kw, ic = w.shape[1:3]
-    tile = tiles.rows_product(dev.kind, n * oh * ow, oc, kw * ic, ic, _aligned(dev, x, w), known)
+    tile = tiles.rows_product(dev.kind, n * oh * ow, oc, kw * ic, ic, w.size // oc, _aligned(dev, x, w), known)
     grid = (ceil_div(n * oh * ow, tile["BM"]), ceil_div(oc, tile["BN"]))
     dev.kernel("conv2d/forward_2_tiled.cu", "conv2d_forward", **tile, **_known(known, w, stride))(
         grid, _threads(tile), x, w, bias, y, *sizes)
@@ -275,7 +275,7 @@ def _backward_input_tiled(dev, dy, w, bias, dx, stride, padding, sizes, known):
     file = "conv2d/backward_input_2_tiled.cu"
     (n, h, w_out, ic), (kh, kw, _, oc), pixels = dx.shape, w.shape, dy.size // dy.shape[3]
     covers = _covers(dx, w, padding) and bias is None
-    if covers or ic <= 2 * THIN:
+    if covers or ic <= tiles.THIN_INPUT[dev.kind]:
         # One product over all pixels of dy: [pixels, OC] x [OC, KH*KW*IC]. Where the filter covers the image that is dx itself.
         count = kh * kw * ic
         wt, columns = dev.scratch(w.size, 0 if covers else pixels * count)
@@ -285,14 +285,15 @@ def _backward_input_tiled(dev, dy, w, bias, dx, stride, padding, sizes, known):
         one = _convolution("conv2d_backward_input", a.shape, b.shape, out.shape, (1, 1), (0, 0))
         _forward_tiled(dev, a, b, None, out, (1, 1), (0, 0), one, known)
         if not covers:
-            gather = dev.kernel(file, "gather_columns", **_known(known, w, stride))
-            gather(ceil_div(dx.size, BLOCK), BLOCK, columns, bias, dx, *sizes)
+            v = ic if ic <= 16 else 1
+            gather = dev.kernel(file, "gather_columns", GATHER=v, **_known(known, w, stride))
+            gather(ceil_div(dx.size // v, BLOCK), BLOCK, columns, bias, dx, *sizes)
         return
     wt, = dev.scratch(w.size)
     _transpose_weight(dev, w, wt, kh * kw, ic, oc)
     taps = max(1, kw // stride[1])                           # of the phase with fewest: how many pixels of dy lie side by side
     rows = n * ceil_div(h, stride[0]) * ceil_div(w_out, stride[1])
-    tile = tiles.rows_product(dev.kind, rows, ic, taps * oc, oc, _aligned(dev, dy, wt), known)
+    tile = tiles.rows_product(dev.kind, rows, ic, taps * oc, oc, taps * oc, _aligned(dev, dy, wt), known)
     grid = (ceil_div(rows, tile["BM"]), ceil_div(ic, tile["BN"]), stride[0] * stride[1])
     dev.kernel(file, "conv2d_backward_input", **tile, **_known(known, w, stride))(grid, _threads(tile), dy, wt, bias, dx, *sizes)
 
@@ -406,6 +407,70 @@ def batchnorm_backward_input(dev, x, dy, mean, var, gamma, sum_dy, sum_dy_xhat, 
         _shape(where, name, a, (c,))
     dev.kernel("batchnorm.cu", where)(ceil_div(x.size, BLOCK), BLOCK, x, dy, mean, var, gamma, sum_dy, sum_dy_xhat, dx,
                                       I32(rows), I32(c), F32(eps))
+
+
+# Batch normalisation and the activation behind it, in the same passes: p = BN(x), y = p where p > 0, else slope * p
+
+def _groups(dev, x):
+    """The tile of a [rows, C] array: its constants, the blocks along the channels, the parts and their rows."""
+    rows, c = _rows("batchnorm", x)
+    tile = tiles.channel_groups(dev.kind, rows, c)
+    parts = tile.pop("PARTS")
+    size = ceil_div(rows, parts)
+    return rows, c, {**tile, "KNOWN": f"C = {c}"}, ceil_div(c, tile["V"] * tile["LANES"]), ceil_div(rows, size), size
+
+
+def batchnorm_batch(dev, x, gamma, mean, rstd, scale, running_mean, running_var, num_batches_tracked, momentum: float, eps: float) -> None:
+    """Batch statistics in one pass over x, and the step of the running ones.   kernels/batchnorm_2_fused.cu (part and join)
+
+    Shapes: x [..., C]; mean, rstd = 1/sqrt(var + eps), scale = gamma * rstd and all others [C]; num_batches_tracked int64 [1].
+    """
+    file, where = "batchnorm_2_fused.cu", "batchnorm_batch"
+    rows, c, tile, groups, count, size = _groups(dev, x)
+    if rows < 2:
+        raise UserError(f"{where}: x: need more than 1 value a channel when training, got shape {x.shape}")
+    for name, a in (("gamma", gamma), ("mean", mean), ("rstd", rstd), ("scale", scale), ("running_mean", running_mean)):
+        _shape(where, name, a, (c,))
+    parts, = dev.scratch(2 * count * c)
+    dev.kernel(file, "batchnorm_part_statistics", **tile)((groups, count), (tile["LANES"], tile["ROWS"]), x, parts,
+                                                          I32(rows), I32(c), I32(size))
+    dev.kernel(file, "batchnorm_join_statistics")(ceil_div(c, BLOCK), BLOCK, parts, gamma, mean, rstd, scale, running_mean, running_var,
+                                                  num_batches_tracked, I32(rows), I32(c), I32(size), F32(momentum), F32(eps))
+
+
+def batchnorm_running_scale(dev, running_var, gamma, rstd, scale, eps: float) -> None:
+    """rstd and scale of the running variance, for evaluation.   kernels/batchnorm_2_fused.cu"""
+    c = _elements("batchnorm_running_scale", running_var=running_var, gamma=gamma, rstd=rstd, scale=scale)
+    k = dev.kernel("batchnorm_2_fused.cu", "batchnorm_running_scale")
+    k(ceil_div(c, BLOCK), BLOCK, running_var, gamma, rstd, scale, I32(c), F32(eps))
+
+
+def batchnorm_activation_forward(dev, x, mean, scale, beta, y, slope: float) -> None:
+    """y = act((x - mean) * scale + beta).   kernels/batchnorm_2_fused.cu"""
+    _elements("batchnorm_activation_forward", x=x, y=y)
+    rows, c, tile, *_ = _groups(dev, x)
+    k = dev.kernel("batchnorm_2_fused.cu", "batchnorm_activation_forward", **tile)
+    k(ceil_div(x.size // tile["V"], BLOCK), BLOCK, x, mean, scale, beta, y, I32(rows), I32(c), F32(slope))
+
+
+def batchnorm_activation_backward(dev, x, dy, mean, rstd, scale, beta, sums, dgamma, dbeta, dx, slope: float, training: bool) -> None:
+    """dx, and dgamma += , dbeta += (None: left out).   kernels/batchnorm_2_fused.cu (part, join and backward)
+
+    Shapes: x, dy, dx [..., C] (dx None: left out); sums [2, C] for the sums over the batch; all others [C].
+    training: mean and rstd depended on x; otherwise they are constants.
+    """
+    file = "batchnorm_2_fused.cu"
+    _elements("batchnorm_activation_backward", x=x, dy=dy, dx=x if dx is None else dx)
+    rows, c, tile, groups, count, size = _groups(dev, x)
+    if training or dgamma is not None:
+        parts, = dev.scratch(2 * count * c)
+        dev.kernel(file, "batchnorm_part_gradients", **tile)((groups, count), (tile["LANES"], tile["ROWS"]), x, dy, mean, rstd, scale, beta,
+                                                             parts, I32(rows), I32(c), I32(size), F32(slope))
+        dev.kernel(file, "batchnorm_join_gradients")(ceil_div(c, BLOCK), BLOCK, parts, sums[0], sums[1], dgamma, dbeta, I32(c), I32(count))
+    if dx is not None:
+        dev.kernel(file, "batchnorm_activation_backward", **tile)(
+            ceil_div(x.size // tile["V"], BLOCK), BLOCK, x, dy, mean, rstd, scale, beta, sums[0], sums[1], dx,
+            I32(rows), I32(c), F32(slope), F32(1 / rows if training else 0))
 
 
 # Losses

@@ -10,11 +10,17 @@ SPLITS_TARGET = {"cpu": 16, "gpu": 256}
 """Blocks that backward_weight splits its sum into, at least. Fixed numbers: results do not depend on how many cores there are."""
 
 
+THIN_INPUT = {"cpu": 8, "gpu": 8}
+"""Input channels up to which backward_input is a product over the pixels of dy and a gather: fewer would not fill a tile's columns."""
+
+
 def _tile(kind: str, columns: int) -> dict[str, int]:
     if kind == "cpu":
         if columns <= 16:
             return {"BM": 64, "BN": 16, "BK": 64, "TM": 8, "TN": 16, "CHUNK": 16, "BUFFERS": 1}
-        if columns <= 48 and columns % 64:
+        if columns == 48:
+            return {"BM": 64, "BN": 48, "BK": 64, "TM": 8, "TN": 48, "CHUNK": 48, "BUFFERS": 1}
+        if columns <= 48:
             return {"BM": 128, "BN": 32, "BK": 64, "TM": 8, "TN": 32, "CHUNK": 32, "BUFFERS": 1}
         return {"BM": 128, "BN": 64, "BK": 64, "TM": 8, "TN": 32, "CHUNK": 32, "BUFFERS": 1}
     if columns <= 64:
@@ -29,7 +35,8 @@ def _vector(kind: str, run: int, aligned: bool) -> int:
     return next((v for v in ((16, 8, 4) if kind == "cpu" else (4,)) if run % v == 0), 1)
 
 
-def rows_product(kind: str, rows: int, columns: int, window_row: int, channels: int, aligned: bool, known: bool) -> dict[str, int]:
+def rows_product(kind: str, rows: int, columns: int, window_row: int, channels: int, depth: int, aligned: bool,
+                 known: bool) -> dict[str, int]:
     """Constants of forward and backward_input: a_s as rows of the window.
 
     window_row: floats of a window's row that lie side by side; channels: those of one pixel of it.
@@ -40,6 +47,8 @@ def rows_product(kind: str, rows: int, columns: int, window_row: int, channels: 
         tile["BM"] = 64
     if kind == "cpu" and known and window_row % 16 and 48 % window_row == 0:
         tile["BK"] = 48                                      # 3 channels, kernel 4: whole rows of 12 floats, no remainder
+    if kind == "cpu" and known:
+        tile["BK"] = min(tile["BK"], ceil_div(depth, 4) * 4)     # a short sum fills no deep step
     return {**tile, **_loads(kind, tile["BK"], tile["BN"], window_row, channels, columns, aligned, known)}
 
 
@@ -66,6 +75,19 @@ def splits(kind: str, tiles: int, depth: int, bk: int) -> int:
     """Length of each part of backward_weight's sum: a multiple of bk."""
     parts = max(1, min(ceil_div(SPLITS_TARGET[kind], tiles), depth // (2 * bk)))
     return ceil_div(ceil_div(depth, parts), bk) * bk
+
+
+def channel_groups(kind: str, rows: int, channels: int) -> dict[str, int]:
+    """Constants of batchnorm_2_fused.cu, and PARTS, the blocks that share the rows. A CPU takes one wide thread a block."""
+    if kind == "cpu":
+        v = gcd(channels, 64)
+        block = {"V": v, "LANES": min(32, channels // v) if v < 8 else 1, "ROWS": 1}
+        return {**block, "PARTS": max(1, min(16, rows // 8))}
+    v = 4 if channels % 4 == 0 else 1
+    lanes = min(32, channels // v)
+    lane_rows = 256 // lanes
+    wanted = ceil_div(512, ceil_div(channels, lanes * v))    # some four blocks for each multiprocessor
+    return {"V": v, "LANES": lanes, "ROWS": lane_rows, "PARTS": max(1, min(wanted, rows // (4 * lane_rows)))}
 
 
 def ceil_div(a: int, b: int) -> int:

@@ -59,9 +59,9 @@ def test_compiles_everywhere_without_spills_or_stack(options, file):
 def test_this_test_sees_a_stack_frame_and_a_spill(options):
     """An array indexed at run time lies in memory; a bound of 32 registers a thread makes big sums spill."""
     frame = """extern "C" __global__ void frame(float* x, int n) {
-        float kept[64];
-        for (int i = 0; i < 64; i++) kept[i] = x[i * n];
-        x[0] = kept[n & 63] + kept[n >> 6 & 63];
+        float kept[64] = {};
+        for (int i = 0; i < n; i++) kept[(int)x[i] & 63] += x[i + n];
+        for (int i = 0; i < 64; i++) x[i] = kept[i];
     }"""
     spill = """extern "C" __global__ __launch_bounds__(1024, 2) void spill(float* x, int n) {
         float kept[64];

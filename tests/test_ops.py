@@ -1,5 +1,6 @@
 """Every function of ops.py against reference.py: shapes that fit no block, guarded memory, values at the edges, and errors."""
 
+import ctypes
 import zlib
 
 import helpers
@@ -28,7 +29,7 @@ class Out:
     """An argument that is written only: poisoned before the launch."""
 
     def __init__(self, shape, dtype=F32):
-        self.shape, self.dtype, self.values = shape, dtype, None
+        self.shape, self.dtype = shape, np.dtype(dtype)
 
 
 class Updated:
@@ -38,48 +39,60 @@ class Updated:
         self.shape, self.dtype, self.values = values.shape, values.dtype, values
 
 
-def guarded_on(device, shape, dtype):
-    """helpers.guarded in the device's memory: (array, check)."""
-    host, check_host = helpers.guarded(shape, dtype)
-    raw = host.base  # the bytes of guard, array, guard, and some slack for alignment
-    first = -raw.ctypes.data % 256
-    start = host.ctypes.data - raw.ctypes.data - first
-    everything = device.array(raw[first:])
+def memory_for(device, argument, offset):
+    """Memory on the device for one argument: (array, check), laid out by helpers.guarded: poison inside, guards around.
+
+    Guards differ, so that a thread past the end cannot write what is there already by copying: NaN around outputs, another
+    NaN around inputs (a read there shows in the result), a negative number around what is updated (NaN + x keeps its bits).
+    """
+    host, check_host = helpers.guarded(int(np.prod(argument.shape)) + offset, argument.dtype)
+    raw = host.base
+    raw = raw[-raw.ctypes.data % 256 :]  # guard, array, guard: bytes
+    start = host.ctypes.data - raw.ctypes.data
+    stop = start + host.nbytes
+    if isinstance(argument, np.ndarray):
+        raw[:: host.itemsize] ^= 1  # the lowest bit of each element
+        host[offset:] = argument.ravel()
+    elif isinstance(argument, Updated):
+        raw[:start] = raw[stop:] = 0xDA  # -3e16 as a float32
+        host[offset:] = argument.values.ravel()
+    everything = device.array(raw)
+    before = raw.tobytes()
 
     def check():
-        raw[first:] = device.numpy(everything)
-        check_host()
+        raw[:] = device.numpy(everything)
+        after = raw.tobytes()
+        if isinstance(argument, Out):
+            check_host()
+        elif isinstance(argument, np.ndarray):
+            assert after == before, "an input was changed"
+        assert after[:start] + after[stop:] == before[:start] + before[stop:], "a guard was overwritten"
 
-    return everything[start : start + host.nbytes].view(dtype).reshape(host.shape), check
+    return everything[start:stop].view(argument.dtype)[offset:].reshape(argument.shape), check
 
 
-def launch(device, op, *arguments):
+def launch(device, op, *arguments, offset=0):
     """op(device, *arguments) with every array in guarded memory; returns what it wrote into Out and Updated, in order.
 
-    NumPy arrays are inputs: guarded too, so that a read outside them meets NaN, and unchanged bit for bit afterwards.
-    The same object given twice is the same memory.
+    NumPy arrays are inputs, and must be the same bit for bit afterwards. The same object given twice is the same memory.
+    Arrays start `offset` elements behind a 64-byte boundary.
     """
-    placed, checks, inputs, outputs = {}, [], [], []
+    placed, checks, outputs = {}, [], []
 
     def place(argument):
         if not isinstance(argument, Out | Updated | np.ndarray):
             return argument
         if id(argument) not in placed:
-            array, check = guarded_on(device, argument.shape, argument.dtype)
-            values = argument if isinstance(argument, np.ndarray) else argument.values
-            if values is not None:
-                device.upload(array, np.ascontiguousarray(values))
+            placed[id(argument)], check = memory_for(device, argument, offset)
             checks.append(check)
-            (inputs if argument is values else outputs).append((array, values))
-            placed[id(argument)] = array
+            if not isinstance(argument, np.ndarray):
+                outputs.append(placed[id(argument)])
         return placed[id(argument)]
 
     op(device, *map(place, arguments))
     for check in checks:
         check()
-    for number, (array, values) in enumerate(inputs):
-        assert device.numpy(array).tobytes() == values.tobytes(), f"{op.__name__}: input array {number} was changed"
-    results = [device.numpy(array) for array, _ in outputs]
+    results = [device.numpy(array) for array in outputs]
     return results[0] if len(results) == 1 else results
 
 
@@ -93,18 +106,25 @@ def assert_each_close(got, want, rtol, atol=0.0):
     assert excess[at] <= 0, f"{at}: got {got[at]!r}, want {want[at]!r}, allowed {rtol:.3g} * |want| + {atol:.3g}"
 
 
-def test_launch_sees_a_kernel_that_writes_outside_or_into_its_input(device):
-    """The harness above, proved on operations that are wrong on purpose: each view is longer than its array."""
-    x, n = np.ones(10, F32), 10
+def test_launch_sees_what_is_written_and_read_outside(device, rng):
+    """The harness above, proved on launches that are wrong on purpose: some arrays are one element longer than they are."""
+    x, n = normal(rng, 10), 10
 
-    def longer(array):  # the same memory and one element of the guard behind it
+    def longer(array, before=0):  # the same memory, and one element of the guard
         if device.kind == "cpu":
-            return np.lib.stride_tricks.as_strided(array, (n + 1,))
-        return array.base[array.data.ptr - array.base.data.ptr :][: 4 * (n + 1)].view(F32)
+            return np.ctypeslib.as_array((ctypes.c_float * (n + 1)).from_address(array.ctypes.data - 4 * before))
+        start = array.data.ptr - array.base.data.ptr - 4 * before
+        return array.base[start : start + 4 * (n + 1)].view(F32)
 
     with pytest.raises(AssertionError, match="1 guards overwritten, first 0 behind the end"):
         launch(device, lambda dev, y: ops.fill(dev, longer(y), 1.0), Out(n))
-    with pytest.raises(AssertionError, match="input array 0 was changed"):
+    with pytest.raises(AssertionError, match="1 guards overwritten, first 1 before the start"):
+        launch(device, lambda dev, y: ops.fill(dev, longer(y, before=1), 1.0), Out(n))
+    with pytest.raises(AssertionError, match="1 guards overwritten"):  # a NaN copied onto a NaN
+        launch(device, lambda dev, x, y: ops.relu_forward(dev, longer(x), longer(y)), x, Out(n))
+    with pytest.raises(AssertionError, match="a guard was overwritten"):
+        launch(device, lambda dev, x, y: ops.add(dev, longer(x), longer(y)), x, Updated(x.copy()))
+    with pytest.raises(AssertionError, match="an input was changed"):
         launch(device, lambda dev, x, y: ops.add(dev, y, x), x, Updated(x.copy()))
     got = launch(device, lambda dev, y: ops.fill(dev, y[:-1], 0.0), Out(n))
     assert np.isnan(got[-1])  # what nothing wrote stays poisoned
@@ -416,6 +436,21 @@ def test_conv2d_of_random_numbers(device, rng, shape, rung):
     assert_close(dw, w + ref.conv2d_backward_weight(x, dy, w.shape[:2], *where), SUM_RTOL, "dw")
     db = launch(device, ops.conv2d_backward_bias, dy, Updated(b))
     assert_close(db, b + ref.conv2d_backward_bias(dy), SUM_RTOL, "db")
+
+
+@every_rung
+@pytest.mark.parametrize("offset", [1, 2])
+def test_conv2d_of_arrays_on_odd_addresses(device, rng, rung, offset):
+    """A wide load needs its address to be a multiple of its width; an array may start anywhere."""
+    s = CONV_CASES["dcgan-middle"]
+    x, w, b, dy = conv_arrays(rng, s, integers)
+    where = s["stride"], s["padding"]
+    y = launch(device, ops.conv2d_forward, x, w, b, Out(dy.shape), *where, rung, offset=offset)
+    assert_equal(y, ref.conv2d_forward(x, w, b, *where))
+    dx = launch(device, ops.conv2d_backward_input, dy, w, None, Out(x.shape), *where, rung, offset=offset)
+    assert_equal(dx, ref.conv2d_backward_input(dy, w, x.shape[1:3], *where))
+    dw = launch(device, ops.conv2d_backward_weight, x, dy, Updated(w), *where, rung, offset=offset)
+    assert_equal(dw, w + ref.conv2d_backward_weight(x, dy, w.shape[:2], *where))
 
 
 @every_rung
@@ -931,6 +966,25 @@ WRONG_SHAPES = [
 ]  # fmt: skip
 
 
+# Small arrays that a kernel reads or writes without asking how long they are
+WRONG_SHAPES += [
+    (ops.batchnorm_statistics, (of(5, 3), C, C, C, C, of(2, dtype=np.int64), 0.1),
+     r"^batchnorm_statistics: num_batches_tracked: need shape \(1,\), got \(2,\)$"),
+    (ops.batchnorm_backward_input, (of(5, 3), of(5, 3), C, C, C, of(1), C, of(5, 3), 1e-5),
+     r"^batchnorm_backward_input: sum_dy: need shape \(3,\), got \(1,\)$"),
+    (ops.batchnorm_backward_input, (of(5, 3), of(5, 3), C, C, C, C, of(1), of(5, 3), 1e-5),
+     r"^batchnorm_backward_input: sum_dy_xhat: need shape \(3,\), got \(1,\)$"),
+    (ops.adam_advance, (of(1, dtype=F64), of(2), 0.5, 0.999), r"^adam_advance: state: need shape \(2,\), got \(1,\)$"),
+    (ops.adam_advance, (of(2, dtype=F64), of(1), 0.5, 0.999), r"^adam_advance: factors: need shape \(2,\), got \(1,\)$"),
+    (ops.adam_step, (C, C, C, C, of(1), 0.5, 0.999, 1e-8), r"^adam_step: factors: need shape \(2,\), got \(1,\)$"),
+    (ops.random_uniform, (of(2, dtype=np.uint64), C, 0.0, 1.0), r"^random_uniform: state: need shape \(3,\), got \(2,\)$"),
+    (ops.random_normal, (of(2, dtype=np.uint64), C, 0.0, 1.0), r"^random_normal: state: need shape \(3,\), got \(2,\)$"),
+    (ops.random_advance, (of(2, dtype=np.uint64), 1), r"^random_advance: state: need shape \(3,\), got \(2,\)$"),
+    (ops.philox_words, (of(3, 3, dtype=np.uint32), of(3, 2, dtype=np.uint32), of(3, 4, dtype=np.uint32)),
+     r"^philox_words: counters: need shape \(3, 4\), got \(3, 3\)$"),
+]  # fmt: skip
+
+
 def on(device, arguments):
     return [device.array(a) if isinstance(a, np.ndarray) else a for a in arguments]
 
@@ -959,12 +1013,14 @@ BIG_IMAGES = Huge(2**16, 2**11, 2**3, 2)
     (ops.conv2d_backward_weight, (BIG_IMAGES, BIG_IMAGES, of(1, 1, 2, 2), P11, (0, 0)), "conv2d_backward_weight: x: size"),
     (ops.conv2d_backward_bias, (BIG_IMAGES, C), "conv2d_backward_bias: size"),
     (ops.zero_insert, (of(1, 4, 4, 1), Huge(1, 2**16, 2**15, 1), (4, 4), P22, P11), "zero_insert: size"),
-    (ops.batchnorm_statistics, (BIG_IMAGES, C, C, C, C, C, 0.1), "batchnorm_statistics: size"),
+    (ops.batchnorm_statistics, (BIG_IMAGES, C, C, C, C, of(1, dtype=np.int64), 0.1), "batchnorm_statistics: size"),
     (ops.batchnorm_forward, (BIG_IMAGES, C, C, C, C, BIG_IMAGES, 1e-5), "batchnorm_forward: size"),
-    (ops.bce, (BIG, BIG, BIG, C), "bce: size"),
-    (ops.adam_step, (BIG, BIG, BIG, BIG, C, 0.5, 0.999, 1e-8), "adam_step: size"),
-    (ops.random_uniform, (C, BIG, 0.0, 1.0), "random_uniform: size"),
-    (ops.random_normal, (C, BIG, 0.0, 1.0), "random_normal: size"),
+    (ops.bce, (BIG, BIG, BIG, of(2)), "bce: size"),
+    (ops.adam_step, (BIG, BIG, BIG, BIG, of(2), 0.5, 0.999, 1e-8), "adam_step: size"),
+    (ops.random_uniform, (of(3, dtype=np.uint64), BIG, 0.0, 1.0), "random_uniform: size"),
+    (ops.random_normal, (of(3, dtype=np.uint64), BIG, 0.0, 1.0), "random_normal: size"),
+    (ops.flip_kernel, (BIG_IMAGES, Huge(2**16, 2**11, 2, 2**3)), "flip_kernel: size"),
+    (ops.philox_words, (Huge(2**29, 4), Huge(2**29, 2), Huge(2**29, 4)), "philox_words: size"),
 ])  # fmt: skip
 def test_sizes_beyond_32_bit_indices_are_refused(device, op, arguments, where):
     with pytest.raises(UserError, match=f"^{where}: {LIMIT}2147"):

@@ -15,7 +15,9 @@ CUDA = sorted(KERNELS.rglob("*.cu"))
 HEADERS = sorted(KERNELS.rglob("*.cuh"))
 
 # The way of the data, from left to right: a module imports only from modules further down this list.
-ORDER = [["trainer"], ["networks"], ["layers", "losses", "optim"], ["random"], ["ops"], ["tiles", "device"], ["cache", "config"], ["errors"]]
+ORDER = [
+    ["trainer"], ["config"], ["networks"], ["layers", "losses", "optim"], ["random"], ["ops"], ["tiles", "device"], ["cache"], ["errors"],
+]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 
 NO_ARRAYS = ["layers.py", "networks.py", "trainer.py", "losses.py", "optim.py"]
@@ -96,20 +98,14 @@ def test_no_array_library_where_kernels_do_the_work(name):
 def test_no_array_methods_where_kernels_do_the_work(name):
     """An array library reached through an array's own methods would be no kernel either: no sum, no dot, no matrix product."""
     banned = {"sum", "dot", "mean", "std", "var", "exp", "matmul", "clip", "astype", "transpose", "max", "min", "argmax"}
-    found = [
-        f"{name}:{node.lineno}: .{node.func.attr}()" for node in ast.walk(tree(PACKAGE / name))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in banned
-    ] + [f"{name}:{node.lineno}: @" for node in ast.walk(tree(PACKAGE / name)) if isinstance(node, ast.MatMult)]  # fmt: skip
-    # a checkpoint's layouts and types are changed on the host, outside of training
-    allowed = ast_lines(PACKAGE / name, ("state_dict", "load_state_dict"))
-    assert not [line for line in found if int(line.split(":")[1]) not in allowed]
-
-
-def ast_lines(path, functions):
-    return {
-        line for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef) and node.name in functions
-        for line in range(node.lineno, node.end_lineno + 1)
-    }  # fmt: skip
+    module = tree(PACKAGE / name)
+    for function in [n for n in ast.walk(module) if isinstance(n, ast.FunctionDef)]:
+        if function.name in ("state_dict", "load_state_dict"):
+            function.body = []  # a checkpoint's layouts and types are changed on the host, outside of training
+    for node in ast.walk(module):
+        called = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr
+        assert called not in banned, f"{name}:{node.lineno}: .{called}()"
+        assert not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult)), f"{name}:{node.lineno}: @"
 
 
 # Kernel files
@@ -153,8 +149,8 @@ def test_no_condition_asks_where_the_kernel_runs(path):
         names = set(re.findall(r"[A-Za-z_]\w*", condition[2]))
         assert not names & words, line
         assert not [n for n in names if ABOUT_THE_PLACE.fullmatch(n)], line
-        defined = re.search(r"\bdefined\b\s*\(?\s*__CUDA_ARCH__", condition[2]) or condition[1] != "if" and condition[1] != "elif"
-        assert not ("__CUDA_ARCH__" in names and defined), f"{line}: is defined on a GPU only"
+        if condition[1] in ("ifdef", "ifndef") or "defined" in names:
+            assert "__CUDA_ARCH__" not in names, f"{line}: is defined on a GPU only"
 
 
 FIELDS = ("mapping", "cost", "aliasing", "lesson")
@@ -174,7 +170,8 @@ def header(path):
 def test_kernel_files_open_with_the_fields(path):
     lines = header(path)
     assert lines, "need a header comment in the first line"
-    assert re.match(r" \S.{15,}", lines[0]) and re.search(r"[.:]", lines[0]), f"first line: need `name: what it is` or a sentence, got {lines[0]!r}"
+    first = " ".join(lines).partition("   ")[0]  # up to the first empty line or indented field
+    assert re.match(r" \w[\w, ]*: \S|.{15,}\.$", first.rstrip()), f"first lines: need `name: what it is` or a sentence, got {first!r}"
     text = "\n".join(lines)
     places = [re.search(rf"^ +{field} +\S", text, flags=re.M) for field in FIELDS]
     assert all(places), f"need {', '.join(FIELDS)}"
@@ -198,7 +195,7 @@ def test_kernel_files_hold_kernels_with_plain_names(path):
     found = kernels(path)
     assert found
     for name, signature in found.items():
-        assert name != "kernel" and not re.search(r"_?v?\d+$", name), f"{name}: need <op>_<what>, no version number"
+        assert name != "kernel" and not re.search(r"_v?\d+$", name), f"{name}: need <op>_<what>, no version number"
         if not signature.template:
             assert re.search(rf'extern\s*"C"\s*__global__[^;{{]*\b{name}\s*\(', path.read_text()), f'{name}: need extern "C"'
 
@@ -210,10 +207,8 @@ def launched():
               "_elements", "_shape", "_rows", "_count", "_convolution"}  # fmt: skip
     paths = [PACKAGE / "ops.py"] if (PACKAGE / "ops.py").is_file() else sorted((PACKAGE / "ops").glob("*.py"))
     for function in (n for path in paths for n in ast.walk(tree(path)) if isinstance(n, ast.FunctionDef)):
-        held = {
-            target.id: node.value.value for node in ast.walk(function)
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) for target in node.targets if isinstance(target, ast.Name)
-        }  # fmt: skip
+        assigned = [n for n in ast.walk(function) if isinstance(n, ast.Assign) and isinstance(n.value, ast.Constant)]
+        held = {getattr(target, "id", None): node.value.value for node in assigned for target in node.targets}
         for call in (n for n in ast.walk(function) if isinstance(n, ast.Call)):
             if getattr(call.func, "id", getattr(call.func, "attr", "")) in checks:
                 continue

@@ -336,7 +336,7 @@ BAD = [
     (["--netG", lambda: npz("other.npz", a=np.zeros(3))], "and 1 unknown (first: a)"),
     (["--netD", lambda: good_weights("g.npz")], "Discriminator.load_state_dict: need the names of this network"),
     (["--netG", lambda: good_weights("wide.npz", features_g=3)], "gen.0.0.weight: need shape (100, 8, 4, 4), got (100, 12, 4, 4)"),
-    (["--netD", lambda: good_weights("grey.npz", Discriminator, channels_img=1)], "disc.0.weight: need shape (3, 3, 4, 4), got (3, 1, 4, 4)"),
+    (["--netD", lambda: good_weights("grey.npz", Discriminator, channels_img=1)], "disc.0.weight: need shape (3, 3, 4, 4), got (3, 1,"),
     # the run's folder
     (["--out", lambda: old_run("old")], "--out: need a folder without a run in it, got old"),
     (["--out", "photos/0.png"], "--out: need a folder that can be written"),
@@ -364,7 +364,7 @@ def test_bad_flag_one_sentence_and_nothing_written(command, place, flags, messag
 def test_bad_number_of_threads(command, place, monkeypatch, threads):
     monkeypatch.setenv("DCGAN_CUPY_THREADS", threads)
     before = tree(place)
-    code, out, err = command("--steps", "2")
+    code, _, err = command("--steps", "2")
     assert code == 2 and err.startswith("device: cpu: ") and "threads" in err and threads in err and err.count("\n") == 1
     assert tree(place) == before
 
@@ -397,11 +397,11 @@ def test_memory_and_disk_that_do_not_suffice(command, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(train.RunFolder, "log", full)
-        code, out, err = command("--steps", "2", "--out", "full")
+        code, _, err = command("--steps", "2", "--out", "full")
     assert code == 1 and err == "train: log.jsonl: need to read and write, got: No space left on device\n"
     with monkeypatch.context() as patch:
         patch.setattr(train, "Trainer", lambda *_: np.empty(1 << 50))
-        code, out, err = command("--steps", "2", "--out", "large")
+        code, _, err = command("--steps", "2", "--out", "large")
     assert code == 1 and err.startswith("train: memory: need more than is free: Unable to allocate") and err.count("\n") == 1
     assert not Path("large").exists()
 
@@ -425,8 +425,8 @@ def test_run_leaves_its_files(command, device):
     timing = json.loads((run / "timing.json").read_text())
     assert timing["steps"] == 7 and timing["seconds"] > 0
     assert timing["images_per_second"] == pytest.approx(7 * BATCH / timing["seconds"], rel=0.05)
-    for line in ("photos: 9 images, 16 x 16 px", device.description, "features 2 / 3", "7 steps of 4 images (3.5 epochs)", "seed 5", "a/run/",
-                 "[0/4][0/2] Loss_D: ", "[3/4][0/2] Loss_D: ", "7 steps in "):
+    for line in ("photos: 9 images, 16 x 16 px", device.description, "features 2 / 3", "7 steps of 4 images (3.5 epochs)", "seed 5",
+                 "a/run/", "[0/4][0/2] Loss_D: ", "[3/4][0/2] Loss_D: ", "7 steps in "):
         assert line in out, line
 
 
@@ -454,9 +454,9 @@ def test_run_pictures(command):
 
 def test_run_goes_on_from_weights(command):
     """The first picture of a run that starts from another's weights is the other's last; its weights are one step further."""
-    flags = ("--seed", "3", "--lr", "0.001")
+    flags, g, d = ("--seed", "3", "--lr", "0.001"), "one/generator.npz", "one/discriminator.npz"
     assert command("--steps", "4", "--out", "one", *flags)[0] == 0
-    assert command("--steps", "1", "--out", "two", *flags, "--netG", "one/generator.npz", "--discriminator", "one/discriminator.npz")[0] == 0
+    assert command("--steps", "1", "--out", "two", *flags, "--netG", g, "--discriminator", d)[0] == 0
     first, last = Path("one/samples/000004.png").read_bytes(), Path("two/samples/000000.png").read_bytes()
     assert first == last and first != Path("one/samples/000000.png").read_bytes()
     one, two = weights("one"), weights("two")
@@ -467,7 +467,7 @@ def test_run_goes_on_from_weights(command):
         elif "running" not in name:
             moved = np.abs(one[name] - two[name]).max()
             assert 0 < moved <= 0.001 * 1.01, name                               # Adam's first step: at most the learning rate
-    assert command("--steps", "1", "--out", "three", *flags, "--generator", "one/generator.npz")[0] == 0
+    assert command("--steps", "1", "--out", "three", *flags, "--generator", g)[0] == 0
     assert Path("three/samples/000000.png").read_bytes() == last
     assert read_log("three")[0]["d_real"] != read_log("two")[0]["d_real"]        # another D
 
@@ -634,7 +634,8 @@ def test_interrupt_saves_everything():
                                                                                      "settings.json", "timing.json"]
     kept = weights("run")
     assert int(kept["generator gen.0.1.num_batches_tracked"]) == steps
-    config = train.parse(["--data", "photos", *TINY, "--steps", "1", "--out", "on", "--netG", "run/generator.npz", "--netD", "run/discriminator.npz"])
+    flags = ["--steps", "1", "--out", "on", "--netG", "run/generator.npz", "--netD", "run/discriminator.npz"]
+    config = train.parse(["--data", "photos", *TINY, *flags])
     assert train.train(config, Console(file=io.StringIO())) == 0
     assert Path("on/samples/000000.png").read_bytes() == Path(f"run/samples/{steps:06d}.png").read_bytes()
 

@@ -93,24 +93,33 @@ void transpose_weight(const float* w, float* wt, int TAPS, int R, int C) {
     wt[i] = w[(t * R + r) * C + c];
 }
 
-// dx[n,h,w,ic] = bias[ic] + sum over the taps that reach it of columns[n, oh, ow, kh, kw, ic]. One thread per element of dx.
+// dx[n,h,w,ic] = bias[ic] + sum over the taps that reach it of columns[n, oh, ow, kh, kw, ic]. One thread per GATHER channels of a
+// pixel (a divisor of IC): the taps are worked out once for all of them.
+#ifndef GATHER
+#define GATHER 1
+#endif
 extern "C" __global__
 void gather_columns(const float* columns, const float* bias, float* dx,
                     int N, int H, int W, int IC, int OH, int OW, int OC, int KH, int KW,
                     int stride_h, int stride_w, int pad_h, int pad_w) {
     KNOWN;
     int i = global_thread();
-    if (i >= N * H * W * IC) return;
-    int ic = i % IC, col = i / IC % W, h = i / IC / W % H, n = i / IC / W / H;
-    float sum = bias ? bias[ic] : 0.0f;
+    if (i >= N * H * W * (IC / GATHER)) return;
+    int ic = i % (IC / GATHER) * GATHER, col = i / (IC / GATHER) % W, h = i / (IC / GATHER) / W % H, n = i / (IC / GATHER) / W / H;
+    float sum[GATHER];
+#pragma unroll
+    for (int v = 0; v < GATHER; v++) sum[v] = bias ? bias[ic + v] : 0.0f;
     for (int kh = (h + pad_h) % stride_h; kh < KH; kh += stride_h) {
         int oh = (h + pad_h - kh) / stride_h;
         if (h + pad_h < kh || oh >= OH) continue;
         for (int kw = (col + pad_w) % stride_w; kw < KW; kw += stride_w) {
             int ow = (col + pad_w - kw) / stride_w;
             if (col + pad_w < kw || ow >= OW) continue;
-            sum += columns[((((n * OH + oh) * OW + ow) * KH + kh) * KW + kw) * IC + ic];
+            const float* tap = columns + ((((n * OH + oh) * OW + ow) * KH + kh) * KW + kw) * IC + ic;
+#pragma unroll
+            for (int v = 0; v < GATHER; v++) sum[v] += tap[v];
         }
     }
-    dx[i] = sum;
+#pragma unroll
+    for (int v = 0; v < GATHER; v++) dx[i * GATHER + v] = sum[v];
 }

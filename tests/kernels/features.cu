@@ -208,5 +208,13 @@ void integer_words(const int* x, int* out) {        // bits counted and turned; 
     int* o = out + threadIdx.x * 10;
     o[0] = __popc((unsigned)v); o[1] = __clz(v); o[2] = __ffs(v); o[3] = (int)__brev((unsigned)v);
     o[4] = (int)__umulhi((unsigned)v, 0x9e3779b9u); o[5] = __mulhi(v, 0x1e3779b9);
-    o[6] = min(v, (int)blockDim.x); o[7] = (int)max(threadIdx.x, 3); o[8] = (int)min((unsigned)v, blockDim.x); o[9] = max(v, -5);
+    o[6] = min(v, (int)blockDim.x); o[7] = (int)max(threadIdx.x, 3); o[8] = (int)min(v, blockDim.x); o[9] = max(v, -5);
+}
+
+extern "C" __global__
+void full_mask(const int* x, int* out) {            // masks name 32 lanes, the last warp has fewer
+    int v = x[threadIdx.x];
+    __syncwarp();
+    out[threadIdx.x] = __shfl_xor_sync(0xffffffffu, v, 1);
+    out[blockDim.x + threadIdx.x] = __popc(__ballot_sync(0xffffffffu, v >= 100));
 }

@@ -6,6 +6,13 @@ void leaves_itself_out(int* x) {                    // lane 2 calls with a mask 
 }
 
 extern "C" __global__
+void two_shuffles(int* x) {                         // halves of a warp wait for all of it at different lines
+    int v = x[threadIdx.x];
+    if (threadIdx.x < 16) x[threadIdx.x] = __shfl_xor_sync(0xffffffffu, v, 1);
+    else x[threadIdx.x] = __shfl_xor_sync(0xffffffffu, v, 2);
+}
+
+extern "C" __global__
 void lane_at_barrier(int* x) {                      // lane 7 waits at the barrier, the others for lane 7
     if (threadIdx.x != 7) x[threadIdx.x] = __shfl_xor_sync(0xffffffffu, x[threadIdx.x], 1);
     __syncthreads();
