@@ -447,6 +447,7 @@ def test_batches_flip_mirrors_some(device):
     batches = Batches(device, marked(100), 10, seed=0, flip=True)
     for numbers, mirrored in (epoch_of(batches) for _ in range(3)):
         assert sorted(numbers) == list(range(100)) and 25 <= sum(mirrored) <= 75        # 50 plus or minus 5 standard deviations
+        assert len({tuple(mirrored[i:i + 10]) for i in range(0, 100, 10)}) == 10            # drawn for each batch
     first, second = (dict(zip(*epoch_of(batches))) for _ in range(2))
     assert 25 <= sum(first[number] != second[number] for number in first) <= 75          # not the same images each time
 

@@ -1,0 +1,198 @@
+"""The tiled rung against the textbook's: `==` on integers over hundreds of drawn shapes, float64 on random numbers, and fusion."""
+
+import os
+import secrets
+
+import numpy as np
+import pytest
+import reference as ref
+from helpers import assert_close, assert_equal, draw_conv_shape, integers, normal
+
+from dcgan_cupy import layers, networks, ops, tiles
+from dcgan_cupy.device import CpuDevice
+from dcgan_cupy.random import Random
+
+SHAPES, BATCHES = 320, 8
+MOST_WORK = 1.5e7      # multiply-adds: the textbook takes milliseconds, not minutes
+
+# The seeds' layers (features 16), where the thin cases lie: 3 channels in, 3 out, one output, a 1 x 1 input.
+SEED_LAYERS = [
+    {"n": 3, "h": 32, "w": 32, "ic": 3, "oc": 16, "kh": 4, "kw": 4, "stride": (2, 2), "padding": (1, 1)},
+    {"n": 3, "h": 16, "w": 16, "ic": 16, "oc": 32, "kh": 4, "kw": 4, "stride": (2, 2), "padding": (1, 1)},
+    {"n": 3, "h": 8, "w": 8, "ic": 32, "oc": 64, "kh": 4, "kw": 4, "stride": (2, 2), "padding": (1, 1)},
+    {"n": 3, "h": 4, "w": 4, "ic": 64, "oc": 1, "kh": 4, "kw": 4, "stride": (2, 2), "padding": (0, 0)},
+    {"n": 3, "h": 4, "w": 4, "ic": 128, "oc": 100, "kh": 4, "kw": 4, "stride": (1, 1), "padding": (0, 0)},
+    {"n": 2, "h": 16, "w": 16, "ic": 64, "oc": 48, "kh": 4, "kw": 4, "stride": (2, 2), "padding": (1, 1)},
+]
+
+
+def drawn(rng):
+    while True:
+        s = draw_conv_shape(rng, transposed=True, batch=(1, 9), size=(1, 40), channels=(1, 130))   # sizes of the transposed input
+        hw = ref.conv_transpose2d_output_size((s["h"], s["w"]), (s["kh"], s["kw"]), s["stride"], s["padding"], s["output_padding"])
+        if s["n"] * s["h"] * s["w"] * s["ic"] * s["oc"] * s["kh"] * s["kw"] <= MOST_WORK:
+            return {**s, "h": hw[0], "w": hw[1], "ic": s["oc"], "oc": s["ic"], "oh": s["h"], "ow": s["w"]}
+
+
+def run(device, rng, s, rung, known=False):
+    """All three directions, outputs poisoned: y, dx, dx with bias, dw."""
+    stride, padding = s["stride"], s["padding"]
+    x = integers(rng, (s["n"], s["h"], s["w"], s["ic"]))
+    w = integers(rng, (s["kh"], s["kw"], s["ic"], s["oc"]))
+    oh, ow = ref.conv2d_output_size(x.shape[1:3], w.shape[:2], stride, padding)
+    dy = integers(rng, (s["n"], oh, ow, s["oc"]))
+    b, bi, dw = integers(rng, s["oc"]), integers(rng, s["ic"]), integers(rng, w.shape)
+    x, w, dy, b, bi, dw = map(device.array, (x, w, dy, b, bi, dw))
+    y, dx, dxb = (device.array(np.full(a.shape, np.nan, np.float32)) for a in (dy, x, x))
+    ops.conv2d_forward(device, x, w, b, y, stride, padding, rung, known)
+    ops.conv2d_backward_input(device, dy, w, None, dx, stride, padding, rung, known)
+    ops.conv2d_backward_input(device, dy, w, bi, dxb, stride, padding, rung, known)
+    ops.conv2d_backward_weight(device, x, dy, dw, stride, padding, rung, known)
+    return [device.numpy(a) for a in (y, dx, dxb, dw)]
+
+
+def compare(device, seed, shape, known=False):
+    for name, got, want in zip(("y", "dx", "dx with bias", "dw"),
+                               run(device, np.random.default_rng(seed), shape, "tiled", known),
+                               run(device, np.random.default_rng(seed), shape, "textbook"), strict=True):
+        assert_equal(got, want, f"{name} of {shape}, seed {seed}")
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_tiled_equals_textbook_on_drawn_shapes(device, batch):
+    """Sums of small integers are exact in any order: one wrong index anywhere shows."""
+    seeds = [1000 * batch + i for i in range(SHAPES // BATCHES - 2)] + [secrets.randbits(32) for _ in range(2)]    # two fresh ones
+    for seed in seeds:
+        compare(device, seed, drawn(np.random.default_rng(seed)))
+
+
+@pytest.mark.parametrize("shape", SEED_LAYERS, ids=lambda s: f"{s['ic']}-{s['oc']}")
+def test_tiled_with_known_sizes_equals_textbook(device, shape):
+    compare(device, 5, shape, known=True)
+
+
+@pytest.mark.parametrize("shape", SEED_LAYERS[1:4], ids=lambda s: f"{s['ic']}-{s['oc']}")
+def test_tiled_of_random_numbers(device, rng, shape):
+    """Relative norm against float64: sums of up to 1,024 rounded terms stay under 1e-6."""
+    stride, padding = shape["stride"], shape["padding"]
+    x, w = normal(rng, (shape["n"], shape["h"], shape["w"], shape["ic"])), normal(rng, (4, 4, shape["ic"], shape["oc"]))
+    want = ref.conv2d_forward(x, w, None, stride, padding)
+    dy = normal(rng, want.shape)
+    y, dx, dw = device.empty(want.shape), device.empty(x.shape), device.zeros(w.shape)
+    dev = [device.array(a) for a in (x, w, dy)]
+    ops.conv2d_forward(device, dev[0], dev[1], None, y, stride, padding, "tiled", True)
+    ops.conv2d_backward_input(device, dev[2], dev[1], None, dx, stride, padding, "tiled", True)
+    ops.conv2d_backward_weight(device, dev[0], dev[2], dw, stride, padding, "tiled", True)
+    assert_close(device.numpy(y), want, 1e-6, "y")
+    assert_close(device.numpy(dx), ref.conv2d_backward_input(dy, w, x.shape[1:3], stride, padding), 1e-6, "dx")
+    assert_close(device.numpy(dw), ref.conv2d_backward_weight(x, dy, (4, 4), stride, padding), 1e-6, "dw")
+
+
+def test_same_bits_for_any_number_of_threads():
+    shape = SEED_LAYERS[1]
+    results = []
+    for threads in (1, 2, 3):
+        device, rng = CpuDevice(threads=threads), np.random.default_rng(3)
+        x = device.array(normal(rng, (3, 16, 16, 16)))
+        dy, dw = device.array(normal(rng, (3, 8, 8, 32))), device.zeros((4, 4, 16, 32))
+        ops.conv2d_backward_weight(device, x, dy, dw, shape["stride"], shape["padding"], "tiled", True)
+        bn = layers.BatchNorm2d(32, device=device, kernels="tiled")
+        y = bn.forward(dy)
+        results.append([dw.tobytes(), y.tobytes(), bn.backward(y).tobytes(), bn.buffers["running_var"].tobytes()])
+    assert results[0] == results[1] == results[2]
+
+
+# Batch norm with its activation
+
+@pytest.mark.parametrize("slope", [1.0, 0.2, 0.0])
+@pytest.mark.parametrize("shape", [(2, 1, 1, 1), (3, 5, 7, 6), (4, 8, 8, 64), (2, 3, 5, 130), (5, 33, 31, 48), (1, 17, 3, 3)], ids=str)
+@pytest.mark.parametrize("training", [True, False])
+def test_fused_batchnorm_against_float64(device, rng, shape, slope, training):
+    c = shape[-1]
+    bn = layers.BatchNorm2d(c, device=device, kernels="tiled")
+    bn.slope = slope
+    x, dy = normal(rng, shape) * 3 + 1, normal(rng, shape)
+    gamma, beta, running = normal(rng, c), normal(rng, c), (normal(rng, c), normal(rng, c) ** 2 + 0.5)
+    for target, values in zip((bn.params["weight"], bn.params["bias"], bn.buffers["running_mean"], bn.buffers["running_var"]),
+                              (gamma, beta, *running), strict=True):
+        device.upload(target, values)
+    p, mean, var, *running_new = ref.batchnorm_forward_train(x, gamma, beta, *running) if training else (
+        ref.batchnorm_forward_eval(x, gamma, beta, *running), *running, *running)
+    y = device.numpy(bn.forward(device.array(x), training))
+    dx = device.numpy(bn.backward(device.array(dy)))
+    # rtol: float32 throughout; statistics of few values amplify rounding where the variance is small
+    assert_close(y, np.where(p > 0, p, slope * p), 1e-5, "y")
+    for name, want in zip(("running_mean", "running_var"), running_new, strict=True):
+        assert_close(device.numpy(bn.buffers[name]), want, 1e-5, name)
+    g = np.where(p > 0, dy, slope * dy)
+    backward = ref.batchnorm_backward_train if training else ref.batchnorm_backward_eval
+    want_dx, dgamma, dbeta = backward(g, x, gamma, mean, var)
+    scale = max(np.linalg.norm(want_dx), np.linalg.norm(g))     # with two values a channel dx is all cancellation: measure against g
+    assert np.linalg.norm(dx - want_dx) <= 2e-5 * scale and np.isfinite(dx).all()
+    assert_close(device.numpy(bn.grads["weight"]), dgamma, 2e-5, "dgamma")
+    assert_close(device.numpy(bn.grads["bias"]), dbeta, 2e-5, "dbeta")
+
+
+def test_fused_statistics_survive_a_large_mean(device, rng):
+    """Mean 1e4, deviation 1: a sum of squares in float32 would leave no digit of the variance."""
+    x = (rng.standard_normal((64, 16, 16, 8)) + 1e4).astype(np.float32)
+    bn = layers.BatchNorm2d(8, device=device, kernels="tiled", momentum=1.0)
+    bn.forward(device.array(x))
+    rows = x.reshape(-1, 8).astype(np.float64)
+    assert_close(device.numpy(bn.buffers["running_mean"]), rows.mean(0), 1e-7, "mean")
+    assert_close(device.numpy(bn.buffers["running_var"]), rows.var(0, ddof=1), 1e-5, "variance")
+
+
+def test_fused_networks_equal_unfused(device, rng):
+    """The same networks with fusion taken back: equal but for rounding."""
+    made = []
+    for fused in (True, False):
+        g = networks.Generator(10, 3, 4, 32, device=device, kernels="tiled", random=Random(device, 1))
+        if not fused:
+            for _, layer in g.walk():
+                if isinstance(layer, layers.BatchNorm2d):
+                    layer.slope = 1.0
+                if isinstance(layer, layers.ReLU | layers.LeakyReLU):
+                    assert layer.absorbed, "the network was to be fused"
+                    layer.absorbed = False
+        y = device.numpy(g.forward(device.array(normal(np.random.default_rng(2), (6, 1, 1, 10)))))
+        g.backward(device.array(normal(np.random.default_rng(3), y.shape)), input_grad=False)
+        made.append((y, device.numpy(g.grad)))
+    assert_close(made[0][0], made[1][0], 1e-6, "images")
+    assert_close(made[0][1], made[1][1], 1e-5, "gradients")
+
+
+# What NVRTC says of the GPU's tiles
+
+def gpu_tiles():
+    """(file, kernel, constants) of the tiled kernels as the GPU gets them, for layers of the seeds' network and generic shapes."""
+    for ic, oc, known in ((3, 64, True), (64, 128, True), (512, 1024, True), (100, 48, False), (3, 5, False)):
+        promise = {"KNOWN": f"IC = {ic}, OC = {oc}, KH = 4, KW = 4, stride_h = 2, stride_w = 2"} if known else {}
+        forward = tiles.rows_product("gpu", 4096, oc, 4 * ic, ic, 16 * ic, True, known)
+        back = tiles.rows_product("gpu", 4096, ic, 2 * oc, oc, 4 * oc, True, known)
+        weight = tiles.columns_product("gpu", oc, 4 * ic, ic, True, known)
+        yield "conv2d/forward_2_tiled.cu", "conv2d_forward", {**forward, **promise}
+        yield "conv2d/backward_input_2_tiled.cu", "conv2d_backward_input", {**back, **promise}
+        yield "conv2d/backward_weight_2_tiled.cu", "conv2d_backward_weight", {**weight, **promise}
+    for c in (64, 130, 3):
+        groups = tiles.channel_groups("gpu", 8192, c)
+        groups.pop("PARTS")
+        for name in ("part_statistics", "activation_forward", "part_gradients", "activation_backward"):
+            yield "batchnorm_2_fused.cu", f"batchnorm_{name}", {**groups, "KNOWN": f"C = {c}"}
+
+
+def test_gpu_tiles_compile_without_spills():
+    """Registers hold everything, at two warps a scheduler at least: 256 threads x 255 registers is the limit of a block."""
+    nvrtc = pytest.importorskip("test_nvrtc", reason="CuPy is not installed")
+    from concurrent.futures import ThreadPoolExecutor
+
+    from dcgan_cupy.device import gpu, source
+    core = pytest.importorskip("cupy._core.core")
+    options = (*core.assemble_cupy_compiler_options(gpu.OPTIONS), "--device-as-default-execution-space", "-ftz=true", "--ptxas-options=-v")
+    texts = {(file, name, str(macros)): source.load(file, tuple(macros.items())) for file, name, macros in gpu_tiles()}
+    jobs = [(key, text, arch) for key, text in texts.items() for arch in (75, 80, 90, 120)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        logs = list(pool.map(lambda job: nvrtc.compile_for(job[2], job[1], options), jobs))
+    for ((_, name, constants), _, arch), log in zip(jobs, logs, strict=True):
+        found = {kernel: sizes for kernel, *sizes in nvrtc.PROPERTIES.findall(log)}
+        assert found[name] == ["0", "0", "0"], f"sm_{arch} {name} {constants}: stack, spill stores, spill loads {found[name]}"
