@@ -6,11 +6,11 @@ ARGS   ?=
 
 # Which CuPy: by the CUDA version that the driver names; none without a driver.
 CUDA  := $(shell nvidia-smi 2>/dev/null | sed -n 's/.*CUDA Version: *\([0-9]*\).*/\1/p' | head -n 1)
-GPU   := $(if $(CUDA),$(if $(filter 12,$(CUDA)),cuda12,cuda13))
+GPU   := $(if $(CUDA),$(if $(filter 12,$(CUDA)),cuda12,$(if $(filter 1,$(shell test $(CUDA) -ge 13 && echo 1)),cuda13)))
 comma := ,
 EXTRA := cpu$(if $(GPU),$(comma)$(GPU))
 
-.PHONY: train test check gpu clean
+.PHONY: train test bench gpu clean
 .DELETE_ON_ERROR:
 
 train: $(VENV)/ready-$(EXTRA)
@@ -20,12 +20,19 @@ test: $(VENV)/ready-test-$(or $(GPU),nvrtc)
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest $(ARGS)
 
+bench: $(VENV)/ready-bench-$(or $(GPU),nogpu)
+	$(BIN)/python -m bench $(ARGS)
+
 gpu: $(VENV)/ready-$(or $(GPU),cuda13)
 	$(BIN)/python -c "from dcgan_cupy import device; print(device.get('gpu').description)"
 
 # A marker file says what is installed; a changed pyproject.toml installs again.
 $(VENV)/ready-test-%: pyproject.toml | $(BIN)/pip
 	$(BIN)/pip install --quiet --editable ".[cpu,test,$*]"
+	@touch $@
+
+$(VENV)/ready-bench-%: pyproject.toml | $(BIN)/pip
+	$(BIN)/pip install --quiet --editable ".[cpu,bench$(if $(GPU),$(comma)$(GPU))]"
 	@touch $@
 
 $(VENV)/ready-%: pyproject.toml | $(BIN)/pip

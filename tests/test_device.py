@@ -277,6 +277,17 @@ def test_mathematics(loop):
     np.testing.assert_allclose(got, want, rtol=6e-7, atol=1e-7)
 
 
+def test_exponential_and_tangent_at_the_edges(loop):
+    x = np.array([-np.inf, np.inf, np.nan, -200, -105, -87, 88.7, 89.5, 200, 0, -0.0, 1e-30, -1e-30, 1e-4, 0.34, 0.36, 9, -20], F32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        exp, tanh = np.exp(x, dtype=np.float64).astype(F32), np.tanh(x, dtype=np.float64)
+    got = run(loop, "mathematics", 1, x.size, x, Out(x.size * 12)).reshape(-1, 12)
+    # as in test_mathematics; what is below the smallest normal number is flushed, so an absolute error of that size is none
+    np.testing.assert_allclose(got[:, 2], exp, rtol=6e-7, atol=1.2e-38)
+    np.testing.assert_allclose(got[:, 5], tanh, rtol=6e-7, atol=0)
+    assert np.signbit(got[10, 5]), "tanh(-0.0) is -0.0"
+
+
 def test_integer_words(loop):
     x = np.array([0, 1, -1, 5, 255, -(2**31), 2**31 - 1, 0x1234567], I32)
     u = x.astype(U32)
@@ -470,7 +481,8 @@ for levels in (20, 90):
     done = python(code, UNDEFINED, json.dumps(CPU[name]))
     assert done.stdout.split() == ["20", "21"]
     assert done.returncode == -signal.SIGABRT
-    assert done.stderr.strip() == "kernel deep_recursion: a thread needs more than 65536 bytes of stack"
+    # two workers may both find it out
+    assert set(done.stderr.splitlines()) == {"kernel deep_recursion: a thread needs more than 65536 bytes of stack"}
 
 
 def test_a_barrier_that_was_not_foreseen_aborts_with_a_message(files):
@@ -482,7 +494,7 @@ extern "C" __global__ void hidden(float* x) { Meet meet; meet(); x[0] = 1; }
     code = "import sys; from dcgan_cupy.device import *; dev = get('cpu'); dev.kernel(sys.argv[1], 'hidden')(1, 2, dev.zeros(1))"
     done = python(code, file)
     assert done.returncode == -signal.SIGABRT
-    assert done.stderr.strip() == f"{file}:2: __syncthreads() reached in a kernel that was compiled as barrier-free"
+    assert done.stderr == f"{file}:2: __syncthreads() reached in a kernel that was compiled as barrier-free\n"
 
 
 def test_variables_on_the_device_are_refused(cpu, files):

@@ -6,7 +6,7 @@ from helpers import assert_close, assert_equal, draw_conv_shape, normal
 
 from dcgan_cupy import ops
 from dcgan_cupy.errors import UserError
-from dcgan_cupy.layers import KEPT_SHAPES, BatchNorm2d, Conv2d, ConvTranspose2d, LeakyReLU, ReLU, Sequential, Sigmoid, Tanh, initialise
+from dcgan_cupy.layers import KEPT_SHAPES, BatchNorm2d, Conv2d, ConvTranspose2d, LeakyReLU, ReLU, Sequential, Sigmoid, Tanh, fuse, initialise
 from dcgan_cupy.random import Random
 
 torch = pytest.importorskip("torch")
@@ -15,6 +15,19 @@ nn = torch.nn
 # Float32 sums of at most some hundred terms against float64, errors relative to the norm of the whole array: a random walk
 # of roundings of 6e-8 each. A wrong index, a missing factor or a gradient that was set instead of added is off by order 1.
 RTOL = 2e-6
+
+
+@pytest.fixture(autouse=True)
+def poison(device, monkeypatch):
+    """Whatever a layer allocates starts as NaN, so that nothing comes to depend on what it did not write."""
+    allocate = device._allocate
+
+    def poisoned(shape, dtype):
+        made = allocate(shape, dtype)
+        made.view("uint8").fill(0xFF)
+        return made
+
+    monkeypatch.setattr(device, "_allocate", poisoned)
 
 
 # From ours to PyTorch's and back, written here and not taken from Layer.state()
@@ -147,12 +160,15 @@ def test_the_default_rung_is_one_of_the_rungs(device):
 
 # Batch normalisation
 
+every_norm = pytest.mark.parametrize("rung", ["textbook", "tiled"])
+
 
 @pytest.mark.parametrize("shape", [(3, 4, 5, 6), (6, 1, 1, 33), (7, 3)], ids=str)
 @pytest.mark.parametrize("training", [True, False])
-def test_batchnorm(device, rng, shape, training):
+@every_norm
+def test_batchnorm(device, rng, shape, training, rung):
     c = shape[-1]
-    layer = BatchNorm2d(c, eps=1e-3, momentum=0.3, device=device)
+    layer = BatchNorm2d(c, eps=1e-3, momentum=0.3, device=device, kernels=rung)
     module = (nn.BatchNorm2d if len(shape) == 4 else nn.BatchNorm1d)(c, eps=1e-3, momentum=0.3, dtype=torch.float64)
     set_random_parameters(device, rng, layer, module)
     for batch in range(3):  # the running statistics move, then serve
@@ -171,17 +187,28 @@ def test_batchnorm_starts_as_pytorchs(device):
         assert_equal(got.reshape(want.shape), want.numpy(), name)
 
 
-def test_batchnorm_evaluation_changes_nothing_that_lasts(device, rng):
-    layer = BatchNorm2d(4, device=device)
+@every_norm
+def test_batchnorm_evaluation_changes_nothing_that_lasts(device, rng, rung):
+    layer = BatchNorm2d(4, device=device, kernels=rung)
     before = {name: device.numpy(a) for name, a in layer.buffers.items()}
     layer.forward(device.array(normal(rng, (3, 4))), training=False)
     for name, a in layer.buffers.items():
         assert_equal(device.numpy(a), before[name], name)
 
 
-def test_batchnorm_evaluation_takes_one_value_a_channel(device, rng):
+@every_norm
+def test_batchnorm_gradient_in_evaluation_without_param_grads(device, rng, rung):
+    """The first backward of all: the statistics are constants, so no sum over the batch is needed, and none is used."""
+    layer = BatchNorm2d(4, device=device, kernels=rung)
+    dy = normal(rng, (3, 4))
+    layer.forward(device.array(normal(rng, (3, 4))), training=False)
+    assert_close(device.numpy(layer.backward(device.array(dy), param_grads=False)), dy / np.sqrt(1 + 1e-5), RTOL)
+
+
+@every_norm
+def test_batchnorm_evaluation_takes_one_value_a_channel(device, rng, rung):
     x = normal(rng, (1, 1, 1, 4))
-    layer = BatchNorm2d(4, device=device)
+    layer = BatchNorm2d(4, device=device, kernels=rung)
     assert_close(device.numpy(layer.forward(device.array(x), training=False)), x / np.sqrt(1 + 1e-5), RTOL)
     with pytest.raises(UserError, match=r"x: need more than 1 value a channel when training, got shape \(1, 1, 1, 4\)$"):
         layer.forward(device.array(x))
@@ -213,19 +240,22 @@ def layers(device):
         "ConvTranspose2d": (ConvTranspose2d(3, 4, 4, 2, 1, **direct), (2, 5, 7, 3)),
         "ConvTranspose2d-textbook": (ConvTranspose2d(3, 4, 4, 2, 1, **textbook), (2, 5, 7, 3)),
         "ConvTranspose2d-default": (ConvTranspose2d(4, 3, 4, 2, 1, device=device), (2, 3, 4, 4)),
-        "BatchNorm2d": (BatchNorm2d(3, device=device), (2, 5, 7, 3)),
+        "BatchNorm2d": (BatchNorm2d(3, **textbook), (2, 5, 7, 3)),
+        "BatchNorm2d-default": (BatchNorm2d(3, device=device), (2, 5, 7, 3)),
         "ReLU": (ReLU(device=device), (2, 5, 7, 3)),
         "LeakyReLU": (LeakyReLU(device=device), (2, 5, 7, 3)),
         "Tanh": (Tanh(device=device), (2, 5, 7, 3)),
         "Sigmoid": (Sigmoid(device=device), (2, 5, 7, 3)),
     }
-    inside = [Conv2d(3, 4, 4, 2, 1, **direct), Sequential(BatchNorm2d(4, device=device), LeakyReLU(device=device), device=device)]
-    made["Sequential"] = (Sequential(*inside, device=device), (2, 6, 8, 3))
+    for name in ("Sequential", "Sequential-fused"):
+        inside = [BatchNorm2d(4, device=device, kernels="tiled"), LeakyReLU(device=device)]
+        made[name] = (Sequential(Conv2d(3, 4, 4, 2, 1, **direct), Sequential(*inside, device=device), device=device), (2, 6, 8, 3))
+    fuse(made["Sequential-fused"][0])
     return made
 
 
-LAYERS = ["Conv2d", "Conv2d-default", "ConvTranspose2d", "ConvTranspose2d-textbook", "ConvTranspose2d-default", "BatchNorm2d",
-          "ReLU", "LeakyReLU", "Tanh", "Sigmoid", "Sequential"]  # fmt: skip
+LAYERS = ["Conv2d", "Conv2d-default", "ConvTranspose2d", "ConvTranspose2d-textbook", "ConvTranspose2d-default", "BatchNorm2d", "BatchNorm2d-default",
+          "ReLU", "LeakyReLU", "Tanh", "Sigmoid", "Sequential", "Sequential-fused"]  # fmt: skip
 every_layer = pytest.mark.parametrize("name", LAYERS)
 
 
@@ -286,10 +316,11 @@ def test_without_input_grad_nothing_comes_back(device, made):
 
 
 @every_layer
-def test_backward_needs_a_forward_each_time(device, made):
+def test_backward_needs_a_forward_each_time(device, made, name):
     layer, x, dy = made
     one_step(device, layer, x, dy)
-    part = "LeakyReLU" if isinstance(layer, Sequential) else type(layer).__name__  # of a Sequential the last layer complains first
+    last = {"Sequential": "LeakyReLU", "Sequential-fused": "BatchNorm2d"}  # the last of a Sequential's layers complains first
+    part = last.get(name, type(layer).__name__)
     with pytest.raises(RuntimeError, match=rf"^{part}.backward: need one forward before each backward, got none$"):
         layer.backward(device.array(dy))
 
@@ -343,29 +374,44 @@ def test_the_input_and_dy_are_left_alone(device, made):
     assert_equal(device.numpy(dys), dy)
 
 
-def test_sequential_names_its_layers_and_passes_all_on(device, rng):
-    conv, norm, act = Conv2d(3, 4, 4, 2, 1, device=device, kernels="direct"), BatchNorm2d(4, device=device), LeakyReLU(device=device)
+@pytest.mark.parametrize("fused", [False, True])
+def test_sequential_names_its_layers_and_passes_all_on(device, rng, fused):
+    conv = Conv2d(3, 4, 4, 2, 1, bias=False, device=device, kernels="direct")
+    norm, act = BatchNorm2d(4, device=device, kernels="tiled"), LeakyReLU(device=device)
     layer = Sequential(conv, Sequential(norm, act, device=device), device=device)
     assert [path for path, _ in layer.walk()] == ["", "0", "1", "1.0", "1.1"]
+    if fused:
+        fuse(layer)
+        assert norm.slope == 0.2 and act.absorbed
 
-    module = nn.Sequential(nn.Conv2d(3, 4, 4, 2, 1), nn.Sequential(nn.BatchNorm2d(4), nn.LeakyReLU(0.2))).double()
-    for ours, theirs in ((conv, module[0]), (norm, module[1][0])):
+    module = nn.Sequential(nn.Conv2d(3, 4, 4, 2, 1, bias=False), nn.Sequential(nn.BatchNorm2d(4), nn.LeakyReLU(0.2))).double()
+    twins = (conv, module[0]), (norm, module[1][0])
+    for ours, theirs in twins:
         set_random_parameters(device, rng, ours, theirs)
-    x = normal(rng, (2, 6, 8, 3))
-    dy = normal(rng, (2, 3, 4, 4))
-    got = device.numpy(layer.forward(device.array(x))), device.numpy(layer.backward(device.array(dy)))
-    leaf = to_torch(x)
-    want = module(leaf)
-    want.backward(to_torch(dy).detach())
-    assert_close(got[0], from_torch(want), RTOL)
-    assert_close(got[1], from_torch(leaf.grad), RTOL)
-    for ours, theirs in ((conv, module[0]), (norm, module[1][0])):
-        for name, grad in ours.grads.items():
-            # the bias before a batch norm has gradient 0: compared with the size of the sum it comes from
-            if (ours, name) == (conv, "bias"):
-                assert np.abs(device.numpy(grad)).max() < 1e-5
-            else:
+    x, dy = normal(rng, (2, 6, 8, 3)), normal(rng, (2, 3, 4, 4))
+    for training in (True, False):
+        layer.zero_grads()
+        module.zero_grad()
+        got = device.numpy(layer.forward(device.array(x), training)), device.numpy(layer.backward(device.array(dy)))
+        leaf = to_torch(x)
+        want = module.train(training)(leaf)
+        want.backward(to_torch(dy).detach())
+        assert_close(got[0], from_torch(want), RTOL, "y")
+        assert_close(got[1], from_torch(leaf.grad), RTOL, "dx")
+        for ours, theirs in twins:
+            for name, grad in ours.grads.items():
                 assert_close(weight_to_torch(device.numpy(grad)), getattr(theirs, name).grad.numpy(), RTOL, name)
+
+
+def test_fuse_joins_only_what_follows(device):
+    """A ReLU, tiled, right behind a batch norm: each other pair stays as it was."""
+    tiled, textbook = {"device": device, "kernels": "tiled"}, {"device": device, "kernels": "textbook"}
+    norms = [BatchNorm2d(1, **tiled), BatchNorm2d(1, **textbook), BatchNorm2d(1, **tiled)]
+    acts = [ReLU(device=device), LeakyReLU(device=device), Tanh(device=device)]
+    layer = Sequential(*(part for two in zip(norms, acts) for part in two), device=device)
+    fuse(layer)
+    assert [norm.slope for norm in norms] == [0.0, 1.0, 1.0]
+    assert [act.absorbed for act in acts] == [True, False, False]
 
 
 def test_sequential_without_input_grad_still_reaches_its_first_layer(device, rng):

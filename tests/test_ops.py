@@ -42,8 +42,8 @@ class Updated:
 def memory_for(device, argument, offset):
     """Memory on the device for one argument: (array, check), laid out by helpers.guarded: poison inside, guards around.
 
-    Guards differ, so that a thread past the end cannot write what is there already by copying: NaN around outputs, another
-    NaN around inputs (a read there shows in the result), a negative number around what is updated (NaN + x keeps its bits).
+    Guards differ, so that a thread past the end cannot happen to write what is there already: NaN around outputs, another NaN
+    around inputs (a read there shows in the result), -0.0 around what is added to (NaN + x keeps its bits; -0.0 + 0.0 is 0.0).
     """
     host, check_host = helpers.guarded(int(np.prod(argument.shape)) + offset, argument.dtype)
     raw = host.base
@@ -54,7 +54,8 @@ def memory_for(device, argument, offset):
         raw[:: host.itemsize] ^= 1  # the lowest bit of each element
         host[offset:] = argument.ravel()
     elif isinstance(argument, Updated):
-        raw[:start] = raw[stop:] = 0xDA  # -3e16 as a float32
+        raw[:start] = raw[stop:] = 0
+        raw[3:start:4] = raw[stop + 3 :: 4] = 0x80
         host[offset:] = argument.values.ravel()
     everything = device.array(raw)
     before = raw.tobytes()
@@ -585,6 +586,86 @@ def test_batchnorm_backward(device, rng, shape, training):
     assert_equal(in_place, got)  # dx may be dy
 
 
+# Batch normalisation and the activation behind it: y = p where p > 0, else slope * p, with p = BN(x)
+
+every_slope = pytest.mark.parametrize("slope", [1.0, 0.2, 0.0])
+
+
+def bn_fused(rng, shape, training):
+    """x, dy, gamma, beta and mean, rstd, scale as the fused kernels take them; dy is 0 where p is too near 0 to trust its sign."""
+    x, gamma, beta, running_mean, running_var = bn_arrays(rng, shape)
+    mean, var = running_mean, running_var
+    if training:
+        mean, var = ref.batchnorm_forward_train(x, gamma, beta, running_mean, running_var)[1:3]
+    p = ref.batchnorm_forward_eval(x, gamma, beta, mean, var)
+    dy = normal(rng, shape) * (np.abs(p) > 1e-5).astype(F32)
+    rstd = 1 / np.sqrt(var + 1e-5)
+    return x, dy, gamma, beta, mean.astype(F32), var, rstd.astype(F32), (gamma * rstd).astype(F32), p
+
+
+@every_bn_shape
+@pytest.mark.parametrize("momentum", [0.1, 1.0, 0.0])
+def test_batchnorm_batch(device, rng, shape, momentum):
+    x, gamma, beta, running_mean, running_var = bn_arrays(rng, shape)
+    c, count = shape[-1], Updated(np.array([6], np.int64))
+    mean, rstd, scale, new_mean, new_var, batches = launch(
+        device, ops.batchnorm_batch, x, gamma, Out(c), Out(c), Out(c), Updated(running_mean), Updated(running_var), count, momentum, 1e-5)
+    _, want_mean, var, *running = ref.batchnorm_forward_train(x, gamma, beta, running_mean, running_var, momentum=momentum)
+    want_rstd = 1 / np.sqrt(var + 1e-5)
+    wants = zip(("mean", "rstd", "scale", "running_mean", "running_var"), (want_mean, want_rstd, gamma * want_rstd, *running), strict=True)
+    for (name, want), got in zip(wants, (mean, rstd, scale, new_mean, new_var), strict=True):
+        assert_close(got, want, BN_RTOL, name)
+    assert_equal(batches, np.array([7]))
+
+
+def test_batchnorm_running_scale(device, rng):
+    for c in (1, 255, 257):
+        var, gamma = rng.uniform(0, 2, c).astype(F32), normal(rng, c)
+        rstd, scale = launch(device, ops.batchnorm_running_scale, var, gamma, Out(c), Out(c), 1e-3)
+        assert_close(rstd, 1 / np.sqrt(var.astype(F64) + 1e-3), BN_RTOL)
+        assert_close(scale, gamma / np.sqrt(var.astype(F64) + 1e-3), BN_RTOL)
+
+
+@every_bn_shape
+@every_slope
+def test_batchnorm_activation_forward(device, rng, shape, slope):
+    x, _, _, beta, mean, _, _, scale, p = bn_fused(rng, shape, training=False)
+    got = launch(device, ops.batchnorm_activation_forward, x, mean, scale, beta, Out(shape), slope)
+    assert_close(got, np.where(p > 0, p, F32(slope) * p), BN_RTOL)
+    both = Updated(x)
+    assert_equal(launch(device, ops.batchnorm_activation_forward, both, mean, scale, beta, both, slope), got)  # y may be x
+
+
+@every_bn_shape
+@every_slope
+@pytest.mark.parametrize("training", [True, False])
+def test_batchnorm_activation_backward(device, rng, shape, slope, training):
+    x, dy, gamma, beta, mean, var, rstd, scale, p = bn_fused(rng, shape, training)
+    c, old_dgamma, old_dbeta = shape[-1], normal(rng, shape[-1]), normal(rng, shape[-1])
+    given, g = (x, dy, mean, rstd, scale, beta), np.where(p > 0, dy, F32(slope) * dy)
+    backward = ref.batchnorm_backward_train if training else ref.batchnorm_backward_eval
+    want_dx, want_dgamma, want_dbeta = backward(g, x, gamma, mean, var)
+
+    dgamma, dbeta = Updated(old_dgamma), Updated(old_dbeta)
+    sums, *grads, dx = launch(device, ops.batchnorm_activation_backward, *given, Out((2, c)), dgamma, dbeta, Out(shape), slope, training)
+    assert_close(grads[0], old_dgamma + want_dgamma, SUM_RTOL, "dgamma")  # added
+    assert_close(grads[1], old_dbeta + want_dbeta, SUM_RTOL, "dbeta")
+    if training:
+        assert_close(sums, np.stack([want_dbeta, want_dgamma]), SUM_RTOL, "sums")
+    # as for the separate kernels: where a channel has 2 or 3 values dx is what cancellation leaves of g
+    scale_of_g = np.linalg.norm(dy * gamma * rstd)
+    assert np.isfinite(dx).all() and np.linalg.norm(dx - want_dx) <= 2 * BN_RTOL * scale_of_g
+
+    _, alone = launch(device, ops.batchnorm_activation_backward, *given, Out((2, c)), None, None, Out(shape), slope, training)
+    assert_equal(alone, dx, "dx without dgamma and dbeta")
+    _, *alone = launch(device, ops.batchnorm_activation_backward, *given, Out((2, c)), Updated(old_dgamma), Updated(old_dbeta), None,
+                       slope, training)  # fmt: skip
+    assert_equal(np.stack(alone), np.stack(grads), "dgamma and dbeta without dx")
+    both, others = Updated(dy), given[2:]
+    in_place, _ = launch(device, ops.batchnorm_activation_backward, x, both, *others, Out((2, c)), None, None, both, slope, training)
+    assert_equal(in_place, dx, "dx in the place of dy")
+
+
 # Losses
 
 BCE_SIZES = [1, 7, 255, 256, 257, 1000]
@@ -967,7 +1048,25 @@ WRONG_SHAPES = [
 
 
 # Small arrays that a kernel reads or writes without asking how long they are
+FUSED = of(5, 3), of(5, 3), C, C, C, C, of(2, 3), C, C, of(5, 3), 0.2, True  # x, dy, mean, rstd, scale, beta, sums, dgamma, dbeta, dx
 WRONG_SHAPES += [
+    (ops.batchnorm_batch, (of(1, 3), C, C, C, C, C, C, of(1, dtype=np.int64), 0.1, 1e-5),
+     r"^batchnorm_batch: x: need more than 1 value a channel when training, got shape \(1, 3\)$"),
+    (ops.batchnorm_batch, (of(5, 3), C, C, C, of(1), C, C, of(1, dtype=np.int64), 0.1, 1e-5),
+     r"^batchnorm_batch: scale: need shape \(3,\), got \(1,\)$"),
+    (ops.batchnorm_batch, (of(5, 3), C, C, C, C, C, of(1), of(1, dtype=np.int64), 0.1, 1e-5),
+     r"^batchnorm_batch: running_var: need shape \(3,\), got \(1,\)$"),
+    (ops.batchnorm_batch, (of(5, 3), C, C, C, C, C, C, of(2, dtype=np.int64), 0.1, 1e-5),
+     r"^batchnorm_batch: num_batches_tracked: need shape \(1,\), got \(2,\)$"),
+    (ops.batchnorm_running_scale, (C, C, C, of(2), 1e-5), r"^batchnorm_running_scale: scale: need the shape of running_var, \(3,\), got \(2,\)$"),
+    (ops.batchnorm_activation_forward, (of(5, 3), C, C, C, of(3, 5), 0.2), r"^batchnorm_activation_forward: y: need the shape of x"),
+    *((ops.batchnorm_activation_forward, (of(5, 3), *(C if i != wrong else of(1) for i in range(3)), of(5, 3), 0.2),
+       rf"^batchnorm_activation_forward: {name}: need shape \(3,\), got \(1,\)$") for wrong, name in enumerate(("mean", "scale", "beta"))),
+    (ops.batchnorm_activation_backward, (FUSED[0], of(5, 2), *FUSED[2:]), r"^batchnorm_activation_backward: dy: need the shape of x"),
+    *((ops.batchnorm_activation_backward, (*FUSED[:i], of(1), *FUSED[i + 1:]),
+       rf"^batchnorm_activation_backward: {name}: need shape {want}, got \(1,\)$")
+      for i, name, want in ((2, "mean", r"\(3,\)"), (3, "rstd", r"\(3,\)"), (4, "scale", r"\(3,\)"), (5, "beta", r"\(3,\)"),
+                            (6, "sums", r"\(2, 3\)"), (7, "dgamma", r"\(3,\)"), (8, "dbeta", r"\(3,\)"))),
     (ops.batchnorm_statistics, (of(5, 3), C, C, C, C, of(2, dtype=np.int64), 0.1),
      r"^batchnorm_statistics: num_batches_tracked: need shape \(1,\), got \(2,\)$"),
     (ops.batchnorm_backward_input, (of(5, 3), of(5, 3), C, C, C, of(1), C, of(5, 3), 1e-5),

@@ -101,6 +101,13 @@ def test_parse_without_flags_gives_the_defaults():
     assert train.parse([]) == Config()
 
 
+def test_defaults_are_the_papers():
+    config = Config().resolved("gpu")
+    assert (config.image_size, config.features_g, config.features_d, config.batch_size, config.z_dim) == (64, 64, 64, 128, 100)
+    assert (config.lr, config.beta1, config.beta2, config.z, config.loss) == (2e-4, 0.5, 0.999, "uniform", "non-saturating")
+    assert (config.data, config.seed, config.bn_gain, config.flip, config.channels) == ("faces", 0, 1.0, False, 3)
+
+
 @pytest.mark.parametrize("flags, settings", [
     ("--dataset faces", {"data": "faces"}),
     ("--dataset folder --dataroot pics", {"data": "pics"}),
@@ -345,11 +352,11 @@ BAD = [
 ]
 
 
-def last(flags) -> str:
-    return " ".join(word if isinstance(word, str) else "…" for word in flags)[:40]
+def shown(flags) -> str:
+    return " ".join(word if isinstance(word, str) else "FILE" for word in flags)[:40]
 
 
-@pytest.mark.parametrize("flags, message", BAD, ids=[f"{last(flags)}-{i}" for i, (flags, _) in enumerate(BAD)])
+@pytest.mark.parametrize("flags, message", BAD, ids=[f"{shown(flags)}-{i}" for i, (flags, _) in enumerate(BAD)])
 def test_bad_flag_one_sentence_and_nothing_written(command, place, flags, message):
     flags = [word if isinstance(word, str) else word() for word in flags]
     before = tree(place)
@@ -641,11 +648,12 @@ def test_interrupt_saves_everything():
 
 
 def test_interrupt_twice_stops_at_once(monkeypatch, command):
-    """The second Ctrl-C does not wait for the step: a sentence, no traceback."""
+    """The second Ctrl-C does not wait for the step: a sentence, no traceback. The log has all that came before, then already."""
     step, taken = Trainer.step, itertools.count(1)
 
     def slow(self, real, *rest):
         if next(taken) == 3:
+            assert len(read_log("run")) == 2
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
         return step(self, real, *rest)

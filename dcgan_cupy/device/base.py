@@ -1,6 +1,7 @@
 """What every device is: arrays, kernels, and the checks that both devices make before a launch."""
 
 import re
+import time
 from functools import lru_cache
 
 import numpy as np
@@ -78,6 +79,13 @@ class Device:
     def synchronize(self) -> None:
         """Returns when every launch so far is done."""
         raise NotImplementedError
+
+    def elapsed(self, work) -> float:
+        """Seconds that the launches of work() take: by the device's own clock on a GPU, by a monotonic one on the CPU."""
+        start = time.perf_counter()
+        work()
+        self.synchronize()
+        return time.perf_counter() - start
 
     def is_array(self, value) -> bool:
         """Whether the value is an array of this device."""

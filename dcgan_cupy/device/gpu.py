@@ -71,6 +71,14 @@ class GpuDevice(Device):
     def synchronize(self) -> None:
         cupy.cuda.get_current_stream().synchronize()
 
+    def elapsed(self, work) -> float:
+        start, end = cupy.cuda.Event(), cupy.cuda.Event()
+        start.record()
+        work()
+        end.record()
+        end.synchronize()
+        return cupy.cuda.get_elapsed_time(start, end) / 1000
+
     def is_array(self, value) -> bool:
         return isinstance(value, cupy.ndarray)
 

@@ -97,7 +97,7 @@ HOST_INLINE float vector_tanh(float x) {
     float large = copysignf((1.0f - t) / (1.0f + t), x);
     float small = fmaf(x * x2, fmaf(x2, fmaf(x2, fmaf(x2, fmaf(x2, -8.86323552e-3f, 2.18694885e-2f), -5.39682540e-2f), 1.33333333e-1f),
                                     -3.33333333e-1f), x);            // the series: (1 - t) would lose digits near 0
-    return a < 0.35f ? small : a >= 0.35f ? large : x;
+    return a < 0.35f ? copysignf(small, x) : a >= 0.35f ? large : x;           // the sign of a zero is lost in the series
 }
 }
 #define expf(x) cuda_on_host::vector_exp(x)

@@ -1,0 +1,69 @@
+"""Timing: interleaved samples, medians with p10 and p90; what the machine could do; who measured what."""
+
+import datetime
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import dcgan_cupy
+
+
+def sample(works: dict, rounds: int, deadline: float) -> dict[str, list[float]]:
+    """Seconds of each work, one sample of each in turn, `rounds` times or until the deadline (monotonic), three rounds at least."""
+    times = {name: [] for name in works}
+    for done in range(rounds):
+        if done >= 3 and time.monotonic() > deadline:
+            break
+        for name, work in works.items():
+            times[name].append(work())
+    return times
+
+
+def summary(seconds: list[float]) -> dict:
+    """Median, p10, p90 in milliseconds."""
+    p10, median, p90 = np.percentile(seconds, [10, 50, 90]) * 1e3
+    return {"ms": round(float(median), 4), "p10": round(float(p10), 4), "p90": round(float(p90), 4), "samples": len(seconds)}
+
+
+def torch_seconds(work, device: str) -> float:
+    """Seconds of a piece of PyTorch."""
+    if device == "cuda":
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        work()
+        end.record()
+        end.synchronize()
+        return start.elapsed_time(end) / 1000
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def roofline(device: str) -> dict:
+    """The machine's own limits, by its best library: a large copy, and a large float32 matrix product (TF32 off)."""
+    n, size = (4096, 2**28) if device == "cuda" else (1536, 2**25)
+    a, b, c = (torch.rand(n, n, device=device) for _ in range(3))
+    x, y = torch.rand(size, device=device), torch.empty(size, device=device)
+    gemm, copy = [], []
+    for _ in range(7):
+        gemm.append(torch_seconds(lambda: torch.mm(a, b, out=c), device))
+        copy.append(torch_seconds(lambda: y.copy_(x), device))
+    return {"gflops": round(2 * n**3 / np.median(gemm[1:]) / 1e9, 1), "gb_per_s": round(8 * size / np.median(copy[1:]) / 1e9, 1)}
+
+
+def header(dev) -> dict:
+    """Device, versions, precision, commit."""
+    def git(*words):
+        done = subprocess.run(["git", *words], capture_output=True, text=True, cwd=Path(__file__).parent)
+        return done.stdout.strip() if done.returncode == 0 else ""
+    return {
+        "device": dev.description, "date": datetime.date.today().isoformat(), "precision": "float32, TF32 off",
+        "commit": (git("rev-parse", "--short", "HEAD") or "none") + ("+changes" if git("status", "--porcelain") else ""),
+        "dcgan_cupy": dcgan_cupy.__version__, "python": sys.version.split()[0], "numpy": np.__version__, "torch": torch.__version__,
+        "torch_threads": torch.get_num_threads(), "system": platform.platform(),
+    }
