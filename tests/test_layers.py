@@ -6,7 +6,19 @@ from helpers import assert_close, assert_equal, draw_conv_shape, normal
 
 from dcgan_cupy import ops
 from dcgan_cupy.errors import UserError
-from dcgan_cupy.layers import KEPT_SHAPES, BatchNorm2d, Conv2d, ConvTranspose2d, LeakyReLU, ReLU, Sequential, Sigmoid, Tanh, fuse, initialise
+from dcgan_cupy.layers import (
+    KEPT_SHAPES,
+    BatchNorm2d,
+    Conv2d,
+    ConvTranspose2d,
+    LeakyReLU,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Tanh,
+    fuse,
+    initialise,
+)
 from dcgan_cupy.random import Random
 
 torch = pytest.importorskip("torch")
@@ -254,8 +266,10 @@ def layers(device):
     return made
 
 
-LAYERS = ["Conv2d", "Conv2d-default", "ConvTranspose2d", "ConvTranspose2d-textbook", "ConvTranspose2d-default", "BatchNorm2d", "BatchNorm2d-default",
-          "ReLU", "LeakyReLU", "Tanh", "Sigmoid", "Sequential", "Sequential-fused"]  # fmt: skip
+LAYERS = [
+    "Conv2d", "Conv2d-default", "ConvTranspose2d", "ConvTranspose2d-textbook", "ConvTranspose2d-default", "BatchNorm2d",
+    "BatchNorm2d-default", "ReLU", "LeakyReLU", "Tanh", "Sigmoid", "Sequential", "Sequential-fused",
+]  # fmt: skip
 every_layer = pytest.mark.parametrize("name", LAYERS)
 
 
