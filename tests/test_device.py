@@ -90,7 +90,6 @@ def files(tmp_path):
             path = path.with_name(path.name.replace("_", "."))
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
-        source.load.cache_clear()
         return str(tmp_path / next(iter(texts)).replace("_", "."))
 
     return write

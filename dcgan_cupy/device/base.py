@@ -97,7 +97,7 @@ class Device:
         symbol: a name, or a template instance such as "scale<4>".
         Raises: UserError if there is no such file or kernel, or it does not compile (first error, with its line).
         """
-        key = (file, symbol, tuple(macros.items()))
+        key = (file, symbol, tuple((name, source.literal(value)) for name, value in macros.items()))
         found = self._kernels.get(key)
         if found is None:
             found = self._kernels[key] = self._compile(file, symbol, key[2])
@@ -123,6 +123,7 @@ class Kernel:
         self.device, self.signature, self.symbol = device, signature, symbol
 
     def __call__(self, grid, block, *arguments, shared_bytes: int = 0) -> None:
+        grid, block = (tuple(v) if isinstance(v, list) else v for v in (grid, block))
         self.launch(_extent(self.symbol, "grid", grid, GRID_LIMIT), _block(self.symbol, block), self._checked(arguments), shared_bytes)
 
     def launch(self, grid, block, arguments, shared_bytes) -> None:

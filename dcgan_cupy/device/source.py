@@ -50,7 +50,6 @@ class Signature:
     meets: bool      # threads wait for each other: needs fibers on the CPU
 
 
-@lru_cache(maxsize=None)
 def load(file: str, macros: tuple[tuple[str, object], ...] = (), absolute: bool = False) -> str:
     """The text of kernels/<file> (or of a path outside it), macros defined in front and includes pasted in.
 
@@ -59,11 +58,12 @@ def load(file: str, macros: tuple[tuple[str, object], ...] = (), absolute: bool 
     path = KERNELS / file
     if not path.is_file():
         raise UserError(f"kernels: {file}: need a file under {KERNELS}, got none of that name")
-    defines = "".join(f"#define {name} {_literal(value)}\n" for name, value in macros)
+    defines = "".join(f"#define {name} {literal(value)}\n" for name, value in macros)
     return defines + _paste(path, absolute, set())
 
 
-def _literal(value) -> str:
+def literal(value) -> str:
+    """How a macro's value is written in C: True is 1."""
     return str(int(value)) if isinstance(value, bool) else str(value)
 
 
