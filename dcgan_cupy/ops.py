@@ -468,9 +468,9 @@ def batchnorm_activation_backward(dev, x, dy, mean, rstd, scale, beta, sums, dga
                                                              parts, I32(rows), I32(c), I32(size), F32(slope))
         dev.kernel(file, "batchnorm_join_gradients")(ceil_div(c, BLOCK), BLOCK, parts, sums[0], sums[1], dgamma, dbeta, I32(c), I32(count))
     if dx is not None:
+        used = (sums[0], sums[1]) if training else (None, None)
         dev.kernel(file, "batchnorm_activation_backward", **tile)(
-            ceil_div(x.size // tile["V"], BLOCK), BLOCK, x, dy, mean, rstd, scale, beta, sums[0], sums[1], dx,
-            I32(rows), I32(c), F32(slope), F32(1 / rows if training else 0))
+            ceil_div(x.size // tile["V"], BLOCK), BLOCK, x, dy, mean, rstd, scale, beta, *used, dx, I32(rows), I32(c), F32(slope))
 
 
 # Losses

@@ -179,16 +179,17 @@ void batchnorm_join_gradients(const float* parts, float* sum_g, float* sum_g_xha
 extern "C" __global__
 void batchnorm_activation_backward(const float* x, const float* dy, const float* mean, const float* rstd, const float* scale,
                                    const float* beta, const float* sum_g, const float* sum_g_xhat, float* dx,
-                                   int rows, int C, float slope, float one_over_rows) {      // one_over_rows 0: evaluation
+                                   int rows, int C, float slope) {                           // both sums null: evaluation
     KNOWN;
     int i = global_thread();
     if (i >= rows * (C / V)) return;
     int c = i % (C / V) * V;
+    const float one_over_rows = 1.0f / rows;
 #pragma unroll
     for (int v = 0; v < V; v++) {
         float centred = x[i * V + v] - mean[c + v], g = dy[i * V + v];
         g = fmaf(centred, scale[c + v], beta[c + v]) > 0.0f ? g : slope * g;
-        float pull = sum_g[c + v] + centred * rstd[c + v] * sum_g_xhat[c + v];
+        float pull = sum_g ? sum_g[c + v] + centred * rstd[c + v] * sum_g_xhat[c + v] : 0.0f;
         dx[i * V + v] = scale[c + v] * (g - pull * one_over_rows);
     }
 }

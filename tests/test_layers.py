@@ -130,7 +130,7 @@ def test_conv2d(device, rng, case, bias, rung):
     module = nn.Conv2d(ic, oc, *sizes, bias=bias, dtype=torch.float64)
     set_random_parameters(device, rng, layer, module)
     x = normal(rng, (n, *hw, ic))
-    check_against(device, layer, module, x, normal(rng, output_shape(device, layer, x)))
+    check_against(device, layer, module, x, 0.5 + normal(rng, output_shape(device, layer, x)))  # a bias' sum must not cancel
     assert set(layer.params) == set(layer.grads) == ({"weight", "bias"} if bias else {"weight"})
 
 
@@ -148,7 +148,7 @@ def test_conv_transpose2d(device, rng, case, bias, rung):
 
     set_random_parameters(device, rng, layer, module := Functional())
     x = normal(rng, (n, *hw, ic))
-    check_against(device, layer, module, x, normal(rng, output_shape(device, layer, x)))
+    check_against(device, layer, module, x, 0.5 + normal(rng, output_shape(device, layer, x)))  # a bias' sum must not cancel
     assert set(layer.params) == set(layer.grads) == ({"weight", "bias"} if bias else {"weight"})
 
 

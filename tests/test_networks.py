@@ -16,9 +16,9 @@ torch = pytest.importorskip("torch")
 nn = torch.nn
 
 # A network is up to six layers of float32 sums, each with an error of a few roundings of 6e-8 that the next batch norm carries
-# on: 5e-7 seen. A gradient passes all of them twice, and in front of a batch norm most of it cancels: 1e-5 seen. A wrong
+# on: 5e-7 seen. A gradient passes all of them twice, and in front of a batch norm much of it cancels: 3e-6 seen. A wrong
 # layer, layout or statistic is off by order 1.
-OUTPUT_RTOL, GRADIENT_RTOL = 5e-6, 5e-5
+OUTPUT_RTOL, GRADIENT_RTOL = 5e-6, 2e-5
 
 
 @pytest.fixture(autouse=True)
@@ -185,7 +185,7 @@ def check_agreement(device, rng, which, size, channels, **options):
         before = {name: value.clone() for name, value in module.state_dict().items()}
         for _ in count():
             x = an_input(which, rng, size, channels)
-            dy = normal(rng, network.forward(device.array(x), training=False).shape)
+            dy = 0.5 + normal(rng, network.forward(device.array(x), training=False).shape)  # so that a bias' sum does not cancel
             module.load_state_dict(before)
             want_y, want_dx, want_grads, margin = run_torch(module, x, dy)
             if margin > 1e-6:

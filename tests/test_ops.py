@@ -496,14 +496,20 @@ def bn_statistics(device, x, running_mean, running_var, momentum=0.1, batches=6)
     return launch(device, ops.batchnorm_statistics, x, Out(c), Out(c), Updated(running_mean), Updated(running_var), count, momentum)
 
 
+def check_statistics(x, got, want, running_mean, running_var):
+    """mean and the new running statistics, each a sum that may cancel: a few roundings of the numbers that it adds."""
+    for g, w, added in zip(got, want, (x, np.concatenate([x.ravel(), running_mean]), running_var), strict=True):
+        assert_each_close(g, w, BN_RTOL, atol=4 * EPS32 * np.abs(added).max())
+
+
 @every_bn_shape
 @pytest.mark.parametrize("momentum", [0.1, 1.0, 0.0])
 def test_batchnorm_statistics(device, rng, shape, momentum):
     x, gamma, beta, running_mean, running_var = bn_arrays(rng, shape)
     mean, var, new_mean, new_var, count = bn_statistics(device, x, running_mean, running_var, momentum)
-    want = ref.batchnorm_forward_train(x, gamma, beta, running_mean, running_var, momentum=momentum)[1:]
-    for name, got, w in zip(("mean", "var", "running_mean", "running_var"), (mean, var, new_mean, new_var), want, strict=True):
-        assert_close(got, w, BN_RTOL, name)
+    _, want_mean, want_var, *running = ref.batchnorm_forward_train(x, gamma, beta, running_mean, running_var, momentum=momentum)
+    check_statistics(x, (mean, new_mean, new_var), (want_mean, *running), running_mean, running_var)
+    assert_close(var, want_var, BN_RTOL, "var")
     assert_equal(count, np.array([7]))
 
 
@@ -611,10 +617,9 @@ def test_batchnorm_batch(device, rng, shape, momentum):
     mean, rstd, scale, new_mean, new_var, batches = launch(
         device, ops.batchnorm_batch, x, gamma, Out(c), Out(c), Out(c), Updated(running_mean), Updated(running_var), count, momentum, 1e-5)
     _, want_mean, var, *running = ref.batchnorm_forward_train(x, gamma, beta, running_mean, running_var, momentum=momentum)
-    want_rstd = 1 / np.sqrt(var + 1e-5)
-    wants = zip(("mean", "rstd", "scale", "running_mean", "running_var"), (want_mean, want_rstd, gamma * want_rstd, *running), strict=True)
-    for (name, want), got in zip(wants, (mean, rstd, scale, new_mean, new_var), strict=True):
-        assert_close(got, want, BN_RTOL, name)
+    check_statistics(x, (mean, new_mean, new_var), (want_mean, *running), running_mean, running_var)
+    assert_close(rstd, 1 / np.sqrt(var + 1e-5), BN_RTOL, "rstd")
+    assert_close(scale, gamma / np.sqrt(var + 1e-5), BN_RTOL, "scale")
     assert_equal(batches, np.array([7]))
 
 
@@ -690,8 +695,9 @@ def test_bce_with_logits(device, rng, size, scale):
     x, t = 4 * normal(rng, size), rng.random(size).astype(F32)
     gradient, result = launch(device, ops.bce_with_logits, x, t, Out(size), Out(2), scale)
     loss, want = ref.bce_with_logits(x, t)
-    assert_close(result, [scale * loss, ref.sigmoid_forward(x).mean()], LOSS_RTOL)
-    assert_close(gradient, scale * want, LOSS_RTOL)
+    # x - x * t and p - t cancel where the answer is right: a few roundings of x, of p
+    assert_each_close(result, [scale * loss, ref.sigmoid_forward(x).mean()], LOSS_RTOL, atol=4 * EPS32 * np.abs(x).max())
+    assert_each_close(gradient, scale * want, LOSS_RTOL, atol=4 * EPS32 / size)
 
 
 def test_bce_of_impossible_probabilities_is_finite(device):
