@@ -28,7 +28,7 @@ def pair(where: str, name: str, value, least: int) -> tuple[int, int]:
     values = (value, value) if isinstance(value, int | np.integer) else value
     try:
         h, w = values
-    except TypeError:
+    except (TypeError, ValueError):
         h = w = None
     if not all(isinstance(v, int | np.integer) and not isinstance(v, bool) and v >= least for v in (h, w)):
         raise UserError(f"{where}: {name}: need a whole number of at least {least}, or a pair (h, w) of them, got {value!r}")
@@ -59,6 +59,13 @@ def _elements(where: str, **arrays) -> int:
 def _shape(where: str, name: str, array, want: tuple) -> None:
     if array.shape != want:
         raise UserError(f"{where}: {name}: need shape {want}, got {array.shape}")
+
+
+def _channels(where: str, c: int, **arrays) -> None:
+    """Each array holds one number a channel; None is left alone."""
+    for name, a in arrays.items():
+        if a is not None:
+            _shape(where, name, a, (c,))
 
 
 def _rows(where: str, x) -> tuple[int, int]:
@@ -355,6 +362,7 @@ def zero_insert(dev, x, z, kernel, stride, padding) -> None:
 def flip_kernel(dev, w, flipped) -> None:
     """flipped[kh,kw,ic,oc] = w[KH-1-kh, KW-1-kw, oc, ic].   kernels/conv_transpose2d/zero_insert.cu"""
     kh, kw, oc, ic = w.shape
+    _count("flip_kernel", w.size)
     _shape("flip_kernel", "flipped", flipped, (kh, kw, ic, oc))
     dev.kernel("conv_transpose2d/zero_insert.cu", "flip_kernel")(
         ceil_div(w.size, BLOCK), BLOCK, w, flipped, I32(kh), I32(kw), I32(ic), I32(oc))
@@ -371,8 +379,8 @@ def batchnorm_statistics(dev, x, mean, var, running_mean, running_var, num_batch
     rows, c = _rows(where, x)
     if rows < 2:
         raise UserError(f"{where}: x: need more than 1 value a channel when training, got shape {x.shape}")
-    for name, a in (("mean", mean), ("var", var), ("running_mean", running_mean), ("running_var", running_var)):
-        _shape(where, name, a, (c,))
+    _channels(where, c, mean=mean, var=var, running_mean=running_mean, running_var=running_var)
+    _shape(where, "num_batches_tracked", num_batches_tracked, (1,))
     dev.kernel("batchnorm.cu", where)(ceil_div(c, CHANNELS), (CHANNELS, ROW_THREADS), x, mean, var, running_mean, running_var,
                                       num_batches_tracked, I32(rows), I32(c), F32(momentum))
 
@@ -382,8 +390,7 @@ def batchnorm_forward(dev, x, mean, var, gamma, beta, y, eps: float) -> None:
     where = "batchnorm_forward"
     rows, c = _rows(where, x)
     _elements(where, x=x, y=y)
-    for name, a in (("mean", mean), ("var", var), ("gamma", gamma), ("beta", beta)):
-        _shape(where, name, a, (c,))
+    _channels(where, c, mean=mean, var=var, gamma=gamma, beta=beta)
     dev.kernel("batchnorm.cu", where)(ceil_div(x.size, BLOCK), BLOCK, x, mean, var, gamma, beta, y, I32(rows), I32(c), F32(eps))
 
 
@@ -392,8 +399,7 @@ def batchnorm_backward_sums(dev, x, dy, mean, var, sum_dy, sum_dy_xhat, eps: flo
     where = "batchnorm_backward_sums"
     rows, c = _rows(where, x)
     _elements(where, x=x, dy=dy)
-    for name, a in (("mean", mean), ("var", var), ("sum_dy", sum_dy), ("sum_dy_xhat", sum_dy_xhat)):
-        _shape(where, name, a, (c,))
+    _channels(where, c, mean=mean, var=var, sum_dy=sum_dy, sum_dy_xhat=sum_dy_xhat)
     dev.kernel("batchnorm.cu", where)(ceil_div(c, CHANNELS), (CHANNELS, ROW_THREADS), x, dy, mean, var, sum_dy, sum_dy_xhat,
                                       I32(rows), I32(c), F32(eps))
 
@@ -403,8 +409,7 @@ def batchnorm_backward_input(dev, x, dy, mean, var, gamma, sum_dy, sum_dy_xhat, 
     where = "batchnorm_backward_input"
     rows, c = _rows(where, x)
     _elements(where, x=x, dy=dy, dx=dx)
-    for name, a in (("mean", mean), ("var", var), ("gamma", gamma)):
-        _shape(where, name, a, (c,))
+    _channels(where, c, mean=mean, var=var, gamma=gamma, sum_dy=sum_dy, sum_dy_xhat=sum_dy_xhat)
     dev.kernel("batchnorm.cu", where)(ceil_div(x.size, BLOCK), BLOCK, x, dy, mean, var, gamma, sum_dy, sum_dy_xhat, dx,
                                       I32(rows), I32(c), F32(eps))
 
@@ -429,8 +434,8 @@ def batchnorm_batch(dev, x, gamma, mean, rstd, scale, running_mean, running_var,
     rows, c, tile, groups, count, size = _groups(dev, x)
     if rows < 2:
         raise UserError(f"{where}: x: need more than 1 value a channel when training, got shape {x.shape}")
-    for name, a in (("gamma", gamma), ("mean", mean), ("rstd", rstd), ("scale", scale), ("running_mean", running_mean)):
-        _shape(where, name, a, (c,))
+    _channels(where, c, gamma=gamma, mean=mean, rstd=rstd, scale=scale, running_mean=running_mean, running_var=running_var)
+    _shape(where, "num_batches_tracked", num_batches_tracked, (1,))
     parts, = dev.scratch(2 * count * c)
     dev.kernel(file, "batchnorm_part_statistics", **tile)((groups, count), (tile["LANES"], tile["ROWS"]), x, parts,
                                                           I32(rows), I32(c), I32(size))
@@ -447,9 +452,11 @@ def batchnorm_running_scale(dev, running_var, gamma, rstd, scale, eps: float) ->
 
 def batchnorm_activation_forward(dev, x, mean, scale, beta, y, slope: float) -> None:
     """y = act((x - mean) * scale + beta).   kernels/batchnorm_2_fused.cu"""
-    _elements("batchnorm_activation_forward", x=x, y=y)
+    where = "batchnorm_activation_forward"
+    _elements(where, x=x, y=y)
     rows, c, tile, *_ = _groups(dev, x)
-    k = dev.kernel("batchnorm_2_fused.cu", "batchnorm_activation_forward", **tile)
+    _channels(where, c, mean=mean, scale=scale, beta=beta)
+    k = dev.kernel("batchnorm_2_fused.cu", where, **tile)
     k(ceil_div(x.size // tile["V"], BLOCK), BLOCK, x, mean, scale, beta, y, I32(rows), I32(c), F32(slope))
 
 
@@ -459,9 +466,11 @@ def batchnorm_activation_backward(dev, x, dy, mean, rstd, scale, beta, sums, dga
     Shapes: x, dy, dx [..., C] (dx None: left out); sums [2, C] for the sums over the batch; all others [C].
     training: mean and rstd depended on x; otherwise they are constants.
     """
-    file = "batchnorm_2_fused.cu"
-    _elements("batchnorm_activation_backward", x=x, dy=dy, dx=x if dx is None else dx)
+    file, where = "batchnorm_2_fused.cu", "batchnorm_activation_backward"
+    _elements(where, x=x, dy=dy, dx=x if dx is None else dx)
     rows, c, tile, groups, count, size = _groups(dev, x)
+    _channels(where, c, mean=mean, rstd=rstd, scale=scale, beta=beta, dgamma=dgamma, dbeta=dbeta)
+    _shape(where, "sums", sums, (2, c))
     if training or dgamma is not None:
         parts, = dev.scratch(2 * count * c)
         dev.kernel(file, "batchnorm_part_gradients", **tile)((groups, count), (tile["LANES"], tile["ROWS"]), x, dy, mean, rstd, scale, beta,
@@ -469,7 +478,7 @@ def batchnorm_activation_backward(dev, x, dy, mean, rstd, scale, beta, sums, dga
         dev.kernel(file, "batchnorm_join_gradients")(ceil_div(c, BLOCK), BLOCK, parts, sums[0], sums[1], dgamma, dbeta, I32(c), I32(count))
     if dx is not None:
         used = (sums[0], sums[1]) if training else (None, None)
-        dev.kernel(file, "batchnorm_activation_backward", **tile)(
+        dev.kernel(file, where, **tile)(
             ceil_div(x.size // tile["V"], BLOCK), BLOCK, x, dy, mean, rstd, scale, beta, *used, dx, I32(rows), I32(c), F32(slope))
 
 
@@ -496,12 +505,15 @@ def bce_with_logits(dev, logits, target, gradient, result, scale: float = 1.0) -
 
 def adam_advance(dev, state, factors, beta1: float, beta2: float) -> None:
     """t += 1 and the two bias corrections.   kernels/adam.cu   state float64 [2] = (t, lr), factors float32 [2]."""
+    for name, a in (("state", state), ("factors", factors)):
+        _shape("adam_advance", name, a, (2,))
     dev.kernel("adam.cu", "adam_advance")(1, 1, state, factors, F64(beta1), F64(beta2))
 
 
 def adam_step(dev, param, grad, m, v, factors, beta1: float, beta2: float, eps: float) -> None:
     """One step of Adam on a flat buffer.   kernels/adam.cu"""
     n = _elements("adam_step", param=param, grad=grad, m=m, v=v)
+    _shape("adam_step", "factors", factors, (2,))
     dev.kernel("adam.cu", "adam_step")(ceil_div(n, BLOCK), BLOCK, param, grad, m, v, factors, I32(n),
                                        F32(beta1), F32(beta2), F32(1 - beta1), F32(1 - beta2), F32(eps))
 
@@ -520,18 +532,22 @@ def random_normal(dev, state, out, mean: float, std: float) -> None:
 
 def _draw(dev, symbol, state, out, a, b):
     n = _elements(symbol, out=out)
+    _shape(symbol, "state", state, (3,))
     if n:
         dev.kernel("random.cu", symbol)(ceil_div(ceil_div(n, 4), BLOCK), BLOCK, state, out, I32(n), F32(a), F32(b))
 
 
 def random_advance(dev, state, counters: int) -> None:
     """offset += counters.   kernels/random.cu"""
+    _shape("random_advance", "state", state, (3,))
     dev.kernel("random.cu", "random_advance")(1, 1, state, I32(counters))
 
 
 def philox_words(dev, counters, keys, out) -> None:
     """The bare generator: out[i] = philox4x32_10(counters[i], keys[i]).   kernels/random.cu   uint32 [n, 4], [n, 2], [n, 4]."""
+    _count("philox_words", counters.size)
     n = counters.shape[0]
+    _shape("philox_words", "counters", counters, (n, 4))
     _shape("philox_words", "keys", keys, (n, 2))
     _shape("philox_words", "out", out, (n, 4))
     dev.kernel("random.cu", "philox_words")(ceil_div(n, BLOCK), BLOCK, counters, keys, out, I32(n))

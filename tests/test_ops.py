@@ -481,6 +481,7 @@ every_bn_shape = pytest.mark.parametrize("shape", BN_SHAPES, ids=str)
 
 # A mean of some hundred rows, then a difference, a quotient and a product: a handful of roundings of numbers near 1.
 BN_RTOL = 1e-6
+FUSED_RTOL = 4e-6  # one pass counts from the first value: where that lies k deviations off, roundings weigh 1 + k^2 times as much
 
 
 def bn_arrays(rng, shape, mean=0.5):
@@ -499,7 +500,7 @@ def bn_statistics(device, x, running_mean, running_var, momentum=0.1, batches=6)
 def check_statistics(x, got, want, running_mean, running_var):
     """mean and the new running statistics, each a sum that may cancel: a few roundings of the numbers that it adds."""
     for g, w, added in zip(got, want, (x, np.concatenate([x.ravel(), running_mean]), running_var), strict=True):
-        assert_each_close(g, w, BN_RTOL, atol=4 * EPS32 * np.abs(added).max())
+        assert_each_close(g, w, FUSED_RTOL, atol=4 * EPS32 * np.abs(added).max())
 
 
 @every_bn_shape
@@ -618,8 +619,8 @@ def test_batchnorm_batch(device, rng, shape, momentum):
         device, ops.batchnorm_batch, x, gamma, Out(c), Out(c), Out(c), Updated(running_mean), Updated(running_var), count, momentum, 1e-5)
     _, want_mean, var, *running = ref.batchnorm_forward_train(x, gamma, beta, running_mean, running_var, momentum=momentum)
     check_statistics(x, (mean, new_mean, new_var), (want_mean, *running), running_mean, running_var)
-    assert_close(rstd, 1 / np.sqrt(var + 1e-5), BN_RTOL, "rstd")
-    assert_close(scale, gamma / np.sqrt(var + 1e-5), BN_RTOL, "scale")
+    assert_close(rstd, 1 / np.sqrt(var + 1e-5), FUSED_RTOL, "rstd")
+    assert_close(scale, gamma / np.sqrt(var + 1e-5), FUSED_RTOL, "scale")
     assert_equal(batches, np.array([7]))
 
 
