@@ -59,11 +59,7 @@ class Peer:
         (loss(self.d(self.real), self.ones) + loss(self.d(fake.detach()), self.zeros)).backward()
         self.opt_d.step()
         self.opt_g.zero_grad(set_to_none=True)
-        for p in self.d.parameters():       # G's step needs no weight gradients of D: spare the peer that work, as we spare it ourselves
-            p.requires_grad_(False)
-        loss(self.d(fake), self.ones).backward()
-        for p in self.d.parameters():
-            p.requires_grad_(True)
+        loss(self.d(fake), self.ones).backward()        # as PyTorch's example has it: D's weight gradients come along, unused
         self.opt_g.step()
         if self.device == "cuda":
             torch.cuda.synchronize()

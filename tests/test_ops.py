@@ -765,7 +765,7 @@ def test_adam_over_several_steps(device, rng, size, beta1):
     lr, beta2, eps = 2e-4, 0.999, 1e-8
     state, factors = np.array([0, lr], F64), np.empty(2, F32)
     got = [np.zeros(size, F32) for _ in range(3)]  # param, m, v
-    want = [np.zeros(size) for _ in range(3)]
+    want, largest = [np.zeros(size) for _ in range(3)], 0.0
     for t in range(1, 8):
         if t == 5:
             state[1] = lr = lr / 2
@@ -777,9 +777,10 @@ def test_adam_over_several_steps(device, rng, size, beta1):
         param, m, v = map(Updated, got)
         got = launch(device, ops.adam_step, param, gradient, m, v, factors, beta1, beta2, eps)
         want = ref.adam(want[0], gradient, want[1], want[2], t, lr, beta1, beta2, eps)
-        for name, a, b in zip(("param", "m", "v"), got, want, strict=True):
-            # each step adds some ten roundings; 1 - beta2 is itself rounded
-            assert_close(a, b, 2e-6, f"{name} after step {t}")
+        largest = max(largest, np.abs(gradient).max())
+        # each step adds some ten roundings, of terms that may cancel in param and m; v, all positive, cannot
+        for a, b, term in zip(got, want, (2e-4 * t, largest, 0.0), strict=True):
+            assert_each_close(a, b, 2e-6, atol=16 * EPS32 * term)
 
 
 def test_adam_keeps_parameters_without_gradient(device, rng):
