@@ -200,22 +200,30 @@ def test_kernel_files_hold_kernels_with_plain_names(path):
             assert re.search(rf'extern\s*"C"\s*__global__[^;{{]*\b{name}\s*\(', path.read_text()), f'{name}: need extern "C"'
 
 
+def held_strings(function):
+    """Local variable -> the string it holds: where = "fill", or file, where = "elementwise.cu", "fill"."""
+    held = {}
+    for node in (n for n in ast.walk(function) if isinstance(n, ast.Assign)):
+        for target in node.targets:
+            several = isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple)
+            pairs = zip(target.elts, node.value.elts) if several else [(target, node.value)]
+            held |= {t.id: v.value for t, v in pairs if isinstance(t, ast.Name) and isinstance(v, ast.Constant)}
+    return held
+
+
 def launched():
-    """Every name that a function of ops.py passes to a call that launches: a string, or a variable that holds one."""
-    found = set()
-    checks = {"pair", "check_rung", "rung_file", "UserError", "conv2d_output_size", "conv_transpose2d_output_size",
-              "_elements", "_shape", "_rows", "_count", "_convolution"}  # fmt: skip
+    """Every kernel that ops.py names in dev.kernel(file, symbol), or to a helper that takes a `symbol`."""
     paths = [PACKAGE / "ops.py"] if (PACKAGE / "ops.py").is_file() else sorted((PACKAGE / "ops").glob("*.py"))
-    for function in (n for path in paths for n in ast.walk(tree(path)) if isinstance(n, ast.FunctionDef)):
-        assigned = [n for n in ast.walk(function) if isinstance(n, ast.Assign) and isinstance(n.value, ast.Constant)]
-        held = {getattr(target, "id", None): node.value.value for node in assigned for target in node.targets}
+    functions = [n for path in paths for n in ast.walk(tree(path)) if isinstance(n, ast.FunctionDef)]
+    places = {f.name: [a.arg for a in f.args.args].index("symbol") for f in functions if "symbol" in [a.arg for a in f.args.args]}
+    found = set()
+    for function in functions:
+        held = held_strings(function)
         for call in (n for n in ast.walk(function) if isinstance(n, ast.Call)):
-            if getattr(call.func, "id", getattr(call.func, "attr", "")) in checks:
-                continue
-            for argument in call.args:
-                value = argument.value if isinstance(argument, ast.Constant) else held.get(getattr(argument, "id", None))
-                if isinstance(value, str):
-                    found.add(value.partition("<")[0])
+            place = 1 if getattr(call.func, "attr", "") == "kernel" else places.get(getattr(call.func, "id", ""))
+            if place is not None and place < len(call.args):
+                symbol = call.args[place]
+                found.add(str(symbol.value if isinstance(symbol, ast.Constant) else held.get(getattr(symbol, "id", ""))).partition("<")[0])
     return found
 
 
