@@ -92,7 +92,7 @@ def output_shape(device, layer, x):
 # Convolutions
 
 CONVOLUTIONS = [  # n, (h, w), in, out, kernel, stride, padding
-    (3, (8, 6), 3, 5, 4, 2, 1),
+    (3, (8, 6), 3, 4, 4, 2, 1),
     (2, (4, 4), 7, 1, 4, 2, 0),
     (1, (1, 1), 2, 3, 1, 1, 0),
     (2, (9, 7), 2, 33, (3, 2), (1, 2), (2, 0)),
@@ -100,7 +100,7 @@ CONVOLUTIONS = [  # n, (h, w), in, out, kernel, stride, padding
 ]
 TRANSPOSED = [  # n, (h, w), in, out, kernel, stride, padding, output_padding
     (3, (1, 1), 10, 6, 4, 1, 0, 0),
-    (2, (4, 3), 6, 5, 4, 2, 1, 0),
+    (2, (4, 3), 4, 3, 4, 2, 1, 0),
     (2, (5, 4), 3, 33, (3, 5), (2, 3), (1, 2), (1, 2)),
     (2, (6, 5), 2, 3, (1, 2), (3, 2), (2, 3), (2, 1)),  # padding beyond the kernel: rows are cut
 ]

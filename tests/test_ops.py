@@ -595,6 +595,8 @@ def test_batchnorm_backward(device, rng, shape, training):
 
 # Batch normalisation and the activation behind it: y = p where p > 0, else slope * p, with p = BN(x)
 
+# Each number of channels is a kernel of its own to compile
+every_fused_shape = pytest.mark.parametrize("shape", [(2, 1), (1, 3, 5, 33), (5, 7, 3, 64), (1037, 3)], ids=str)
 every_slope = pytest.mark.parametrize("slope", [1.0, 0.2, 0.0])
 
 
@@ -610,7 +612,7 @@ def bn_fused(rng, shape, training):
     return x, dy, gamma, beta, mean.astype(F32), var, rstd.astype(F32), (gamma * rstd).astype(F32), p
 
 
-@every_bn_shape
+@every_fused_shape
 @pytest.mark.parametrize("momentum", [0.1, 1.0, 0.0])
 def test_batchnorm_batch(device, rng, shape, momentum):
     x, gamma, beta, running_mean, running_var = bn_arrays(rng, shape)
@@ -624,6 +626,31 @@ def test_batchnorm_batch(device, rng, shape, momentum):
     assert_equal(batches, np.array([7]))
 
 
+def test_batchnorm_batch_survives_a_large_mean(device, rng):
+    """As above, in one pass over x."""
+    x, c = (1e4 + rng.standard_normal((16, 12, 13, 35))).astype(F32), 35
+    zeros, ones, count = np.zeros(c, F32), np.ones(c, F32), Updated(np.zeros(1, np.int64))
+    mean, rstd, _, _, new_var, _ = launch(
+        device, ops.batchnorm_batch, x, ones, Out(c), Out(c), Out(c), Updated(zeros), Updated(ones), count, 1.0, 1e-5)
+    _, want_mean, want_var, _, want_new_var = ref.batchnorm_forward_train(x, ones, zeros, zeros, ones, momentum=1.0)
+    assert_each_close(mean, want_mean, 8 * EPS32)  # joined from 16 parts, each step rounded to the 1e-3 that float32 has here
+    assert_each_close(rstd, 1 / np.sqrt(want_var + 1e-5), FUSED_RTOL)
+    assert_each_close(new_var, want_new_var, FUSED_RTOL)
+
+
+def test_batchnorm_batch_at_the_edges(device, rng):
+    """A constant channel has variance 0; NaN stays in its channel."""
+    x = np.full((37, 4), 7.1, F32)
+    x[:, 1] = normal(rng, 37)
+    x[5, 2] = np.nan
+    zeros, ones, count = np.zeros(4, F32), np.ones(4, F32), Updated(np.zeros(1, np.int64))
+    mean, rstd, *_ = launch(
+        device, ops.batchnorm_batch, x, ones, Out(4), Out(4), Out(4), Updated(zeros), Updated(ones), count, 0.1, 1e-5)
+    assert_equal(np.isnan(mean), np.array([False, False, True, False]))
+    assert_each_close(mean[[0, 3]], np.full(2, x[0, 0], F64), 2 * EPS32)
+    assert_each_close(rstd[[0, 3]], np.full(2, 1e-5**-0.5), BN_RTOL)
+
+
 def test_batchnorm_running_scale(device, rng):
     for c in (1, 255, 257):
         var, gamma = rng.uniform(0, 2, c).astype(F32), normal(rng, c)
@@ -632,7 +659,7 @@ def test_batchnorm_running_scale(device, rng):
         assert_close(scale, gamma / np.sqrt(var.astype(F64) + 1e-3), BN_RTOL)
 
 
-@every_bn_shape
+@every_fused_shape
 @every_slope
 def test_batchnorm_activation_forward(device, rng, shape, slope):
     x, _, _, beta, mean, _, _, scale, p = bn_fused(rng, shape, training=False)
@@ -642,7 +669,7 @@ def test_batchnorm_activation_forward(device, rng, shape, slope):
     assert_equal(launch(device, ops.batchnorm_activation_forward, both, mean, scale, beta, both, slope), got)  # y may be x
 
 
-@every_bn_shape
+@every_fused_shape
 @every_slope
 @pytest.mark.parametrize("training", [True, False])
 def test_batchnorm_activation_backward(device, rng, shape, slope, training):
