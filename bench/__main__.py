@@ -1,7 +1,7 @@
 """python -m bench [--out DIR] [--minutes M] [--device auto|cpu|gpu]: kernels and training steps beside PyTorch.
 
-The most important rows come first, and the file is written anew after each: stop it at any time. Then the tables of
-the README: python -m bench.report.
+The most important rows come first, and the file is written anew after each: stop it at any time. Its tables as Markdown:
+python -m bench.report FILE.
 """
 
 import argparse

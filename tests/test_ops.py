@@ -627,15 +627,17 @@ def test_batchnorm_batch(device, rng, shape, momentum):
 
 
 def test_batchnorm_batch_survives_a_large_mean(device, rng):
-    """As above, in one pass over x."""
+    """As above, in one pass over x, whose 16 parts are joined by their means: each is rounded to 1e-3, a step of a float32
+    here, and differs from the next by 0.1. What is left is 1e-4 of the variance; sum(x^2) - sum(x)^2 / n would leave none.
+    """
     x, c = (1e4 + rng.standard_normal((16, 12, 13, 35))).astype(F32), 35
     zeros, ones, count = np.zeros(c, F32), np.ones(c, F32), Updated(np.zeros(1, np.int64))
     mean, rstd, _, _, new_var, _ = launch(
         device, ops.batchnorm_batch, x, ones, Out(c), Out(c), Out(c), Updated(zeros), Updated(ones), count, 1.0, 1e-5)
     _, want_mean, want_var, _, want_new_var = ref.batchnorm_forward_train(x, ones, zeros, zeros, ones, momentum=1.0)
-    assert_each_close(mean, want_mean, 8 * EPS32)  # joined from 16 parts, each step rounded to the 1e-3 that float32 has here
-    assert_each_close(rstd, 1 / np.sqrt(want_var + 1e-5), FUSED_RTOL)
-    assert_each_close(new_var, want_new_var, FUSED_RTOL)
+    assert_each_close(mean, want_mean, 8 * EPS32)
+    assert_each_close(rstd, 1 / np.sqrt(want_var + 1e-5), 2e-4)
+    assert_each_close(new_var, want_new_var, 4e-4)
 
 
 def test_batchnorm_batch_at_the_edges(device, rng):
