@@ -61,6 +61,12 @@ def _shape(where: str, name: str, array, want: tuple) -> None:
         raise UserError(f"{where}: {name}: need shape {want}, got {array.shape}")
 
 
+def _rank4(where: str, **arrays) -> None:
+    for name, a in arrays.items():
+        if len(a.shape) != 4:
+            raise UserError(f"{where}: {name}: need 4 axes, got shape {a.shape}")
+
+
 def _channels(where: str, c: int, **arrays) -> None:
     """Each array holds one number a channel; None is left alone."""
     for name, a in arrays.items():
@@ -141,6 +147,7 @@ def images_to_float(dev, images, y, index=None, flip=None) -> None:
     The index values themselves are not checked here: keep them in [0, M).
     """
     where = "images_to_float"
+    _rank4(where, images=images, y=y)
     n, h, w, c = y.shape
     if images.shape[1:] != (h, w, c) or (index is None and images.shape[0] < n):
         raise UserError(f"{where}: images: need [at least {n}, {h}, {w}, {c}], got {images.shape}")
@@ -349,6 +356,7 @@ def zero_insert(dev, x, z, kernel, stride, padding) -> None:
     Shapes: x [N, H, W, C], z [N, ZH, ZW, C] by zero_insert_size (more rows at the end are output_padding); pairs.
     """
     where = "zero_insert"
+    _rank4(where, x=x, z=z)
     n, h, w, c = x.shape
     pads = tuple(k - 1 - p for k, p in zip(kernel, padding))
     if z.shape[0] != n or z.shape[3] != c:
@@ -361,6 +369,7 @@ def zero_insert(dev, x, z, kernel, stride, padding) -> None:
 
 def flip_kernel(dev, w, flipped) -> None:
     """flipped[kh,kw,ic,oc] = w[KH-1-kh, KW-1-kw, oc, ic].   kernels/conv_transpose2d/zero_insert.cu"""
+    _rank4("flip_kernel", w=w)
     kh, kw, oc, ic = w.shape
     _count("flip_kernel", w.size)
     _shape("flip_kernel", "flipped", flipped, (kh, kw, ic, oc))

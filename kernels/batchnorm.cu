@@ -38,7 +38,8 @@ void batchnorm_statistics(const float* x, float* mean, float* var, float* runnin
     d1 = sum_over_rows(d1) / rows;
     d2 = sum_over_rows(d2) / rows;
     if (c < C && threadIdx.y == 0) {
-        float m = center + d1, v = fmaxf(d2 - d1 * d1, 0.0f);
+        float m = center + d1, v = d2 - d1 * d1;
+        v = v < 0.0f ? 0.0f : v;                                     // not fmaxf, which would hide a NaN
         mean[c] = m;
         var[c] = v;
         running_mean[c] += momentum * (m - running_mean[c]);

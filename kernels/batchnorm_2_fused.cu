@@ -64,7 +64,8 @@ void batchnorm_part_statistics(const float* x, float* parts, int rows, int C, in
 #pragma unroll
         for (int v = 0; v < V; v++) {
             means[threadIdx.y][threadIdx.x * V + v] = origin[v] + d1[v] / count;
-            m2s[threadIdx.y][threadIdx.x * V + v] = fmaxf(d2[v] - d1[v] * (d1[v] / count), 0.0f);
+            float m2 = d2[v] - d1[v] * (d1[v] / count);
+            m2s[threadIdx.y][threadIdx.x * V + v] = m2 < 0.0f ? 0.0f : m2;      // not fmaxf, which would hide a NaN
         }
     }
     __syncthreads();                                                 // every row of threads has left its own
