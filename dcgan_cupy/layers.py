@@ -13,7 +13,7 @@ from .random import Random
 
 KEPT_SHAPES = 4      # buffers of this many shapes are kept for each purpose, so that a sample between steps costs no allocation
 
-DEFAULT_RUNG = {"cpu": "tiled", "gpu": "tiled"}
+DEFAULT_RUNG = {"cpu": "best", "gpu": "best"}
 """The rung of the convolutions where `kernels` is not given."""
 
 
@@ -239,7 +239,7 @@ class BatchNorm2d(Layer):
         if len(x.shape) < 2 or x.shape[-1] != self.num_features:
             raise UserError(f"BatchNorm2d.forward: x: need [..., {self.num_features}], got {tuple(x.shape)}")
         y = self._buffer("y", x.shape)
-        statistics = (self._fused_forward if self.rung == "tiled" else self._textbook_forward)(x, y, training)
+        statistics = (self._fused_forward if self.rung in ops.FUSED else self._textbook_forward)(x, y, training)
         self._saved = x, *statistics, training
         return y
 
@@ -247,7 +247,7 @@ class BatchNorm2d(Layer):
         """[..., num_features] -> the same shape"""
         x, *statistics, training = self._take_saved()
         dx = self._buffer("dx", x.shape) if input_grad else None
-        (self._fused_backward if self.rung == "tiled" else self._textbook_backward)(x, dy, dx, *statistics, training, param_grads)
+        (self._fused_backward if self.rung in ops.FUSED else self._textbook_backward)(x, dy, dx, *statistics, training, param_grads)
         return dx
 
     def _channels(self, name: str):
@@ -389,7 +389,7 @@ def fuse(layer: Layer) -> None:
     for _, part in layer.walk():
         inside = [child for _, child in part.children()]
         for first, second in pairwise(inside):
-            if isinstance(first, BatchNorm2d) and first.rung == "tiled" and isinstance(second, ReLU | LeakyReLU):
+            if isinstance(first, BatchNorm2d) and first.rung in ops.FUSED and isinstance(second, ReLU | LeakyReLU):
                 first.slope, second.absorbed = second.slope, True
 
 

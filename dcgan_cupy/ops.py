@@ -17,9 +17,12 @@ BLOCK = 256                 # threads of a block in element-wise kernels
 CHANNELS, ROW_THREADS = 32, 8   # the block of the per-channel sums: kernels/include/reduce.cuh
 INDEX_LIMIT = 2**31 - 2**16     # kernels count elements in 32-bit integers, and a grid may overhang by a block
 
-RUNGS = ("textbook", "direct", "tiled")
+RUNGS = ("textbook", "direct", "tiled", "winograd", "best")
 """The rungs of the convolutions. `direct` is `textbook` but for the transposed convolution, where it gathers
-(conv2d_backward_input) instead of inserting zeros."""
+(conv2d_backward_input) instead of inserting zeros. `winograd` is for kernel 4, stride 2, padding 1, and `tiled` elsewhere.
+`best` takes for each layer and direction what was measured as fastest (tiles.best)."""
+FUSED = RUNGS[2:]
+"""The rungs whose layers are joined with the activations behind them (layers.fuse)."""
 THIN = 4                    # channels below which a matrix product would leave most of its tile empty
 
 
@@ -211,7 +214,10 @@ def conv2d_forward(dev, x, w, bias, y, stride, padding, rung: str = "textbook", 
     sizes = _convolution(where, x.shape, w.shape, y.shape, stride, padding)
     if bias is not None:
         _shape(where, "bias", bias, w.shape[3:])
-    if rung == "tiled":
+    rung = _chosen(dev, rung, w, stride, padding)
+    if rung == "winograd":
+        _forward_winograd(dev, x, w, bias, y, sizes, known)
+    elif rung == "tiled":
         _forward_tiled(dev, x, w, bias, y, stride, padding, sizes, known)
     else:
         dev.kernel("conv2d/forward_1_textbook.cu", where)(ceil_div(y.size, BLOCK), BLOCK, x, w, bias, y, *sizes)
@@ -228,7 +234,10 @@ def conv2d_backward_input(dev, dy, w, bias, dx, stride, padding, rung: str = "te
     sizes = _convolution(where, dx.shape, w.shape, dy.shape, stride, padding)
     if bias is not None:
         _shape(where, "bias", bias, w.shape[2:3])
-    if rung == "tiled":
+    rung = _chosen(dev, rung, w, stride, padding)
+    if rung == "winograd":
+        _backward_input_winograd(dev, dy, w, bias, dx, sizes, known)
+    elif rung == "tiled":
         _backward_input_tiled(dev, dy, w, bias, dx, stride, padding, sizes, known)
     else:
         dev.kernel("conv2d/backward_input_1_textbook.cu", where)(ceil_div(dx.size, BLOCK), BLOCK, dy, w, bias, dx, *sizes)
@@ -242,10 +251,22 @@ def conv2d_backward_weight(dev, x, dy, dw, stride, padding, rung: str = "textboo
     where = "conv2d_backward_weight"
     check_rung(where, rung)
     sizes = _convolution(where, x.shape, dw.shape, dy.shape, stride, padding)
-    if rung == "tiled" and dw.shape[3] >= THIN:
+    rung = _chosen(dev, rung, dw, stride, padding)
+    if rung == "winograd":
+        _backward_weight_winograd(dev, x, dy, dw, sizes, known)
+    elif rung == "tiled" and dw.shape[3] >= THIN:
         _backward_weight_tiled(dev, x, dy, dw, stride, padding, sizes, known)
     else:
         dev.kernel("conv2d/backward_weight_1_textbook.cu", where)(ceil_div(dw.size, BLOCK), BLOCK, x, dy, dw, *sizes)
+
+
+def _chosen(dev, rung: str, w, stride, padding) -> str:
+    """The rung that runs: winograd where it can, tiled elsewhere."""
+    if rung not in ("winograd", "best"):
+        return rung
+    if w.shape[:2] != (4, 4) or stride != (2, 2) or padding != (1, 1):
+        return "tiled"
+    return rung if rung == "winograd" else tiles.best(dev.kind, *w.shape[2:])
 
 
 # The tiled rung: which product a shape turns into
@@ -331,10 +352,61 @@ def _backward_weight_tiled(dev, x, dy, dw, stride, padding, sizes, known):
     size = tiles.splits(dev.kind, grid[0] * grid[1], depth, tile["BK"])
     splits = ceil_div(depth, size)
     parts, = dev.scratch(splits * dw.size)
-    file = "conv2d/backward_weight_2_tiled.cu"
-    dev.kernel(file, "conv2d_backward_weight", **tile, **_known(known, dw, stride))(
+    dev.kernel("conv2d/backward_weight_2_tiled.cu", "conv2d_backward_weight", **tile, **_known(known, dw, stride))(
         (*grid, splits), _threads(tile), x, dy, parts, *sizes, I32(size))
-    dev.kernel(file, "sum_parts")(ceil_div(dw.size, BLOCK), BLOCK, parts, dw, I32(dw.size), I32(splits))
+    _sum_parts(dev, parts, dw, splits)
+
+
+# The Winograd rung: nine products on Winograd tiles, 2 x 2 pixels each
+
+def _launch_winograd(dev, file, symbol, tile, grid, w, known, *arguments):
+    ic, oc = w.shape[2:]
+    macros = {"KNOWN": f"IC = {ic}, OC = {oc}"} if known else {}
+    shared = tile["BUFFERS"] * 9 * tile["BK"] * (tile["BM"] + tile["BN"])
+    if symbol != "conv2d_backward_weight":
+        shared += tile["BUFFERS"] * 9 * 4 * tile["BM"]       # rows of a_s are 4 floats longer: A_ROW_PITCH of gemm_tile.cuh
+    shared = max(shared, 9 * tile["BM"] // tile["PASSES"] * tile["BN"])
+    dev.kernel(f"conv2d/{file}", symbol, **tile, **macros)(grid, 9 * _threads(tile), *arguments, shared_bytes=4 * shared)
+
+
+def _forward_winograd(dev, x, w, bias, y, sizes, known):
+    (n, oh, ow, oc), ic = y.shape, x.shape[3]
+    u, = dev.scratch(9 * 4 * ic * oc)
+    dev.kernel("conv2d/winograd_taps_3.cu", "winograd_taps")(ceil_div(4 * ic * oc, BLOCK), BLOCK, w, u, I32(ic), I32(oc))
+    count = n * ceil_div(oh, 2) * ceil_div(ow, 2)
+    tile = tiles.winograd_rows(dev.kind, count, oc, ic, 4 * ic, _aligned(dev, x, y), known)
+    _launch_winograd(dev, "forward_3_winograd.cu", "conv2d_forward", tile, (ceil_div(count, tile["BM"]), ceil_div(oc, tile["BN"])), w, known,
+                     x, u, bias, y, *sizes[:7])
+
+
+def _backward_input_winograd(dev, dy, w, bias, dx, sizes, known):
+    (n, h, w_out, ic), oc = dx.shape, dy.shape[3]
+    u, = dev.scratch(9 * 4 * ic * oc)
+    taps = dev.kernel("conv2d/winograd_taps_3.cu", "winograd_taps_transposed")
+    taps(ceil_div(4 * ic * oc, BLOCK), BLOCK, w, u, I32(ic), I32(oc))
+    count = n * ceil_div(h, 4) * ceil_div(w_out, 4)          # of each of the 4 phases
+    tile = tiles.winograd_rows(dev.kind, count, ic, oc, oc, _aligned(dev, dy, dx), known)
+    _launch_winograd(dev, "backward_input_3_winograd.cu", "conv2d_backward_input", tile,
+                     (ceil_div(count, tile["BM"]), ceil_div(ic, tile["BN"]), 4), w, known, dy, u, bias, dx, *sizes[:7])
+
+
+def _backward_weight_winograd(dev, x, dy, dw, sizes, known):
+    (n, oh, ow, oc), ic = dy.shape, x.shape[3]
+    count = n * ceil_div(oh, 2) * ceil_div(ow, 2)
+    tile = tiles.winograd_columns(dev.kind, oc, ic, _aligned(dev, x, dy), known)
+    grid = (ceil_div(4 * ic, tile["BM"]), ceil_div(oc, tile["BN"]))
+    size = tiles.splits(dev.kind, grid[0] * grid[1], count, tile["BK"])
+    splits = ceil_div(count, size)
+    parts, = dev.scratch(splits * dw.size)
+    _launch_winograd(dev, "backward_weight_3_winograd.cu", "conv2d_backward_weight", tile, (*grid, splits), dw, known,
+                     x, dy, parts, *sizes[:7], I32(size))
+    _sum_parts(dev, parts, dw, splits)
+
+
+def _sum_parts(dev, parts, dw, splits: int):
+    """dw[i] += parts[0, i] + parts[1, i] + … in this order.   kernels/conv2d/backward_weight_2_tiled.cu"""
+    add = dev.kernel("conv2d/backward_weight_2_tiled.cu", "sum_parts")
+    add(ceil_div(dw.size, BLOCK), BLOCK, parts, dw, I32(dw.size), I32(splits))
 
 
 def conv2d_backward_bias(dev, dy, db) -> None:

@@ -14,6 +14,10 @@ THIN_INPUT = {"cpu": 8, "gpu": 8}
 """Input channels up to which backward_input is a product over the pixels of dy and a gather: fewer would not fill a tile's columns."""
 
 
+WINOGRAD_FROM = {"cpu": 16, "gpu": 2**31}
+"""Channels, on both sides, from which the rung `best` takes winograd for the layers it is made for."""
+
+
 def _tile(kind: str, columns: int) -> dict[str, int]:
     if kind == "cpu":
         if columns <= 16:
@@ -69,6 +73,44 @@ def _loads(kind, width, bn, window_row, channels, columns, aligned, known):
         return {"VEC_A": vec_a, "VEC_B": vec_b, "RUN_A": 1, "RUN_B": 1}
     run = gcd(window_row, width)
     return {"VEC_A": vec_a, "VEC_B": vec_b, "RUN_A": max(1, run // vec_a), "RUN_B": gcd(columns, bn) // vec_b}
+
+
+def best(kind: str, input_channels: int, output_channels: int) -> str:
+    """tiled or winograd for a kernel-4, stride-2, padding-1 layer, all directions."""
+    return "winograd" if min(input_channels, output_channels) >= WINOGRAD_FROM[kind] else "tiled"
+
+
+def _winograd(kind: str, columns: int) -> dict[str, int]:
+    if kind == "gpu":
+        return {"BM": 32, "BN": 64, "BK": 8, "TM": 8, "TN": 8, "CHUNK": 4, "BUFFERS": 2, "PASSES": 2}
+    wide = 16 if columns <= 16 else 32
+    return {"BM": 32, "BN": 64 if columns > 48 else wide, "BK": 64, "TM": 8, "TN": wide, "CHUNK": wide, "BUFFERS": 1, "PASSES": 1}
+
+
+def winograd_rows(kind: str, rows: int, columns: int, channels: int, depth: int, aligned: bool, known: bool) -> dict[str, int]:
+    """Constants of the Winograd rung's forward and backward_input. channels: of one pixel; depth: of the sum."""
+    tile = _winograd(kind, columns)
+    if kind == "cpu" and known:
+        tile["BK"] = min(tile["BK"], ceil_div(depth, 4) * 4)
+    return {**tile, **_winograd_loads(kind, gcd(channels, tile["BK"]), gcd(columns, tile["BN"]), aligned, known)}
+
+
+def winograd_columns(kind: str, columns: int, channels: int, aligned: bool, known: bool) -> dict[str, int]:
+    """Constants of the Winograd rung's backward_weight."""
+    tile = _winograd(kind, columns)
+    if kind == "cpu":
+        tile.update(BM=64, BK=32)
+    loads = _winograd_loads(kind, gcd(channels, tile["BM"]), gcd(columns, tile["BN"]), aligned, known)
+    del loads["RUN_B"]
+    return {**tile, **loads}
+
+
+def _winograd_loads(kind, run_a, run_b, aligned, known):
+    widest = 16 if kind == "cpu" and known else 4
+    vec_a, vec_b = (next((v for v in (16, 8, 4) if v <= widest and run % v == 0 and aligned), 1) for run in (run_a, run_b))
+    if kind == "gpu":
+        vec_a = 1                                            # neighbouring threads take neighbouring channels: all have work
+    return {"VEC_A": vec_a, "VEC_B": vec_b, "RUN_B": run_b // vec_b if kind == "cpu" and known else 1}
 
 
 def splits(kind: str, tiles: int, depth: int, bk: int) -> int:

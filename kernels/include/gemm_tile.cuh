@@ -27,6 +27,9 @@
 #ifndef CHUNK
 #define CHUNK 4          // neighbouring columns of a thread: 4 floats are one 16-byte access
 #endif
+#ifndef PRODUCTS
+#define PRODUCTS 1       // matrix products that a block works on side by side, each with threads of its own
+#endif
 #ifndef BUFFERS
 #define BUFFERS 2        // 2: one barrier a step, and loads that fly during the arithmetic. 1: half the shared memory, two barriers
 #endif
@@ -47,7 +50,8 @@
 #endif
 
 #define COLUMN_THREADS (BN / TN)                         // threads along the columns
-#define THREADS ((BM / TM) * COLUMN_THREADS)
+#define TILE_THREADS ((BM / TM) * COLUMN_THREADS)         // threads of one tile
+#define THREADS (PRODUCTS * TILE_THREADS)
 
 static_assert(BM % TM == 0 && BN % TN == 0 && TN % CHUNK == 0, "threads share a tile evenly");
 static_assert(BK % 4 == 0 && TM % 2 == 0, "a thread reads 4 steps of a row at once");

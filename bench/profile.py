@@ -1,0 +1,83 @@
+"""python -m bench.profile [--features F --batch B --size S --threads T --kernels R]: where the time of a training step goes, launch by launch.
+
+Each launch is timed by itself (the device waits for it), so what is left over is Python: the time between launches. On the CPU with one
+thread the times are the process's own CPU time, which other work on the machine hardly changes.
+"""
+
+import argparse
+import time
+from collections import defaultdict
+
+import numpy as np
+
+from dcgan_cupy import device as devices
+from dcgan_cupy.config import Config
+from dcgan_cupy.trainer import Trainer
+
+
+class Clock:
+    """Times every launch of a device under its symbol and the shape that tells it from its like."""
+
+    def __init__(self, dev, seconds):
+        self.dev, self.seconds, self.times, self.calls, self.on = dev, seconds, defaultdict(list), defaultdict(int), False
+        compile_ = dev._compile
+
+        def watched(file, symbol, macros):
+            kernel = compile_(file, symbol, macros)
+            launch = kernel.launch
+
+            def timed(grid, block, arguments, shared_bytes):
+                if not self.on:
+                    return launch(grid, block, arguments, shared_bytes)
+                start = self.seconds()
+                launch(grid, block, arguments, shared_bytes)
+                dev.synchronize()
+                self.times[symbol, self.label(arguments), grid].append(self.seconds() - start)
+            kernel.launch = timed
+            return kernel
+        dev._compile = watched
+
+    @staticmethod
+    def label(arguments) -> str:
+        """The largest array's shape."""
+        shapes = [a.shape for a in arguments if hasattr(a, "shape") and len(a.shape)]
+        return " ".join("x".join(map(str, s)) for s in shapes[:3] if len(s) == 4 or len(shapes) < 4)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.profile", description=__doc__.split("\n")[0])
+    for name, default in (("features", 16), ("batch", 64), ("size", 32), ("threads", 1), ("steps", 5), ("rows", 40)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--kernels")
+    given = parser.parse_args()
+    options = {"threads": given.threads} if given.device != "gpu" else {}
+    dev = devices.get("cpu" if given.device == "auto" and devices.gpu.why_not() else given.device, **options)
+    seconds = time.process_time if dev.kind == "cpu" and given.threads == 1 else time.perf_counter
+    clock = Clock(dev, seconds)
+    f, b, s = given.features, given.batch, given.size
+    trainer = Trainer(Config(features_g=f, features_d=f, batch_size=b, image_size=s, kernels=given.kernels, steps=1).resolved(dev.kind), dev)
+    real = dev.array(np.random.default_rng(0).uniform(-1, 1, (b, s, s, 3)).astype(np.float32))
+    for _ in range(2):
+        trainer.step(real)
+    clock.on = True
+    totals = []
+    for _ in range(given.steps):
+        start = seconds()
+        trainer.step(real)
+        totals.append(seconds() - start)
+    total = np.median(totals) * 1e3
+    rows = sorted(((np.sum(t) / given.steps * 1e3, len(t) / given.steps, *key) for key, t in clock.times.items()), reverse=True)
+    print(f"{dev.description}\nfeatures {f}, batch {b}, size {s}: {total:.2f} ms a step, {len(rows)} kinds of launch, "
+          f"{sum(r[1] for r in rows):.0f} launches; between launches {total - sum(r[0] for r in rows):.2f} ms")
+    for ms, calls, symbol, label, grid in rows[:given.rows]:
+        print(f"{ms:8.3f} ms {100 * ms / total:5.1f} %  {calls:4.0f} x  {symbol:32} {label}  grid {grid}")
+    by_symbol = defaultdict(float)
+    for ms, _, symbol, *_ in rows:
+        by_symbol[symbol] += ms
+    print("  ".join(f"{symbol} {ms:.2f}" for symbol, ms in sorted(by_symbol.items(), key=lambda r: -r[1])))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
