@@ -300,7 +300,7 @@ def _forward_tiled(dev, x, w, bias, y, stride, padding, sizes, known):
         x, w, stride = x.reshape(n, 1, 1, k), w.reshape(1, 1, k, oc), (1, 1)
         sizes = _convolution("conv2d_forward", x.shape, w.shape, y.shape, stride, padding)
     kw, ic = w.shape[1:3]
-    tile = tiles.rows_product(dev.kind, n * oh * ow, oc, kw * ic, ic, w.size // oc, _aligned(dev, x, w), known)
+    tile = tiles.rows_product(dev.kind, n * oh * ow, oc, kw * ic, ic, w.size // oc, _aligned(dev, x, w, y), known)
     grid = (ceil_div(n * oh * ow, tile["BM"]), ceil_div(oc, tile["BN"]))
     dev.kernel("conv2d/forward_2_tiled.cu", "conv2d_forward", **tile, **_known(known, w, stride))(
         grid, _threads(tile), x, w, bias, y, *sizes)
@@ -328,7 +328,7 @@ def _backward_input_tiled(dev, dy, w, bias, dx, stride, padding, sizes, known):
     _transpose_weight(dev, w, wt, kh * kw, ic, oc)
     taps = max(1, kw // stride[1])                           # of the phase with fewest: how many pixels of dy lie side by side
     rows = n * ceil_div(h, stride[0]) * ceil_div(w_out, stride[1])
-    tile = tiles.rows_product(dev.kind, rows, ic, taps * oc, oc, taps * oc, _aligned(dev, dy, wt), known)
+    tile = tiles.rows_product(dev.kind, rows, ic, taps * oc, oc, taps * oc, _aligned(dev, dy, wt, dx), known)
     grid = (ceil_div(rows, tile["BM"]), ceil_div(ic, tile["BN"]), stride[0] * stride[1])
     dev.kernel(file, "conv2d_backward_input", **tile, **_known(known, w, stride))(grid, _threads(tile), dy, wt, bias, dx, *sizes)
 
@@ -336,7 +336,13 @@ def _backward_input_tiled(dev, dy, w, bias, dx, stride, padding, sizes, known):
 def _transpose_weight(dev, w, wt, taps: int, rows: int, columns: int):
     """wt[t, c, r] = w[t, r, c].   kernels/conv2d/backward_input_2_tiled.cu"""
     transpose = dev.kernel("conv2d/backward_input_2_tiled.cu", "transpose_weight")
-    transpose(ceil_div(w.size, BLOCK), BLOCK, w, wt, I32(taps), I32(rows), I32(columns))
+    block = _line(rows)
+    transpose((columns * ceil_div(rows, block), taps), block, w, wt, I32(rows), I32(columns))
+
+
+def _line(count: int) -> int:
+    """Threads of a block whose threads share all indices but one, which runs to count."""
+    return min(BLOCK, ceil_div(count, 32) * 32)
 
 
 def _backward_weight_tiled(dev, x, dy, dw, stride, padding, sizes, known):
@@ -372,7 +378,7 @@ def _launch_winograd(dev, file, symbol, tile, grid, w, known, *arguments):
 def _forward_winograd(dev, x, w, bias, y, sizes, known):
     (n, oh, ow, oc), ic = y.shape, x.shape[3]
     u, = dev.scratch(9 * 4 * ic * oc)
-    dev.kernel("conv2d/winograd_taps_3.cu", "winograd_taps")(ceil_div(4 * ic * oc, BLOCK), BLOCK, w, u, I32(ic), I32(oc))
+    dev.kernel("conv2d/winograd_taps_3.cu", "winograd_taps")((ceil_div(ic * oc, BLOCK), 4), BLOCK, w, u, I32(ic), I32(oc))
     count = n * ceil_div(oh, 2) * ceil_div(ow, 2)
     tile = tiles.winograd_rows(dev.kind, count, oc, ic, 4 * ic, _aligned(dev, x, y), known)
     _launch_winograd(dev, "forward_3_winograd.cu", "conv2d_forward", tile, (ceil_div(count, tile["BM"]), ceil_div(oc, tile["BN"])), w, known,
@@ -383,7 +389,8 @@ def _backward_input_winograd(dev, dy, w, bias, dx, sizes, known):
     (n, h, w_out, ic), oc = dx.shape, dy.shape[3]
     u, = dev.scratch(9 * 4 * ic * oc)
     taps = dev.kernel("conv2d/winograd_taps_3.cu", "winograd_taps_transposed")
-    taps(ceil_div(4 * ic * oc, BLOCK), BLOCK, w, u, I32(ic), I32(oc))
+    block = _line(ic)
+    taps((oc * ceil_div(ic, block), 4), block, w, u, I32(ic), I32(oc))
     count = n * ceil_div(h, 4) * ceil_div(w_out, 4)          # of each of the 4 phases
     tile = tiles.winograd_rows(dev.kind, count, ic, oc, oc, _aligned(dev, dy, dx), known)
     _launch_winograd(dev, "backward_input_3_winograd.cu", "conv2d_backward_input", tile,

@@ -23,7 +23,7 @@ def _tile(kind: str, columns: int) -> dict[str, int]:
         if columns <= 16:
             return {"BM": 64, "BN": 16, "BK": 64, "TM": 8, "TN": 16, "CHUNK": 16, "BUFFERS": 1}
         if columns == 48:
-            return {"BM": 64, "BN": 48, "BK": 64, "TM": 8, "TN": 48, "CHUNK": 48, "BUFFERS": 1}
+            return {"BM": 64, "BN": 48, "BK": 64, "TM": 4, "TN": 48, "CHUNK": 48, "BUFFERS": 1}
         if columns <= 48:
             return {"BM": 128, "BN": 32, "BK": 64, "TM": 8, "TN": 32, "CHUNK": 32, "BUFFERS": 1}
         return {"BM": 128, "BN": 64, "BK": 64, "TM": 8, "TN": 32, "CHUNK": 32, "BUFFERS": 1}

@@ -76,21 +76,17 @@ void conv2d_backward_input(const float* dy, const float* wt, const float* bias, 
         if (m >= M) break;
         int j = m % PW, r = m / PW % PH, n = m / PW / PH;
         float* pixel = dx + ((n * H + first_h + r * stride_h) * W + first_w + j * stride_w) * IC;     // dx[n, h, w, 0]
-#pragma unroll
-        for (int c = 0; c < TN; c++) {
-            int ic = ic0 + tile_column(tx, c);
-            if (ic < IC) pixel[ic] = bias ? acc[i][c] + bias[ic] : acc[i][c];
-        }
+        write_row(pixel, acc[i], bias, ic0, IC, tx);
     }
 }
 
-// wt[t, c, r] = w[t, r, c], t in [0, TAPS). One thread per element of wt: the writes are coalesced, the reads hit the cache.
+// wt[t, c, r] = w[t, r, c], t in [0, TAPS). Grid (blocks of R for each c, TAPS), one thread per element of wt: the writes are
+// coalesced, the reads hit the cache. c comes from blockIdx: no thread divides.
 extern "C" __global__
-void transpose_weight(const float* w, float* wt, int TAPS, int R, int C) {
-    int i = global_thread();
-    if (i >= TAPS * R * C) return;
-    int r = i % R, c = i / R % C, t = i / R / C;
-    wt[i] = w[(t * R + r) * C + c];
+void transpose_weight(const float* w, float* wt, int R, int C) {
+    const int blocks = ceil_div(R, blockDim.x), t = blockIdx.y, c = blockIdx.x / blocks;
+    const int r = blockIdx.x % blocks * blockDim.x + threadIdx.x;
+    if (r < R) wt[(t * C + c) * R + r] = w[(t * R + r) * C + c];
 }
 
 // dx[n,h,w,ic] = bias[ic] + sum over the taps that reach it of columns[n, oh, ow, kh, kw, ic]. One thread per GATHER channels of a

@@ -51,12 +51,7 @@ void conv2d_backward_weight(const float* x, const float* dy, float* parts,
 #pragma unroll
     for (int i = 0; i < TM; i++) {
         int k = k0 + ty * TM + i;
-        if (k >= K) break;
-#pragma unroll
-        for (int j = 0; j < TN; j++) {
-            int oc = oc0 + tile_column(tx, j);
-            if (oc < OC) parts[(blockIdx.z * K + k) * OC + oc] = acc[i][j];
-        }
+        if (k < K) write_row(parts + (blockIdx.z * K + k) * OC, acc[i], nullptr, oc0, OC, tx);
     }
 }
 

@@ -62,12 +62,7 @@ void conv2d_forward(const float* x, const float* w, const float* bias, float* y,
 #pragma unroll
     for (int i = 0; i < TM; i++) {
         int m = m0 + ty * TM + i;
-        if (m >= M) break;
-#pragma unroll
-        for (int j = 0; j < TN; j++) {
-            int oc = oc0 + tile_column(tx, j);
-            if (oc < OC) y[m * OC + oc] = bias ? acc[i][j] + bias[oc] : acc[i][j];
-        }
+        if (m < M) write_row(y + m * OC, acc[i], bias, oc0, OC, tx);
     }
 }
 

@@ -57,6 +57,7 @@ static_assert(BM % TM == 0 && BN % TN == 0 && TN % CHUNK == 0, "threads share a 
 static_assert(BK % 4 == 0 && TM % 2 == 0, "a thread reads 4 steps of a row at once");
 static_assert(BK % (VEC_A * RUN_A) == 0 || BM % (VEC_A * RUN_A) == 0, "runs fill rows of a_s");
 static_assert(BN % (VEC_B * RUN_B) == 0, "runs fill rows of b_s");
+static_assert(CHUNK % VEC_B == 0, "a thread writes VEC_B neighbouring columns at once");
 static_assert(THREADS <= 1024, "a block holds at most 1024 threads");
 
 // The tile's column of a thread's column j.
@@ -64,14 +65,34 @@ __device__ __forceinline__ int tile_column(int tx, int j) {
     return (j / CHUNK) * (CHUNK * COLUMN_THREADS) + tx * CHUNK + j % CHUNK;
 }
 
-// to = from, V floats that lie together: 16 bytes at a time where V allows.
-template <int V> __device__ __forceinline__ void copy(float* to, const float* from) {
+// to = from, V floats that lie together, RUN such groups: 16 bytes at a time where V allows. All are read before the first is
+// written, so that the compiler may read them together: it cannot know that `to` and `from` do not overlap.
+template <int V, int RUN = 1> __device__ __forceinline__ void copy(float* to, const float* from) {
+    float held[RUN * V];
     if (V % 4 == 0) {
 #pragma unroll
-        for (int i = 0; i < V; i += 4) *(float4*)(to + i) = *(const float4*)(from + i);
+        for (int i = 0; i < RUN * V; i += 4) *(float4*)(held + i) = *(const float4*)(from + i);
+#pragma unroll
+        for (int i = 0; i < RUN * V; i += 4) *(float4*)(to + i) = *(const float4*)(held + i);
     } else {
 #pragma unroll
-        for (int i = 0; i < V; i++) to[i] = from[i];
+        for (int i = 0; i < RUN * V; i++) held[i] = from[i];
+#pragma unroll
+        for (int i = 0; i < RUN * V; i++) to[i] = held[i];
+    }
+}
+
+// A thread's results of one row: to[column] = acc + bias[column] for its columns below COLUMNS, VEC_B at a time. COLUMNS is a multiple
+// of VEC_B. bias null: none.
+__device__ __forceinline__ void write_row(float* to, const float (&acc)[TN], const float* bias, int column0, int COLUMNS, int tx) {
+#pragma unroll
+    for (int j = 0; j < TN; j += VEC_B) {
+        int column = column0 + tile_column(tx, j);
+        if (column >= COLUMNS) continue;
+        float held[VEC_B];
+#pragma unroll
+        for (int v = 0; v < VEC_B; v++) held[v] = bias ? acc[j + v] + bias[column + v] : acc[j + v];
+        copy<VEC_B>(to + column, held);
     }
 }
 
@@ -100,8 +121,7 @@ template <int ROWS, int WIDTH, int PITCH, int V, int RUN> struct Piece {
             float* to = BUFFERS == 2 ? staged + i * RUN * V : shared + row(i) * PITCH + column(i);
             const float* from = source(i, row(i), column(i), RUN * V);
             if (from) {
-#pragma unroll
-                for (int g = 0; g < RUN; g++) copy<V>(to + g * V, from + g * V);
+                copy<V, RUN>(to, from);
                 continue;
             }
             if (RUN == 1) clear<V>(to);

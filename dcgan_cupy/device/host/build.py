@@ -27,10 +27,11 @@ NO_COMPILER = ("device: cpu: need a C++ compiler, found none; install one with `
                "or clang++ or g++ from your system, or set CXX")
 COMMON = ("-std=gnu++17", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti", "-nostdlib++",
           "-ffp-contract=fast", "-fno-math-errno", "-Wno-unknown-pragmas", "-Wno-unused", "-Wno-gnu-zero-variadic-macro-arguments")
-CLANG_ONLY = ("-nostdlib++", "-fno-sanitize=all", "-Wno-gnu-zero-variadic-macro-arguments")   # g++ knows the first since version 13
+INLINE = ("-mllvm", "-inline-threshold=100000")   # as nvcc does: accumulators that a call takes by reference would live in memory
+CLANG_ONLY = ("-nostdlib++", "-fno-sanitize=all", "-Wno-gnu-zero-variadic-macro-arguments", *INLINE)   # g++ knows the first since version 13
 WIDEST = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()   # where the processor has them
 BUILDS = {
-    "fast": ("-O3", "-march=native", *WIDEST, "-g0"),
+    "fast": ("-O3", "-march=native", *WIDEST, "-g0", *INLINE),
     "debug": ("-O0", "-g", "-march=native", "-fno-sanitize=all"),
 }
 
