@@ -64,11 +64,18 @@ def main() -> int:
     totals = []
     for _ in range(given.steps):
         start = seconds()
-        trainer.step(real)
+        trainer._launch_step(real, None)                     # launch by launch: a replay shows no launch of its own
         totals.append(seconds() - start)
     total = np.median(totals) * 1e3
     rows = sorted(((np.sum(t) / given.steps * 1e3, len(t) / given.steps, *key) for key, t in clock.times.items()), reverse=True)
-    print(f"{dev.description}\nfeatures {f}, batch {b}, size {s}: {total:.2f} ms a step, {len(rows)} kinds of launch, "
+    clock.on = False
+    trainer.step(real)
+    replays = []
+    for _ in range(given.steps):
+        start = seconds()
+        trainer.step(real)
+        replays.append(seconds() - start)
+    print(f"{dev.description}\nfeatures {f}, batch {b}, size {s}: {total:.2f} ms a step launch by launch, {np.median(replays) * 1e3:.2f} ms replayed; {len(rows)} kinds of launch, "
           f"{sum(r[1] for r in rows):.0f} launches; between launches {total - sum(r[0] for r in rows):.2f} ms")
     for ms, calls, symbol, label, grid in rows[:given.rows]:
         print(f"{ms:8.3f} ms {100 * ms / total:5.1f} %  {calls:4.0f} x  {symbol:32} {label}  grid {grid}")

@@ -276,9 +276,12 @@ def _covers(x, w, padding) -> bool:
     return x.shape[1:3] == w.shape[:2] and padding == (0, 0)
 
 
-def _known(known: bool, w, stride) -> dict[str, str]:
-    kh, kw, ic, oc = w.shape
-    return {"KNOWN": f"IC = {ic}, OC = {oc}, KH = {kh}, KW = {kw}, stride_h = {stride[0]}, stride_w = {stride[1]}"} if known else {}
+SIZES = ("N", "H", "W", "IC", "OH", "OW", "OC", "KH", "KW", "stride_h", "stride_w", "pad_h", "pad_w")
+
+
+def _known(known: bool, sizes) -> dict[str, str]:
+    """All sizes but the batch as a promise to the compiler: divisions by them become shifts and multiplications."""
+    return {"KNOWN": ", ".join(f"{name} = {value}" for name, value in zip(SIZES[1:], sizes[1:]))} if known else {}
 
 
 def _aligned(dev, *arrays) -> bool:
@@ -302,7 +305,7 @@ def _forward_tiled(dev, x, w, bias, y, stride, padding, sizes, known):
     kw, ic = w.shape[1:3]
     tile = tiles.rows_product(dev.kind, n * oh * ow, oc, kw * ic, ic, w.size // oc, _aligned(dev, x, w, y), known)
     grid = (ceil_div(n * oh * ow, tile["BM"]), ceil_div(oc, tile["BN"]))
-    dev.kernel("conv2d/forward_2_tiled.cu", "conv2d_forward", **tile, **_known(known, w, stride))(
+    dev.kernel("conv2d/forward_2_tiled.cu", "conv2d_forward", **tile, **_known(known, sizes))(
         grid, _threads(tile), x, w, bias, y, *sizes)
 
 
@@ -321,7 +324,7 @@ def _backward_input_tiled(dev, dy, w, bias, dx, stride, padding, sizes, known):
         _forward_tiled(dev, a, b, None, out, (1, 1), (0, 0), one, known)
         if not covers:
             v = ic if ic <= 16 else 1
-            gather = dev.kernel(file, "gather_columns", GATHER=v, **_known(known, w, stride))
+            gather = dev.kernel(file, "gather_columns", GATHER=v, **_known(known, sizes))
             gather(ceil_div(dx.size // v, BLOCK), BLOCK, columns, bias, dx, *sizes)
         return
     wt, = dev.scratch(w.size)
@@ -330,7 +333,7 @@ def _backward_input_tiled(dev, dy, w, bias, dx, stride, padding, sizes, known):
     rows = n * ceil_div(h, stride[0]) * ceil_div(w_out, stride[1])
     tile = tiles.rows_product(dev.kind, rows, ic, taps * oc, oc, taps * oc, _aligned(dev, dy, wt, dx), known)
     grid = (ceil_div(rows, tile["BM"]), ceil_div(ic, tile["BN"]), stride[0] * stride[1])
-    dev.kernel(file, "conv2d_backward_input", **tile, **_known(known, w, stride))(grid, _threads(tile), dy, wt, bias, dx, *sizes)
+    dev.kernel(file, "conv2d_backward_input", **tile, **_known(known, sizes))(grid, _threads(tile), dy, wt, bias, dx, *sizes)
 
 
 def _transpose_weight(dev, w, wt, taps: int, rows: int, columns: int):
@@ -358,21 +361,19 @@ def _backward_weight_tiled(dev, x, dy, dw, stride, padding, sizes, known):
     size = tiles.splits(dev.kind, grid[0] * grid[1], depth, tile["BK"])
     splits = ceil_div(depth, size)
     parts, = dev.scratch(splits * dw.size)
-    dev.kernel("conv2d/backward_weight_2_tiled.cu", "conv2d_backward_weight", **tile, **_known(known, dw, stride))(
+    dev.kernel("conv2d/backward_weight_2_tiled.cu", "conv2d_backward_weight", **tile, **_known(known, sizes))(
         (*grid, splits), _threads(tile), x, dy, parts, *sizes, I32(size))
     _sum_parts(dev, parts, dw, splits)
 
 
 # The Winograd rung: nine products on Winograd tiles, 2 x 2 pixels each
 
-def _launch_winograd(dev, file, symbol, tile, grid, w, known, *arguments):
-    ic, oc = w.shape[2:]
-    macros = {"KNOWN": f"IC = {ic}, OC = {oc}"} if known else {}
+def _launch_winograd(dev, file, symbol, tile, grid, known, sizes, *arguments):
     shared = tile["BUFFERS"] * 9 * tile["BK"] * (tile["BM"] + tile["BN"])
     if symbol != "conv2d_backward_weight":
         shared += tile["BUFFERS"] * 9 * 4 * tile["BM"]       # rows of a_s are 4 floats longer: A_ROW_PITCH of gemm_tile.cuh
     shared = max(shared, 9 * tile["BM"] // tile["PASSES"] * tile["BN"])
-    dev.kernel(f"conv2d/{file}", symbol, **tile, **macros)(grid, 9 * _threads(tile), *arguments, shared_bytes=4 * shared)
+    dev.kernel(f"conv2d/{file}", symbol, **tile, **_known(known, sizes))(grid, 9 * _threads(tile), *arguments, shared_bytes=4 * shared)
 
 
 def _forward_winograd(dev, x, w, bias, y, sizes, known):
@@ -381,8 +382,8 @@ def _forward_winograd(dev, x, w, bias, y, sizes, known):
     dev.kernel("conv2d/winograd_taps_3.cu", "winograd_taps")((ceil_div(ic * oc, BLOCK), 4), BLOCK, w, u, I32(ic), I32(oc))
     count = n * ceil_div(oh, 2) * ceil_div(ow, 2)
     tile = tiles.winograd_rows(dev.kind, count, oc, ic, 4 * ic, _aligned(dev, x, y), known)
-    _launch_winograd(dev, "forward_3_winograd.cu", "conv2d_forward", tile, (ceil_div(count, tile["BM"]), ceil_div(oc, tile["BN"])), w, known,
-                     x, u, bias, y, *sizes[:7])
+    _launch_winograd(dev, "forward_3_winograd.cu", "conv2d_forward", tile, (ceil_div(count, tile["BM"]), ceil_div(oc, tile["BN"])), known,
+                     sizes[:7], x, u, bias, y, *sizes[:7])
 
 
 def _backward_input_winograd(dev, dy, w, bias, dx, sizes, known):
@@ -394,7 +395,7 @@ def _backward_input_winograd(dev, dy, w, bias, dx, sizes, known):
     count = n * ceil_div(h, 4) * ceil_div(w_out, 4)          # of each of the 4 phases
     tile = tiles.winograd_rows(dev.kind, count, ic, oc, oc, _aligned(dev, dy, dx), known)
     _launch_winograd(dev, "backward_input_3_winograd.cu", "conv2d_backward_input", tile,
-                     (ceil_div(count, tile["BM"]), ceil_div(ic, tile["BN"]), 4), w, known, dy, u, bias, dx, *sizes[:7])
+                     (ceil_div(count, tile["BM"]), ceil_div(ic, tile["BN"]), 4), known, sizes[:7], dy, u, bias, dx, *sizes[:7])
 
 
 def _backward_weight_winograd(dev, x, dy, dw, sizes, known):
@@ -405,7 +406,7 @@ def _backward_weight_winograd(dev, x, dy, dw, sizes, known):
     size = tiles.splits(dev.kind, grid[0] * grid[1], count, tile["BK"])
     splits = ceil_div(count, size)
     parts, = dev.scratch(splits * dw.size)
-    _launch_winograd(dev, "backward_weight_3_winograd.cu", "conv2d_backward_weight", tile, (*grid, splits), dw, known,
+    _launch_winograd(dev, "backward_weight_3_winograd.cu", "conv2d_backward_weight", tile, (*grid, splits), known, sizes[:7],
                      x, dy, parts, *sizes[:7], I32(size))
     _sum_parts(dev, parts, dw, splits)
 

@@ -47,6 +47,7 @@ class Trainer:
         ops.fill(device, self.fake, 0.0)
         self.gradient = device.empty((n, 1, 1, 1))
         self.results = device.zeros((3, 2))     # loss and mean probability of: D on real, D on fake, G
+        self._real, self._graph = None, None    # the last step's images, and the launches of a step on them
 
     def _random(self, stream: str) -> Random:
         return Random(self.device, self.config.seed, STREAMS[stream])
@@ -60,7 +61,20 @@ class Trainer:
 
         real: [batch_size, image_size, image_size, channels] in [-1, 1].   z: [batch_size, 1, 1, z_dim], drawn where None.
         read: wait for the result and return it; otherwise return None at once (a GPU goes on working).
+
+        The first step on an array runs launch by launch; from the second on all launches are replayed at once, with no Python between
+        them. So give the same array each time, with new images in it.
         """
+        if z is not None or real is not self._real:
+            self._launch_step(real, z)
+            self._real, self._graph = real if z is None else None, None
+        else:
+            if self._graph is None:
+                self._graph = self.device.capture(lambda: self._launch_step(real, None))
+            self._graph.launch()
+        return self.read() if read else None
+
+    def _launch_step(self, real, z) -> None:
         d, g = self.d, self.g
         if z is None:
             z = self.draw_z(self.z, self.random_z)
@@ -85,7 +99,6 @@ class Trainer:
         dfake = d.logits.backward(self.gradient, param_grads=False)        # through D: nothing uses its weight gradients now
         g.backward(dfake, input_grad=False)
         self.adam_g.step()
-        return self.read() if read else None
 
     def _loss(self, logits, target, result, scale: float = 1.0) -> None:
         losses.bce_with_logits(logits, target, device=self.device, scale=scale, gradient=self.gradient, result=result)

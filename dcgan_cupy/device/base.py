@@ -76,6 +76,14 @@ class Device:
         """Copies a NumPy array into a device array of the same shape and dtype."""
         raise NotImplementedError
 
+    def capture(self, work) -> "Graph":
+        """The launches that work() makes, kept to be made again, many at once: graph.launch(). Nothing runs now.
+
+        Arrays and numbers are those of now: what changes from one replay to the next must lie in device memory. work() must not
+        copy from or to the host, nor make arrays; run it once before, so that every kernel is compiled and every buffer made.
+        """
+        raise NotImplementedError
+
     def synchronize(self) -> None:
         """Returns when every launch so far is done."""
         raise NotImplementedError
@@ -114,6 +122,14 @@ class Device:
         if name not in known:
             raise UserError(f"{file}: kernel: need one of {', '.join(known) or '(no kernel in this file)'}, got {symbol!r}")
         return known[name]
+
+
+class Graph:
+    """Launches in their order, with their arguments. Get one from Device.capture."""
+
+    def launch(self) -> None:
+        """All of them, as if work() ran again; no Python between them."""
+        raise NotImplementedError
 
 
 class Kernel:

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..errors import UserError
 from . import source
-from .base import Device, Kernel
+from .base import Device, Graph, Kernel
 
 try:
     import cupy
@@ -36,7 +36,7 @@ class GpuDevice(Device):
         super().__init__()
         if missing := why_not():
             raise UserError(f"device: gpu: need a CUDA device, got none: {missing}")
-        self.reason, self.number = reason, number
+        self.reason, self.number, self._captured = reason, number, None
         cupy.cuda.Device(number).use()
         self._properties = cupy.cuda.runtime.getDeviceProperties(number)
         major, minor = self._properties["major"], self._properties["minor"]
@@ -68,6 +68,20 @@ class GpuDevice(Device):
             raise ValueError(f"upload: need {target.dtype} {target.shape}, got {values.dtype} {values.shape}")
         target.set(values)
 
+    def capture(self, work) -> Graph:
+        stream = cupy.cuda.Stream(non_blocking=True)         # the default stream cannot be captured
+        self._captured = []
+        try:
+            with stream:
+                stream.begin_capture()
+                try:
+                    work()
+                finally:
+                    made = stream.end_capture()
+            return GpuGraph(made, self._captured)
+        finally:
+            self._captured = None
+
     def synchronize(self) -> None:
         cupy.cuda.get_current_stream().synchronize()
 
@@ -98,6 +112,16 @@ class GpuDevice(Device):
         return GpuKernel(self, signature, symbol, function)
 
 
+class GpuGraph(Graph):
+    """A CUDA graph, and the arrays that its launches use: it does not keep them alive itself."""
+
+    def __init__(self, graph, arguments: list):
+        self._graph, self._arguments = graph, arguments
+
+    def launch(self) -> None:
+        self._graph.launch(cupy.cuda.get_current_stream())
+
+
 class GpuKernel(Kernel):
     """One compiled kernel on the GPU. A launch returns before the kernel has run."""
 
@@ -109,4 +133,6 @@ class GpuKernel(Kernel):
         if shared_bytes > 48 * 1024 and self.function.max_dynamic_shared_size_bytes < shared_bytes:
             self.function.max_dynamic_shared_size_bytes = shared_bytes
         arguments = tuple(np.uintp(0) if a is None else a for a in arguments)
+        if self.device._captured is not None:
+            self.device._captured.append(arguments)
         self.function(grid, block, arguments, shared_mem=shared_bytes)

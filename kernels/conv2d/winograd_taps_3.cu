@@ -13,7 +13,7 @@
 
 // u[p, k, oc], k = (a, b, ic), of the taps w[a + 2*t, b + 2*s, ic, oc], t and s in [0, 2).
 extern "C" __global__
-void winograd_taps(const float* w, float* u, int IC, int OC) {
+void winograd_taps(const float* __restrict__ w, float* __restrict__ u, int IC, int OC) {
     int i = global_thread(), phase = blockIdx.y, a = phase / 2, b = phase % 2;           // i = (ic, oc)
     if (i >= IC * OC) return;
     float g[3][3][1];
@@ -28,7 +28,7 @@ void winograd_taps(const float* w, float* u, int IC, int OC) {
 
 // u[a, b, p, oc, ic] of the taps w[a + 2*(1 - t), b + 2*(1 - s), ic, oc], t and s in [0, 2).
 extern "C" __global__
-void winograd_taps_transposed(const float* w, float* u, int IC, int OC) {
+void winograd_taps_transposed(const float* __restrict__ w, float* __restrict__ u, int IC, int OC) {
     const int blocks = ceil_div(IC, blockDim.x), phase = blockIdx.y, a = phase / 2, b = phase % 2;
     const int oc = blockIdx.x / blocks, ic = blockIdx.x % blocks * blockDim.x + threadIdx.x;
     if (ic >= IC) return;

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...errors import UserError
 from .. import source
-from ..base import Device, Kernel, KernelError
+from ..base import Device, Graph, Kernel, KernelError
 from .build import HERE, build, find_compiler
 
 # A variable on the device that kernels may write: each worker's image would have one of its own.
@@ -41,8 +41,8 @@ def _pool(process: int, threads: int):
     count = library.pool_start(threads)
     if count < 1:
         raise UserError(f"device: cpu: threads: need 1 to {MAX_THREADS} that the system can start, got {threads}")
-    library.pool_run.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-    return library.pool_run, count, threading.Lock()
+    library.pool_run_all.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int]
+    return library.pool_run_all, count, threading.Lock()
 
 
 def _load_copy(path: Path) -> ctypes.CDLL:
@@ -83,7 +83,7 @@ class CpuDevice(Device):
             if not own.isdecimal():
                 raise UserError(f"device: cpu: DCGAN_CUPY_THREADS: need a whole number of threads, got {own!r}")
             threads = int(own)
-        self.reason, self.build = reason, build
+        self.reason, self.build, self._captured = reason, build, None
         self.flags = ("-DDCGAN_UCONTEXT",) if ucontext else ()
         if threads is None:
             threads = min(available_cores(), MAX_THREADS)
@@ -121,6 +121,14 @@ class CpuDevice(Device):
     def synchronize(self) -> None:
         """Launches return when they are done: there is nothing to wait for."""
 
+    def capture(self, work) -> Graph:
+        self._captured = []
+        try:
+            work()
+            return CpuGraph(self, self._captured)
+        finally:
+            self._captured = None
+
     def is_array(self, value) -> bool:
         return isinstance(value, np.ndarray)
 
@@ -154,30 +162,64 @@ class CpuKernel(Kernel):
             library = ctypes.CDLL(str(path)) if device.build == "debug" else _load_copy(path)   # a debugger looks for the file
             functions[worker] = ctypes.cast(library.run_blocks, ctypes.c_void_p).value
             self._libraries.append(library)
-        self._functions = functions
-        count = len(signature.parameters)
-        self._slots = np.zeros(max(count, 1), np.uint64)
-        self._addresses = np.arange(max(count, 1), dtype=np.uint64) * 8 + np.uint64(self._slots.ctypes.data)
-        self._launch = _Launch(arguments=self._addresses.ctypes.data, name=symbol.encode())
+        self.functions = functions
+        self._prepared = _Prepared(self)
+        self._alone = CpuGraph(device, [self._prepared])
+        self._turn = threading.Lock()
 
     def launch(self, grid, block, arguments, shared_bytes) -> None:
         if shared_bytes > MAX_SHARED:
             raise UserError(f"{self.symbol}: shared_bytes: need at most {MAX_SHARED}, got {shared_bytes}")
-        run, _, turn = _pool(os.getpid(), self.device._wanted)
-        with turn:                           # ctypes lets other Python threads run meanwhile: one launch at a time
-            slots = self._slots
-            for i, value in enumerate(arguments):
-                if value is None:
-                    slots[i] = 0
-                elif isinstance(value, np.ndarray):
-                    slots[i] = value.__array_interface__["data"][0]
-                else:
-                    slots[i:i + 1].view(value.dtype)[0] = value
-            launch = self._launch
-            launch.grid[:] = grid
-            launch.block[:] = block
-            if run(self._functions, ctypes.byref(launch)):
-                raise KernelError(launch.message.decode(errors="replace"))
+        if self.device._captured is not None:
+            prepared = _Prepared(self)
+            prepared.fill(grid, block, arguments)
+            self.device._captured.append(prepared)
+            return
+        with self._turn:                     # the same struct Launch at every call
+            self._prepared.fill(grid, block, arguments)
+            self._alone.launch()
+
+
+class _Prepared:
+    """A launch as the pool takes it: struct Launch, and where its arguments lie."""
+
+    def __init__(self, kernel):
+        count = max(1, len(kernel.signature.parameters))
+        self.kernel, self.arguments = kernel, ()
+        self._slots = np.zeros(count, np.uint64)
+        self._addresses = np.arange(count, dtype=np.uint64) * 8 + np.uint64(self._slots.ctypes.data)
+        self.launch = _Launch(arguments=self._addresses.ctypes.data, name=kernel.symbol.encode())
+
+    def fill(self, grid, block, arguments) -> None:
+        slots = self._slots
+        for i, value in enumerate(arguments):
+            if value is None:
+                slots[i] = 0
+            elif isinstance(value, np.ndarray):
+                slots[i] = value.__array_interface__["data"][0]
+            else:
+                slots[i:i + 1].view(value.dtype)[0] = value
+        self.launch.grid[:] = grid
+        self.launch.block[:] = block
+        self.arguments = arguments           # the arrays live as long as the launch may run
+
+
+class CpuGraph(Graph):
+    """Launches in their order: one call runs them all."""
+
+    def __init__(self, device, prepared: list):
+        self._device, self._prepared = device, prepared
+        count = len(prepared)
+        self._functions = (ctypes.c_void_p * count)(*(ctypes.addressof(p.kernel.functions) for p in prepared))
+        self._launches = (ctypes.c_void_p * count)(*(ctypes.addressof(p.launch) for p in prepared))
+
+    def launch(self) -> None:
+        """Raises: KernelError with the message of the launch that failed."""
+        run, _, turn = _pool(os.getpid(), self._device._wanted)
+        with turn:                           # ctypes lets other Python threads run meanwhile: one at a time
+            failed = run(self._functions, self._launches, len(self._prepared))
+        if failed:
+            raise KernelError(self._prepared[failed - 1].launch.message.decode(errors="replace"))
 
 
 @lru_cache(maxsize=None)

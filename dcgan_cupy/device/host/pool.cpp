@@ -118,3 +118,10 @@ EXPORT int pool_run(RunBlocks* run, Launch* launch) {
     restore_denormals(old);
     return launch->failed;
 }
+
+// Runs launches one after the other. Returns 0, or the number (from 1) of the first that failed; those behind it have not run.
+EXPORT int pool_run_all(RunBlocks** runs, Launch** launches, int count) {
+    for (int i = 0; i < count; i++)
+        if (pool_run(runs[i], launches[i])) return i + 1;
+    return 0;
+}
