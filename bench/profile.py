@@ -1,4 +1,4 @@
-"""python -m bench.profile [--features F --batch B --size S --threads T --kernels R]: where the time of a training step goes, launch by launch.
+"""python -m bench.profile [--features F --batch B --size S --threads T --kernels R]: where the time of a training step goes.
 
 Each launch is timed by itself (the device waits for it), so what is left over is Python: the time between launches. On the CPU with one
 thread the times are the process's own CPU time, which other work on the machine hardly changes.
@@ -56,7 +56,8 @@ def main() -> int:
     seconds = time.process_time if dev.kind == "cpu" and given.threads == 1 else time.perf_counter
     clock = Clock(dev, seconds)
     f, b, s = given.features, given.batch, given.size
-    trainer = Trainer(Config(features_g=f, features_d=f, batch_size=b, image_size=s, kernels=given.kernels, steps=1).resolved(dev.kind), dev)
+    config = Config(features_g=f, features_d=f, batch_size=b, image_size=s, kernels=given.kernels, steps=1)
+    trainer = Trainer(config.resolved(dev.kind), dev)
     real = dev.array(np.random.default_rng(0).uniform(-1, 1, (b, s, s, 3)).astype(np.float32))
     for _ in range(2):
         trainer.step(real)
@@ -75,7 +76,8 @@ def main() -> int:
         start = seconds()
         trainer.step(real)
         replays.append(seconds() - start)
-    print(f"{dev.description}\nfeatures {f}, batch {b}, size {s}: {total:.2f} ms a step launch by launch, {np.median(replays) * 1e3:.2f} ms replayed; {len(rows)} kinds of launch, "
+    print(f"{dev.description}\nfeatures {f}, batch {b}, size {s}: {total:.2f} ms a step launch by launch, "
+          f"{np.median(replays) * 1e3:.2f} ms replayed; {len(rows)} kinds of launch, "
           f"{sum(r[1] for r in rows):.0f} launches; between launches {total - sum(r[0] for r in rows):.2f} ms")
     for ms, calls, symbol, label, grid in rows[:given.rows]:
         print(f"{ms:8.3f} ms {100 * ms / total:5.1f} %  {calls:4.0f} x  {symbol:32} {label}  grid {grid}")

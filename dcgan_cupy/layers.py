@@ -99,7 +99,7 @@ class _Convolution(Layer):
         for name, value in (("groups", groups), ("dilation", dilation)):
             if value not in (1, (1, 1)):
                 raise UserError(f"{where}: {name}: need 1 (no kernel here does more), got {value!r}")
-        self.rung = kernels or DEFAULT_RUNG[device.kind]
+        self.rung, self.activation = kernels or DEFAULT_RUNG[device.kind], "v"     # the activation behind it, set by fuse
         ops.check_rung(where, self.rung)
 
     def _add_weights(self, shape: tuple, bias: bool) -> None:
@@ -133,7 +133,8 @@ class Conv2d(_Convolution):
         size = (ops.conv2d_output_size("Conv2d.forward", *v) for v in zip(x.shape[1:3], self.kernel_size, self.stride, self.padding))
         y = self._buffer("y", (x.shape[0], *size, self.out_channels))
         bias = self.params.get("bias")
-        ops.conv2d_forward(self.device, x, self.params["weight"], bias, y, self.stride, self.padding, self.rung, known=True)
+        ops.conv2d_forward(self.device, x, self.params["weight"], bias, y, self.stride, self.padding, self.rung, True,
+                           self.activation)
         self._saved = x
         return y
 
@@ -143,7 +144,7 @@ class Conv2d(_Convolution):
         if param_grads:
             ops.conv2d_backward_weight(self.device, x, dy, self.grads["weight"], self.stride, self.padding, self.rung, known=True)
             if "bias" in self.grads:
-                ops.conv2d_backward_bias(self.device, dy, self.grads["bias"])
+                ops.conv2d_backward_bias(self.device, dy, self.grads["bias"], self.rung)
         if not input_grad:
             return None
         dx = self._buffer("dx", x.shape)
@@ -180,7 +181,8 @@ class ConvTranspose2d(_Convolution):
             self._four_steps(x, y)
         else:
             bias = self.params.get("bias")
-            ops.conv2d_backward_input(self.device, x, self.params["weight"], bias, y, self.stride, self.padding, self.rung, known=True)
+            ops.conv2d_backward_input(self.device, x, self.params["weight"], bias, y, self.stride, self.padding, self.rung, True,
+                                      self.activation)
         self._saved = x
         return y
 
@@ -199,7 +201,7 @@ class ConvTranspose2d(_Convolution):
         if param_grads:
             ops.conv2d_backward_weight(self.device, dy, x, self.grads["weight"], self.stride, self.padding, self.rung, known=True)
             if "bias" in self.grads:
-                ops.conv2d_backward_bias(self.device, dy, self.grads["bias"])
+                ops.conv2d_backward_bias(self.device, dy, self.grads["bias"], self.rung)
         if not input_grad:
             return None
         dx = self._buffer("dx", x.shape)
@@ -295,23 +297,27 @@ class BatchNorm2d(Layer):
 class _Activation(Layer):
     """An element-wise layer whose gradient needs its output only. Shapes: x, y, dy, dx all equal, any rank. Saves: y."""
 
+    expression = None             # y as a C expression of v = x, where the layer before may compute it
+
     def __init__(self, forward_op, backward_op, *constants, device):
         super().__init__(device)
         self._forward_op, self._backward_op, self._constants = forward_op, backward_op, constants
-        self.absorbed = False     # by the layer before: then x is y already, and dy is passed on as it is (fuse)
+        self.absorbed = ""        # by the layer before (fuse): "forward": x is y already; "both": and dy is passed on as it is
 
     def forward(self, x, training=True):
         """Any shape -> the same shape"""
-        if self.absorbed:
+        if self.absorbed == "both":
             return x
-        y = self._buffer("y", x.shape)
-        self._forward_op(self.device, x, y, *self._constants)
+        y = x
+        if not self.absorbed:
+            y = self._buffer("y", x.shape)
+            self._forward_op(self.device, x, y, *self._constants)
         self._saved = y
         return y
 
     def backward(self, dy, param_grads=True, input_grad=True):
         """Any shape -> the same shape"""
-        if self.absorbed:
+        if self.absorbed == "both":
             return dy
         y = self._take_saved()
         if not input_grad:
@@ -324,7 +330,7 @@ class _Activation(Layer):
 class ReLU(_Activation):
     """y = max(x, 0).   Source: Radford et al. 2015, section 3: in the generator."""
 
-    slope = 0.0
+    slope, expression = 0.0, "v < 0.0f ? 0.0f : v"
 
     def __init__(self, *, device):
         super().__init__(ops.relu_forward, ops.relu_backward, device=device)
@@ -341,11 +347,13 @@ class LeakyReLU(_Activation):
         if not slope > 0:
             raise UserError(f"LeakyReLU: slope: need more than 0, got {slope!r}")
         super().__init__(ops.leaky_relu_forward, ops.leaky_relu_backward, slope, device=device)
-        self.slope = slope
+        self.slope, self.expression = slope, f"v > 0.0f ? v : {float(slope)!r}f * v"
 
 
 class Tanh(_Activation):
     """y = tanh(x).   Source: Radford et al. 2015, section 3: the generator's output, images in [-1, 1]."""
+
+    expression = "tanhf(v)"
 
     def __init__(self, *, device):
         super().__init__(ops.tanh_forward, ops.tanh_backward, device=device)
@@ -383,14 +391,21 @@ class Sequential(Layer):
 
 
 def fuse(layer: Layer) -> None:
-    """The one place where layers are joined: in every Sequential inside `layer`, a tiled BatchNorm2d takes over the ReLU or
-    LeakyReLU behind it. Results are the same but for rounding; two passes over memory fewer.
+    """The one place where layers are joined, in every Sequential inside `layer`, for the rungs ops.FUSED.
+
+    A BatchNorm2d takes over the ReLU or LeakyReLU behind it, forward and backward: two passes over memory fewer. A convolution
+    takes over the forward pass of an activation behind it: one pass fewer (not a Sigmoid's: the loss wants the logits before it).
+    Results are the same but for rounding.
     """
     for _, part in layer.walk():
         inside = [child for _, child in part.children()]
         for first, second in pairwise(inside):
-            if isinstance(first, BatchNorm2d) and first.rung in ops.FUSED and isinstance(second, ReLU | LeakyReLU):
-                first.slope, second.absorbed = second.slope, True
+            if getattr(first, "rung", None) not in ops.FUSED:
+                continue
+            if isinstance(first, BatchNorm2d) and isinstance(second, ReLU | LeakyReLU):
+                first.slope, second.absorbed = second.slope, "both"
+            elif isinstance(first, _Convolution) and getattr(second, "expression", None):
+                first.activation, second.absorbed = second.expression, "forward"
 
 
 def initialise(layer: Layer, random: Random, std: float = 0.02, bn_gain_mean: float = 1.0) -> None:

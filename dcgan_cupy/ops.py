@@ -203,11 +203,12 @@ def _convolution(where: str, x, w, y, stride, padding) -> tuple:
     return tuple(I32(v) for v in (n, h, w_in, ic, oh, ow, oc, kh, kw, *stride, *padding))
 
 
-def conv2d_forward(dev, x, w, bias, y, stride, padding, rung: str = "textbook", known: bool = False) -> None:
+def conv2d_forward(dev, x, w, bias, y, stride, padding, rung: str = "textbook", known: bool = False, activation: str = "v") -> None:
     """y[n,oh,ow,oc] = bias[oc] + sum of x[n, oh*s-p+kh, ow*s-p+kw, ic] * w[kh,kw,ic,oc].   kernels/conv2d/forward_*.cu
 
     Shapes: x [N, H, W, IC], w [KH, KW, IC, OC], bias [OC] or None, y [N, OH, OW, OC]; stride, padding pairs.
-    known: compile this layer's channels, kernel and stride into the tiled rung (faster; one more kernel to compile).
+    known: compile this layer's sizes, all but the batch, into the kernel (faster; one more kernel to compile).
+    activation: what becomes of a result v, as a C expression, before it is written: another pass saved. For the rungs FUSED only.
     """
     where = "conv2d_forward"
     check_rung(where, rung)
@@ -216,18 +217,19 @@ def conv2d_forward(dev, x, w, bias, y, stride, padding, rung: str = "textbook", 
         _shape(where, "bias", bias, w.shape[3:])
     rung = _chosen(dev, rung, w, stride, padding)
     if rung == "winograd":
-        _forward_winograd(dev, x, w, bias, y, sizes, known)
+        _forward_winograd(dev, x, w, bias, y, sizes, known, activation)
     elif rung == "tiled":
-        _forward_tiled(dev, x, w, bias, y, stride, padding, sizes, known)
+        _forward_tiled(dev, x, w, bias, y, stride, padding, sizes, known, activation)
     else:
         dev.kernel("conv2d/forward_1_textbook.cu", where)(ceil_div(y.size, BLOCK), BLOCK, x, w, bias, y, *sizes)
 
 
-def conv2d_backward_input(dev, dy, w, bias, dx, stride, padding, rung: str = "textbook", known: bool = False) -> None:
+def conv2d_backward_input(dev, dy, w, bias, dx, stride, padding, rung: str = "textbook", known: bool = False,
+                          activation: str = "v") -> None:
     """dx[n,h,w,ic] = bias[ic] + sum of dy[n, (h+p-kh)/s, (w+p-kw)/s, oc] * w[kh,kw,ic,oc] over exact divisions.
 
     kernels/conv2d/backward_input_*.cu. A convolution's input gradient (bias None), and a transposed convolution forward.
-    Shapes: dy [N, OH, OW, OC], w [KH, KW, IC, OC], bias [IC] or None, dx [N, H, W, IC].   known: as in conv2d_forward.
+    Shapes: dy [N, OH, OW, OC], w [KH, KW, IC, OC], bias [IC] or None, dx [N, H, W, IC].   known, activation: as in conv2d_forward.
     """
     where = "conv2d_backward_input"
     check_rung(where, rung)
@@ -236,9 +238,9 @@ def conv2d_backward_input(dev, dy, w, bias, dx, stride, padding, rung: str = "te
         _shape(where, "bias", bias, w.shape[2:3])
     rung = _chosen(dev, rung, w, stride, padding)
     if rung == "winograd":
-        _backward_input_winograd(dev, dy, w, bias, dx, sizes, known)
+        _backward_input_winograd(dev, dy, w, bias, dx, sizes, known, activation)
     elif rung == "tiled":
-        _backward_input_tiled(dev, dy, w, bias, dx, stride, padding, sizes, known)
+        _backward_input_tiled(dev, dy, w, bias, dx, stride, padding, sizes, known, activation)
     else:
         dev.kernel("conv2d/backward_input_1_textbook.cu", where)(ceil_div(dx.size, BLOCK), BLOCK, dy, w, bias, dx, *sizes)
 
@@ -284,6 +286,10 @@ def _known(known: bool, sizes) -> dict[str, str]:
     return {"KNOWN": ", ".join(f"{name} = {value}" for name, value in zip(SIZES[1:], sizes[1:]))} if known else {}
 
 
+def _epilogue(activation: str) -> dict[str, str]:
+    return {} if activation == "v" else {"ACTIVATION(v)": f"({activation})"}
+
+
 def _aligned(dev, *arrays) -> bool:
     return all(dev.address(a) % 16 == 0 for a in arrays)
 
@@ -292,24 +298,24 @@ def _threads(tile) -> int:
     return (tile["BM"] // tile["TM"]) * (tile["BN"] // tile["TN"])
 
 
-def _forward_tiled(dev, x, w, bias, y, stride, padding, sizes, known):
+def _forward_tiled(dev, x, w, bias, y, stride, padding, sizes, known, activation="v"):
     n, oh, ow, oc = y.shape
     if _covers(x, w, padding) and (x.shape[1:3] != (1, 1) or oc < THIN):
         k = w.size // oc
         if oc < THIN:
             threads = 1 if dev.kind == "cpu" else BLOCK      # a fiber costs more than the loop it would share
-            dot = dev.kernel("conv2d/forward_2_tiled.cu", "dot_products", DOT_THREADS=threads)
+            dot = dev.kernel("conv2d/forward_2_tiled.cu", "dot_products", DOT_THREADS=threads, **_epilogue(activation))
             return dot(y.size, threads, x, w, bias, y, I32(k), I32(oc))
         x, w, stride = x.reshape(n, 1, 1, k), w.reshape(1, 1, k, oc), (1, 1)
         sizes = _convolution("conv2d_forward", x.shape, w.shape, y.shape, stride, padding)
     kw, ic = w.shape[1:3]
     tile = tiles.rows_product(dev.kind, n * oh * ow, oc, kw * ic, ic, w.size // oc, _aligned(dev, x, w, y), known)
     grid = (ceil_div(n * oh * ow, tile["BM"]), ceil_div(oc, tile["BN"]))
-    dev.kernel("conv2d/forward_2_tiled.cu", "conv2d_forward", **tile, **_known(known, sizes))(
+    dev.kernel("conv2d/forward_2_tiled.cu", "conv2d_forward", **tile, **_known(known, sizes), **_epilogue(activation))(
         grid, _threads(tile), x, w, bias, y, *sizes)
 
 
-def _backward_input_tiled(dev, dy, w, bias, dx, stride, padding, sizes, known):
+def _backward_input_tiled(dev, dy, w, bias, dx, stride, padding, sizes, known, activation):
     file = "conv2d/backward_input_2_tiled.cu"
     (n, h, w_out, ic), (kh, kw, _, oc), pixels = dx.shape, w.shape, dy.size // dy.shape[3]
     covers = _covers(dx, w, padding) and bias is None
@@ -321,10 +327,10 @@ def _backward_input_tiled(dev, dy, w, bias, dx, stride, padding, sizes, known):
         out = (dx if covers else columns).reshape(pixels, 1, 1, count)
         a, b = dy.reshape(pixels, 1, 1, oc), wt.reshape(1, 1, oc, count)
         one = _convolution("conv2d_backward_input", a.shape, b.shape, out.shape, (1, 1), (0, 0))
-        _forward_tiled(dev, a, b, None, out, (1, 1), (0, 0), one, known)
+        _forward_tiled(dev, a, b, None, out, (1, 1), (0, 0), one, known, activation if covers else "v")
         if not covers:
             v = ic if ic <= 16 else 1
-            gather = dev.kernel(file, "gather_columns", GATHER=v, **_known(known, sizes))
+            gather = dev.kernel(file, "gather_columns", GATHER=v, **_known(known, sizes), **_epilogue(activation))
             gather(ceil_div(dx.size // v, BLOCK), BLOCK, columns, bias, dx, *sizes)
         return
     wt, = dev.scratch(w.size)
@@ -333,7 +339,8 @@ def _backward_input_tiled(dev, dy, w, bias, dx, stride, padding, sizes, known):
     rows = n * ceil_div(h, stride[0]) * ceil_div(w_out, stride[1])
     tile = tiles.rows_product(dev.kind, rows, ic, taps * oc, oc, taps * oc, _aligned(dev, dy, wt, dx), known)
     grid = (ceil_div(rows, tile["BM"]), ceil_div(ic, tile["BN"]), stride[0] * stride[1])
-    dev.kernel(file, "conv2d_backward_input", **tile, **_known(known, sizes))(grid, _threads(tile), dy, wt, bias, dx, *sizes)
+    dev.kernel(file, "conv2d_backward_input", **tile, **_known(known, sizes), **_epilogue(activation))(
+        grid, _threads(tile), dy, wt, bias, dx, *sizes)
 
 
 def _transpose_weight(dev, w, wt, taps: int, rows: int, columns: int):
@@ -368,34 +375,35 @@ def _backward_weight_tiled(dev, x, dy, dw, stride, padding, sizes, known):
 
 # The Winograd rung: nine products on Winograd tiles, 2 x 2 pixels each
 
-def _launch_winograd(dev, file, symbol, tile, grid, known, sizes, *arguments):
+def _launch_winograd(dev, file, symbol, tile, grid, known, sizes, activation, *arguments):
     shared = tile["BUFFERS"] * 9 * tile["BK"] * (tile["BM"] + tile["BN"])
     if symbol != "conv2d_backward_weight":
         shared += tile["BUFFERS"] * 9 * 4 * tile["BM"]       # rows of a_s are 4 floats longer: A_ROW_PITCH of gemm_tile.cuh
     shared = max(shared, 9 * tile["BM"] // tile["PASSES"] * tile["BN"])
-    dev.kernel(f"conv2d/{file}", symbol, **tile, **_known(known, sizes))(grid, 9 * _threads(tile), *arguments, shared_bytes=4 * shared)
+    dev.kernel(f"conv2d/{file}", symbol, **tile, **_known(known, sizes), **_epilogue(activation))(
+        grid, 9 * _threads(tile), *arguments, shared_bytes=4 * shared)
 
 
-def _forward_winograd(dev, x, w, bias, y, sizes, known):
+def _forward_winograd(dev, x, w, bias, y, sizes, known, activation):
     (n, oh, ow, oc), ic = y.shape, x.shape[3]
     u, = dev.scratch(9 * 4 * ic * oc)
     dev.kernel("conv2d/winograd_taps_3.cu", "winograd_taps")((ceil_div(ic * oc, BLOCK), 4), BLOCK, w, u, I32(ic), I32(oc))
     count = n * ceil_div(oh, 2) * ceil_div(ow, 2)
     tile = tiles.winograd_rows(dev.kind, count, oc, ic, 4 * ic, _aligned(dev, x, y), known)
     _launch_winograd(dev, "forward_3_winograd.cu", "conv2d_forward", tile, (ceil_div(count, tile["BM"]), ceil_div(oc, tile["BN"])), known,
-                     sizes[:7], x, u, bias, y, *sizes[:7])
+                     sizes[:7], activation, x, u, bias, y, *sizes[:7])
 
 
-def _backward_input_winograd(dev, dy, w, bias, dx, sizes, known):
+def _backward_input_winograd(dev, dy, w, bias, dx, sizes, known, activation):
     (n, h, w_out, ic), oc = dx.shape, dy.shape[3]
     u, = dev.scratch(9 * 4 * ic * oc)
-    taps = dev.kernel("conv2d/winograd_taps_3.cu", "winograd_taps_transposed")
-    block = _line(ic)
-    taps((oc * ceil_div(ic, block), 4), block, w, u, I32(ic), I32(oc))
+    v, block = tiles.neighbours(dev.kind, oc), _line(ic)
+    taps = dev.kernel("conv2d/winograd_taps_3.cu", "winograd_taps_transposed", NEIGHBOURS=v)
+    taps((oc // v * ceil_div(ic, block), 4), block, w, u, I32(ic), I32(oc))
     count = n * ceil_div(h, 4) * ceil_div(w_out, 4)          # of each of the 4 phases
     tile = tiles.winograd_rows(dev.kind, count, ic, oc, oc, _aligned(dev, dy, dx), known)
     _launch_winograd(dev, "backward_input_3_winograd.cu", "conv2d_backward_input", tile,
-                     (ceil_div(count, tile["BM"]), ceil_div(ic, tile["BN"]), 4), known, sizes[:7], dy, u, bias, dx, *sizes[:7])
+                     (ceil_div(count, tile["BM"]), ceil_div(ic, tile["BN"]), 4), known, sizes[:7], activation, dy, u, bias, dx, *sizes[:7])
 
 
 def _backward_weight_winograd(dev, x, dy, dw, sizes, known):
@@ -406,7 +414,7 @@ def _backward_weight_winograd(dev, x, dy, dw, sizes, known):
     size = tiles.splits(dev.kind, grid[0] * grid[1], count, tile["BK"])
     splits = ceil_div(count, size)
     parts, = dev.scratch(splits * dw.size)
-    _launch_winograd(dev, "backward_weight_3_winograd.cu", "conv2d_backward_weight", tile, (*grid, splits), known, sizes[:7],
+    _launch_winograd(dev, "backward_weight_3_winograd.cu", "conv2d_backward_weight", tile, (*grid, splits), known, sizes[:7], "v",
                      x, dy, parts, *sizes[:7], I32(size))
     _sum_parts(dev, parts, dw, splits)
 
@@ -417,12 +425,21 @@ def _sum_parts(dev, parts, dw, splits: int):
     add(ceil_div(dw.size, BLOCK), BLOCK, parts, dw, I32(dw.size), I32(splits))
 
 
-def conv2d_backward_bias(dev, dy, db) -> None:
-    """db[c] += sum of dy[..., c].   kernels/conv2d/backward_weight_1_textbook.cu"""
-    rows, c = _rows("conv2d_backward_bias", dy)
-    _shape("conv2d_backward_bias", "db", db, (c,))
-    k = dev.kernel("conv2d/backward_weight_1_textbook.cu", "conv2d_backward_bias")
-    k(ceil_div(c, CHANNELS), (CHANNELS, ROW_THREADS), dy, db, I32(rows), I32(c))
+def conv2d_backward_bias(dev, dy, db, rung: str = "textbook") -> None:
+    """db[c] += sum of dy[..., c].   kernels/conv2d/backward_weight_1_textbook.cu, backward_bias_2_split.cu"""
+    where = "conv2d_backward_bias"
+    check_rung(where, rung)
+    rows, c = _rows(where, dy)
+    _shape(where, "db", db, (c,))
+    if rung not in FUSED:
+        k = dev.kernel("conv2d/backward_weight_1_textbook.cu", where)
+        return k(ceil_div(c, CHANNELS), (CHANNELS, ROW_THREADS), dy, db, I32(rows), I32(c))
+    rows, c, tile, groups, count, size = _groups(dev, dy)
+    tile["NEIGHBOURS"] = tile.pop("V")
+    parts, = dev.scratch(count * c)
+    k = dev.kernel("conv2d/backward_bias_2_split.cu", where, **tile)
+    k((groups, count), (tile["LANES"], tile["ROWS"]), dy, parts, I32(rows), I32(c), I32(size))
+    _sum_parts(dev, parts, db, count)
 
 
 def zero_insert_size(size: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:

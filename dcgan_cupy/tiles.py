@@ -105,6 +105,11 @@ def winograd_columns(kind: str, columns: int, channels: int, aligned: bool, know
     return {**tile, **loads}
 
 
+def neighbours(kind: str, channels: int) -> int:
+    """Neighbouring channels that one thread of a kernel with strided access takes: a vector of them on a CPU."""
+    return gcd(channels, 16) if kind == "cpu" else 1
+
+
 def _winograd_loads(kind, run_a, run_b, aligned, known):
     widest = 16 if kind == "cpu" and known else 4
     vec_a, vec_b = (next((v for v in (16, 8, 4) if v <= widest and run % v == 0 and aligned), 1) for run in (run_a, run_b))

@@ -143,23 +143,37 @@ def test_fused_statistics_survive_a_large_mean(device, rng):
     assert_close(device.numpy(bn.buffers["running_var"]), rows.var(0, ddof=1), 1e-5, "variance")
 
 
-def test_fused_networks_equal_unfused(device, rng):
+def unfuse(network):
+    """Takes back what fuse did. Returns the kinds of pairs that were joined."""
+    joined = set()
+    for _, layer in network.walk():
+        if isinstance(layer, layers.BatchNorm2d):
+            layer.slope = 1.0
+        if hasattr(layer, "activation"):
+            layer.activation = "v"
+        if getattr(layer, "absorbed", ""):
+            joined.add((type(layer).__name__, layer.absorbed))
+            layer.absorbed = ""
+    return joined
+
+
+@pytest.mark.parametrize("kernels", ["tiled", "winograd", "best"])
+def test_fused_networks_equal_unfused(device, kernels):
     """The same networks with fusion taken back: equal but for rounding."""
     made = []
     for fused in (True, False):
-        g = networks.Generator(10, 3, 4, 32, device=device, kernels="tiled", random=Random(device, 1))
+        g = networks.Generator(10, 3, 8, 32, device=device, kernels=kernels, random=Random(device, 1))
+        d = networks.Discriminator(3, 8, 32, device=device, kernels=kernels, random=Random(device, 2))
         if not fused:
-            for _, layer in g.walk():
-                if isinstance(layer, layers.BatchNorm2d):
-                    layer.slope = 1.0
-                if isinstance(layer, layers.ReLU | layers.LeakyReLU):
-                    assert layer.absorbed, "the network was to be fused"
-                    layer.absorbed = False
-        y = device.numpy(g.forward(device.array(normal(np.random.default_rng(2), (6, 1, 1, 10)))))
-        g.backward(device.array(normal(np.random.default_rng(3), y.shape)), input_grad=False)
-        made.append((y, device.numpy(g.grad)))
-    assert_close(made[0][0], made[1][0], 1e-6, "images")
-    assert_close(made[0][1], made[1][1], 1e-5, "gradients")
+            assert unfuse(g) == {("ReLU", "both"), ("Tanh", "forward")}
+            assert unfuse(d) == {("LeakyReLU", "both"), ("LeakyReLU", "forward")}
+        y = g.forward(device.array(normal(np.random.default_rng(2), (6, 1, 1, 10))))
+        logits = d.logits.forward(y)
+        dy = d.logits.backward(device.array(normal(np.random.default_rng(3), logits.shape)))
+        g.backward(dy, input_grad=False)
+        made.append([device.numpy(a) for a in (y, logits, dy, g.grad, d.grad)])
+    for name, ours, want in zip(("images", "logits", "d image", "gradients of G", "gradients of D"), *made, strict=True):
+        assert_close(ours, want, 1e-5, name)
 
 
 # What NVRTC says of the GPU's tiles

@@ -67,9 +67,8 @@ void conv2d_backward_input(const float* dy, const float* u, const float* bias, f
             for (int c = 0; c < 2; c++) {
                 int h = 1 - a_h + 2 * (2 * th + r), w = 1 - a_w + 2 * (2 * tw + c);
                 if (h >= H || w >= W) continue;                      // the last tile may hang over
-                if (bias)
 #pragma unroll
-                    for (int v = 0; v < VEC_B; v++) m[r][c][v] += bias[ic + v];
+                for (int v = 0; v < VEC_B; v++) m[r][c][v] = activation(bias ? m[r][c][v] + bias[ic + v] : m[r][c][v]);
                 copy<VEC_B>(dx + ((n * H + h) * W + w) * IC + ic, m[r][c]);
             }
     });

@@ -68,9 +68,8 @@ void conv2d_forward(const float* x, const float* u, const float* bias, float* y,
             for (int c = 0; c < 2; c++) {
                 int oh = 2 * th + r, ow = 2 * tw + c;
                 if (oh >= OH || ow >= OW) continue;                  // odd sizes: the last tile hangs over
-                if (bias)
 #pragma unroll
-                    for (int v = 0; v < VEC_B; v++) m[r][c][v] += bias[oc + v];
+                for (int v = 0; v < VEC_B; v++) m[r][c][v] = activation(bias ? m[r][c][v] + bias[oc + v] : m[r][c][v]);
                 copy<VEC_B>(y + ((n * OH + oh) * OW + ow) * OC + oc, m[r][c]);
             }
     });

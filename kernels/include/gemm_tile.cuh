@@ -9,6 +9,8 @@
 // The constants are the tuning: the host picks them by device and shape (dcgan_cupy/tiles.py).
 #pragma once
 
+#include "activation.cuh"
+
 #ifndef BM
 #define BM 64            // rows of a block's tile
 #endif
@@ -82,7 +84,7 @@ template <int V, int RUN = 1> __device__ __forceinline__ void copy(float* to, co
     }
 }
 
-// A thread's results of one row: to[column] = acc + bias[column] for its columns below COLUMNS, VEC_B at a time. COLUMNS is a multiple
+// A thread's results of one row: to[column] = activation(acc + bias[column]) for its columns below COLUMNS, VEC_B at a time. COLUMNS is a multiple
 // of VEC_B. bias null: none.
 __device__ __forceinline__ void write_row(float* to, const float (&acc)[TN], const float* bias, int column0, int COLUMNS, int tx) {
 #pragma unroll
@@ -92,6 +94,8 @@ __device__ __forceinline__ void write_row(float* to, const float (&acc)[TN], con
         float held[VEC_B];
 #pragma unroll
         for (int v = 0; v < VEC_B; v++) held[v] = bias ? acc[j + v] + bias[column + v] : acc[j + v];
+#pragma unroll
+        for (int v = 0; v < VEC_B; v++) held[v] = activation(held[v]);
         copy<VEC_B>(to + column, held);
     }
 }

@@ -28,7 +28,7 @@ NO_COMPILER = ("device: cpu: need a C++ compiler, found none; install one with `
 COMMON = ("-std=gnu++17", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti", "-nostdlib++",
           "-ffp-contract=fast", "-fno-math-errno", "-Wno-unknown-pragmas", "-Wno-unused", "-Wno-gnu-zero-variadic-macro-arguments")
 INLINE = ("-mllvm", "-inline-threshold=100000")   # as nvcc does: accumulators that a call takes by reference would live in memory
-CLANG_ONLY = ("-nostdlib++", "-fno-sanitize=all", "-Wno-gnu-zero-variadic-macro-arguments", *INLINE)   # g++ knows the first since version 13
+CLANG_ONLY = ("-nostdlib++", "-fno-sanitize=all", "-Wno-gnu-zero-variadic-macro-arguments", *INLINE)   # g++ 13 knows the first
 WIDEST = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()   # where the processor has them
 BUILDS = {
     "fast": ("-O3", "-march=native", *WIDEST, "-g0", *INLINE),
