@@ -66,5 +66,5 @@ def test_resources_tell_registers_and_shared_memory():
     }"""
     found = gpu.resources(text, "reversed", 90)
     assert found.shared % 1024 == 0 < found.shared and 4 <= found.registers <= 32 and found.stack == found.spills == 0
-    with pytest.raises(UserError, match="^sm_90: kernel: need one of reversed, got 'other'$"):
+    with pytest.raises(UserError, match=r"^sm_90: kernel: need one of reversed, got 'other'$"):
         gpu.resources(text, "other", 90)

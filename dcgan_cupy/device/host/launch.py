@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import lru_cache
 from pathlib import Path
 
@@ -130,6 +131,17 @@ class CpuDevice(Device):
 
     def address(self, array) -> int:
         return array.__array_interface__["data"][0]
+
+    def prepare(self, kernels, progress=lambda done, total: None) -> None:
+        """As many at once as there are cores: a compiler is a process of its own."""
+        with ThreadPoolExecutor(cores()) as pool:
+            compiled = [pool.submit(self.kernel, file, symbol, **dict(macros)) for file, symbol, macros in kernels]
+            try:
+                for done, future in enumerate(as_completed(compiled), 1):
+                    future.result()
+                    progress(done, len(compiled))
+            finally:
+                pool.shutdown(cancel_futures=True)
 
     def _compile(self, file, symbol, macros):
         text = source.load(file, macros, absolute=self.build == "debug")
