@@ -1,32 +1,66 @@
 """The peer: the seeds' DCGAN and its training step in PyTorch, in the modes that its users know."""
 
+from itertools import pairwise
+from math import log2
+
 import torch
 from torch import nn
 
 MODES = ("eager", "channels_last", "compile")
 
 
-def _stage(*layers):
-    return nn.Sequential(*layers)
+class Discriminator(nn.Module):
+    """The seeds' class. At 64 pixels it is theirs; 2^k pixels have k - 3 blocks."""
+
+    def __init__(self, channels_img, features_d, image_size=64):
+        super().__init__()
+        sizes = [features_d * 2**i for i in range(blocks(image_size) + 1)]
+        self.disc = nn.Sequential(
+            nn.Conv2d(channels_img, features_d, kernel_size=4, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            *(self._block(a, b, 4, 2, 1) for a, b in pairwise(sizes)),
+            nn.Conv2d(sizes[-1], 1, kernel_size=4, stride=2, padding=0),
+            nn.Sigmoid(),
+        )
+
+    def _block(self, in_channels, out_channels, kernel_size, stride, padding):
+        return nn.Sequential(
+            nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.LeakyReLU(0.2),
+        )
+
+    def forward(self, x):
+        return self.disc(x)
 
 
-def discriminator(features: int, size: int, channels: int = 3) -> nn.Module:
-    """The seeds' Discriminator for any of our image sizes, without its Sigmoid: the loss takes logits, as ours does."""
-    layers, c, left = [nn.Conv2d(channels, features, 4, 2, 1), nn.LeakyReLU(0.2)], features, size // 2
-    while left > 4:
-        layers.append(_stage(nn.Conv2d(c, 2 * c, 4, 2, 1, bias=False), nn.BatchNorm2d(2 * c), nn.LeakyReLU(0.2)))
-        c, left = 2 * c, left // 2
-    return nn.Sequential(*layers, nn.Conv2d(c, 1, 4, 2, 0))
+class Generator(nn.Module):
+    """The seeds' class, likewise."""
+
+    def __init__(self, z_dim, channels_img, features_g, image_size=64):
+        super().__init__()
+        sizes = [features_g * 2 ** (i + 1) for i in reversed(range(blocks(image_size) + 1))]
+        self.gen = nn.Sequential(
+            self._block(z_dim, sizes[0], 4, 1, 0),
+            *(self._block(a, b, 4, 2, 1) for a, b in pairwise(sizes)),
+            nn.ConvTranspose2d(sizes[-1], channels_img, kernel_size=4, stride=2, padding=1),
+            nn.Tanh(),
+        )
+
+    def _block(self, in_channels, out_channels, kernel_size, stride, padding):
+        return nn.Sequential(
+            nn.ConvTranspose2d(in_channels, out_channels, kernel_size, stride, padding, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(),
+        )
+
+    def forward(self, x):
+        return self.gen(x)
 
 
-def generator(features: int, size: int, z_dim: int = 100, channels: int = 3) -> nn.Module:
-    """The seeds' Generator for any of our image sizes."""
-    c, made = features * size // 4, 4
-    layers = [_stage(nn.ConvTranspose2d(z_dim, c, 4, 1, 0, bias=False), nn.BatchNorm2d(c), nn.ReLU())]
-    while made < size // 2:
-        layers.append(_stage(nn.ConvTranspose2d(c, c // 2, 4, 2, 1, bias=False), nn.BatchNorm2d(c // 2), nn.ReLU()))
-        c, made = c // 2, 2 * made
-    return nn.Sequential(*layers, nn.ConvTranspose2d(c, channels, 4, 2, 1), nn.Tanh())
+def blocks(image_size: int) -> int:
+    """Blocks of either network between its first and its last layer."""
+    return int(log2(image_size)) - 3
 
 
 class Peer:
@@ -36,8 +70,8 @@ class Peer:
         torch.manual_seed(0)
         self.device, self.batch = device, batch
         layout = torch.channels_last if mode != "eager" else torch.contiguous_format
-        self.d = discriminator(features, size).to(device, memory_format=layout)
-        self.g = generator(features, size).to(device, memory_format=layout)
+        self.d = Discriminator(3, features, size).disc[:-1].to(device, memory_format=layout)       # without Sigmoid: see step
+        self.g = Generator(100, 3, features, size).to(device, memory_format=layout)
         for net in (self.d, self.g):
             for p in net.parameters():
                 if p.dim() > 1:
@@ -52,7 +86,7 @@ class Peer:
             self.d, self.g = torch.compile(self.d, dynamic=False), torch.compile(self.g, dynamic=False)
 
     def step(self) -> None:
-        """D on real and fake, Adam; a fresh D on the same fakes, back through it into G, Adam."""
+        """D on real and fake, Adam; a fresh D on the same fakes, back through it into G, Adam. The loss takes logits, as ours does."""
         loss = nn.functional.binary_cross_entropy_with_logits
         fake = self.g(torch.rand(self.batch, 100, 1, 1, device=self.device).mul_(2).sub_(1))
         self.opt_d.zero_grad(set_to_none=True)

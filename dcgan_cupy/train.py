@@ -21,6 +21,7 @@ from .data import open_dataset
 from .data.batches import Batches
 from .device import KernelError
 from .errors import UserError
+from .plan import plan
 from .runs import RunFolder, load_weights
 from .trainer import Trainer
 
@@ -69,18 +70,22 @@ def train(config: Config, console: Console) -> int:
     """Runs a training from start to end. Returns the exit code."""
     device = devices.get(config.device)
     config = config.resolved(device.kind)
+    planned = plan(config, device.kind, GRID)
+    console.print(f"[bold]device[/]    {_plain(device.description)}\n          {_plain(_because(config, device))}", highlight=False,
+                  soft_wrap=True)
+    _compile(device, planned, console)
     trainer = Trainer(config, device)
     for network, path, name in ((trainer.g, config.generator, "generator"), (trainer.d, config.discriminator, "discriminator")):
         if path:
             network.load_state_dict(load_weights(path, f"train: --{name}"))
-    console.print(f"[bold]device[/]    {_plain(device.description)}\n          {_plain(_because(config, device))}", highlight=False,
-                  soft_wrap=True)
     dataset = _open(config, console)
+    before = device.allocated_bytes
     batches = Batches(device, dataset.images, config.batch_size, config.seed, config.flip)
+    memory = planned.bytes, device.allocated_bytes - before
     steps = config.steps or config.epochs * batches.per_epoch
     every = config.sample_every or max(1, steps // 10)
     folder = RunFolder(replace(config, steps=steps, epochs=None), device)
-    _announce(config, console, trainer, dataset, batches, steps, folder)
+    _announce(config, console, trainer, dataset, batches, steps, folder, memory)
 
     z = trainer.fixed_z(GRID)
     folder.sample("real", dataset.images[:GRID])
@@ -131,6 +136,17 @@ def _plain(text) -> str:
     return escape("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text)))
 
 
+def _compile(device, planned, console) -> None:
+    """All kernels of the run at once: the first time on a machine it takes a while, later they are found in the cache."""
+    start = time.perf_counter()
+    columns = TextColumn("compiling kernels"), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("compiling", total=len(planned.kernels))
+        device.prepare(planned.kernels, lambda done, total: progress.update(task, completed=done))
+    if (seconds := time.perf_counter() - start) > 2:
+        console.print(f"[bold]kernels[/]   {len(planned.kernels)} compiled in {seconds:.0f} s, kept for the next run", highlight=False)
+
+
 def _open(config, console):
     with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
                   console=console, transient=True) as progress:
@@ -139,7 +155,7 @@ def _open(config, console):
                             progress=lambda done, total: progress.update(task, completed=done, total=total))
 
 
-def _announce(config, console, trainer, dataset, batches, steps, folder) -> None:
+def _announce(config, console, trainer, dataset, batches, steps, folder, memory) -> None:
     count = f"{trainer.g.param.size / 1e6:.2f} M parameters in G, {trainer.d.param.size / 1e6:.2f} M in D"
     rung = config.kernels or trainer.d.logits.layers[0].rung
     lines = [
@@ -148,6 +164,7 @@ def _announce(config, console, trainer, dataset, batches, steps, folder) -> None
         ("networks", f"features {config.features_g} / {config.features_d}, z {config.z_dim} {config.z}; {count}; kernels: {rung}"),
         ("training", f"{steps} steps of {config.batch_size} images ({steps / batches.per_epoch:.1f} epochs), Adam lr {config.lr:g} "
                      f"beta1 {config.beta1:g}, loss {config.loss}, seed {config.seed}"),
+        ("memory", f"{sum(memory) / 1e6:.0f} MB of arrays at most: networks {memory[0] / 1e6:.0f}, data {memory[1] / 1e6:.0f}"),
         ("results", f"{folder.path}/"),
     ]
     for name, text in lines:

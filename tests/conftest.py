@@ -23,3 +23,16 @@ def device(request):
 def rng(request):
     """A generator of its own for each test, the same in every run and on every device."""
     return np.random.default_rng(zlib.crc32(request.node.originalname.encode()))
+
+
+@pytest.fixture
+def poison(device, monkeypatch):
+    """Whatever is allocated on the device starts as NaN, so that nothing comes to depend on what it did not write."""
+    allocate = device._allocate
+
+    def poisoned(shape, dtype):
+        made = allocate(shape, dtype)
+        made.view("uint8").fill(0xFF)
+        return made
+
+    monkeypatch.setattr(device, "_allocate", poisoned)

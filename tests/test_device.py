@@ -665,10 +665,10 @@ def test_unknown_devices_and_builds():
         devices.get("cpu", build="slow")
 
 
-@pytest.mark.parametrize("bad", ["two", "-1", "1.5", "²"])
+@pytest.mark.parametrize("bad", ["two", "-1", "1.5", "²", "9" * 23, "9" * 5000])
 def test_threads_that_are_no_number(monkeypatch, bad):
     monkeypatch.setenv("DCGAN_CUPY_THREADS", bad)
-    with sentence(rf"device: cpu: DCGAN_CUPY_THREADS: need a whole number of threads, got '{bad}'"):
+    with sentence(rf"device: cpu: DCGAN_CUPY_THREADS: need a whole number of threads, 1 to 256, got '{bad}'"):
         CpuDevice()
 
 
@@ -688,7 +688,7 @@ def test_number_of_threads(monkeypatch):
     assert CpuDevice(threads=2).threads == 2
     assert CpuDevice(build="debug").threads == 1
     monkeypatch.setenv("DCGAN_CUPY_THREADS", "")
-    monkeypatch.setattr("dcgan_cupy.device.host.launch.available_cores", lambda: 384)
+    monkeypatch.setattr("dcgan_cupy.device.host.launch.cores", lambda: 384)
     assert CpuDevice().threads == 256  # the pool's most
 
 

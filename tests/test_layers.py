@@ -24,22 +24,11 @@ from dcgan_cupy.random import Random
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
+pytestmark = pytest.mark.usefixtures("poison")
+
 # Float32 sums of at most some hundred terms against float64, errors relative to the norm of the whole array: a random walk
 # of roundings of 6e-8 each. A wrong index, a missing factor or a gradient that was set instead of added is off by order 1.
 RTOL = 2e-6
-
-
-@pytest.fixture(autouse=True)
-def poison(device, monkeypatch):
-    """Whatever a layer allocates starts as NaN, so that nothing comes to depend on what it did not write."""
-    allocate = device._allocate
-
-    def poisoned(shape, dtype):
-        made = allocate(shape, dtype)
-        made.view("uint8").fill(0xFF)
-        return made
-
-    monkeypatch.setattr(device, "_allocate", poisoned)
 
 
 # From ours to PyTorch's and back, written here and not taken from Layer.state()

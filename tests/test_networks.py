@@ -1,89 +1,26 @@
 """Both networks against the seeds' PyTorch classes: names and layouts, values, gradients, first weights, flat buffers."""
 
-from itertools import count, pairwise
-from math import log2
+from itertools import count
 
 import numpy as np
 import pytest
+import torch
 from helpers import assert_close, assert_equal, normal
+from torch import nn
 
+from bench.peer import Discriminator as TorchDiscriminator
+from bench.peer import Generator as TorchGenerator
 from dcgan_cupy import ops
 from dcgan_cupy.errors import UserError
 from dcgan_cupy.networks import Discriminator, Generator
 from dcgan_cupy.random import Random
 
-torch = pytest.importorskip("torch")
-nn = torch.nn
+pytestmark = pytest.mark.usefixtures("poison")
 
 # A network is up to six layers of float32 sums, each with an error of a few roundings of 6e-8 that the next batch norm carries
 # on: 5e-7 seen. A gradient passes all of them twice, and in front of a batch norm much of it cancels: 3e-6 seen. A wrong
 # layer, layout or statistic is off by order 1.
 OUTPUT_RTOL, GRADIENT_RTOL = 5e-6, 2e-5
-
-
-@pytest.fixture(autouse=True)
-def poison(device, monkeypatch):
-    """Whatever a network allocates starts as NaN, so that nothing comes to depend on what it did not write."""
-    allocate = device._allocate
-
-    def poisoned(shape, dtype):
-        made = allocate(shape, dtype)
-        made.view("uint8").fill(0xFF)
-        return made
-
-    monkeypatch.setattr(device, "_allocate", poisoned)
-
-
-# The seeds' classes; where they have 3 blocks for 64 pixels, 2^k pixels have k - 3
-
-
-def blocks(image_size):
-    return int(log2(image_size)) - 3
-
-
-class TorchDiscriminator(nn.Module):
-    def __init__(self, channels_img, features_d, image_size):
-        super().__init__()
-        sizes = [features_d * 2**i for i in range(blocks(image_size) + 1)]
-        self.disc = nn.Sequential(
-            nn.Conv2d(channels_img, features_d, kernel_size=4, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
-            *(self._block(a, b, 4, 2, 1) for a, b in pairwise(sizes)),
-            nn.Conv2d(sizes[-1], 1, kernel_size=4, stride=2, padding=0),
-            nn.Sigmoid(),
-        )
-
-    def _block(self, in_channels, out_channels, kernel_size, stride, padding):
-        return nn.Sequential(
-            nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False),
-            nn.BatchNorm2d(out_channels),
-            nn.LeakyReLU(0.2),
-        )
-
-    def forward(self, x):
-        return self.disc(x)
-
-
-class TorchGenerator(nn.Module):
-    def __init__(self, z_dim, channels_img, features_g, image_size):
-        super().__init__()
-        sizes = [features_g * 2 ** (i + 1) for i in reversed(range(blocks(image_size) + 1))]
-        self.gen = nn.Sequential(
-            self._block(z_dim, sizes[0], 4, 1, 0),
-            *(self._block(a, b, 4, 2, 1) for a, b in pairwise(sizes)),
-            nn.ConvTranspose2d(sizes[-1], channels_img, kernel_size=4, stride=2, padding=1),
-            nn.Tanh(),
-        )
-
-    def _block(self, in_channels, out_channels, kernel_size, stride, padding):
-        return nn.Sequential(
-            nn.ConvTranspose2d(in_channels, out_channels, kernel_size, stride, padding, bias=False),
-            nn.BatchNorm2d(out_channels),
-            nn.ReLU(),
-        )
-
-    def forward(self, x):
-        return self.gen(x)
 
 
 Z_DIM = 5

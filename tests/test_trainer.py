@@ -1,16 +1,16 @@
 """The trainer's step against the same game in PyTorch, float64; what a step may touch; what repeats bit for bit; batches."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
 from helpers import assert_close, assert_equal
 from torch import nn
 
+from bench.peer import Discriminator, Generator
 from dcgan_cupy.config import Config
 from dcgan_cupy.data.batches import Batches
 from dcgan_cupy.errors import UserError
+from dcgan_cupy.layers import LeakyReLU, ReLU
 from dcgan_cupy.random import Random
 from dcgan_cupy.trainer import STREAMS, Trainer
 
@@ -30,54 +30,6 @@ def latents(rng, cfg: Config) -> np.ndarray:
     return rng.uniform(-1, 1, (cfg.batch_size, 1, 1, cfg.z_dim)).astype(np.float32)
 
 
-# The peer: the seeds' classes in PyTorch. At 64 pixels they are the seeds' own; a size below leaves one stage out.
-
-
-class Discriminator(nn.Module):
-    def __init__(self, channels_img, features_d, image_size=64):
-        super().__init__()
-        stages = int(math.log2(image_size)) - 3
-        self.disc = nn.Sequential(
-            nn.Conv2d(channels_img, features_d, kernel_size=4, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
-            *(self._block(features_d * 2**i, features_d * 2 ** (i + 1), 4, 2, 1) for i in range(stages)),
-            nn.Conv2d(features_d * 2**stages, 1, kernel_size=4, stride=2, padding=0),
-            nn.Sigmoid(),
-        )
-
-    def _block(self, in_channels, out_channels, kernel_size, stride, padding):
-        return nn.Sequential(
-            nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False),
-            nn.BatchNorm2d(out_channels),
-            nn.LeakyReLU(0.2),
-        )
-
-    def forward(self, x):
-        return self.disc(x)
-
-
-class Generator(nn.Module):
-    def __init__(self, z_dim, channels_img, features_g, image_size=64):
-        super().__init__()
-        stages = int(math.log2(image_size)) - 3
-        self.gen = nn.Sequential(
-            self._block(z_dim, features_g * 2 ** (stages + 1), 4, 1, 0),
-            *(self._block(features_g * 2 ** (i + 1), features_g * 2**i, 4, 2, 1) for i in range(stages, 0, -1)),
-            nn.ConvTranspose2d(features_g * 2, channels_img, kernel_size=4, stride=2, padding=1),
-            nn.Tanh(),
-        )
-
-    def _block(self, in_channels, out_channels, kernel_size, stride, padding):
-        return nn.Sequential(
-            nn.ConvTranspose2d(in_channels, out_channels, kernel_size, stride, padding, bias=False),
-            nn.BatchNorm2d(out_channels),
-            nn.ReLU(),
-        )
-
-    def forward(self, x):
-        return self.gen(x)
-
-
 @pytest.fixture(autouse=True)
 def one_thread():
     """PyTorch's threads and ours, each waiting for the other's cores, take longer than one of each."""
@@ -92,21 +44,22 @@ def nchw(x: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(x.transpose(0, 3, 1, 2).astype(np.float64))
 
 
-class Peer:
+class Judge:
     """The same game in PyTorch, from the trainer's present weights, in float64."""
 
     def __init__(self, trainer: Trainer):
         cfg = trainer.config
-        self.minimax = cfg.loss == "minimax"
+        self.trainer, self.minimax = trainer, cfg.loss == "minimax"
         self.d = Discriminator(cfg.channels, cfg.features_d, cfg.image_size).double()
         self.g = Generator(cfg.z_dim, cfg.channels, cfg.features_g, cfg.image_size).double()
         for ours, theirs in ((trainer.d, self.d), (trainer.g, self.g)):
             theirs.load_state_dict({name: torch.from_numpy(a) for name, a in ours.state_dict().items()}, strict=True)
+        self.sides = [*follow(trainer.d, self.d), *follow(trainer.g, self.g)]
         adam = {"lr": cfg.lr, "betas": (cfg.beta1, cfg.beta2)}
         self.adam_d, self.adam_g = (torch.optim.Adam(net.parameters(), **adam) for net in (self.d, self.g))
 
     def step(self, real, z) -> tuple:
-        """The five numbers of trainer.Step."""
+        """The five numbers of trainer.Step, after the trainer's own step."""
         bce, real = nn.BCELoss(), nchw(real)
         one, zero = (torch.full((len(real), 1, 1, 1), value, dtype=torch.float64) for value in (1.0, 0.0))
         self.adam_d.zero_grad()
@@ -114,16 +67,70 @@ class Peer:
         d_real, d_fake = self.d(real), self.d(fake.detach())
         loss_d = bce(d_real, one) + bce(d_fake, zero)
         loss_d.backward()
-        self.adam_d.step()
         self.grads_d = gradients(self.d)
+        settle(self.d, self.trainer.d)
+        self.adam_d.step()
 
         self.adam_g.zero_grad()
         d_fake_after = self.d(fake)
         loss_g = -bce(d_fake_after, zero) if self.minimax else bce(d_fake_after, one)
         loss_g.backward()
-        self.adam_g.step()
         self.grads_g = gradients(self.g)
+        settle(self.g, self.trainer.g)
+        self.adam_g.step()
+        assert not any(side.ours for side in self.sides)
         return tuple(value.mean().item() for value in (loss_d, loss_g, d_real, d_fake, d_fake_after))
+
+
+NEAR = 1e-4
+"""Below this share of the root mean square (of a channel, of a gradient) a number is rounding: float32 leaves errors of up to 4e-5."""
+
+
+class Side(nn.Module):
+    """y = x where x > 0, else slope * x; where x is but rounding, the trainer decides which."""
+
+    def __init__(self, slope: float):
+        super().__init__()
+        self.slope, self.ours, self.near, self.all = slope, [], 0, 0
+
+    def forward(self, x):
+        rms = x.detach().square().mean((0, 2, 3), keepdim=True).sqrt()
+        near = x.detach().abs() <= NEAR * rms
+        self.near, self.all = self.near + int(near.sum()), self.all + x.numel()
+        return torch.where(torch.where(near, self.ours.pop(0), x > 0), x, self.slope * x)
+
+
+def follow(ours, theirs: nn.Module) -> list[Side]:
+    """A Side in place of each rectifier of the judge, told of every sign of the trainer's."""
+    layers = {path: layer for path, layer in ours.walk() if isinstance(layer, ReLU | LeakyReLU)}
+    sides = []
+    for path, module in list(theirs.named_modules()):
+        if isinstance(module, nn.ReLU | nn.LeakyReLU):
+            side, layer = Side(getattr(module, "negative_slope", 0.0)), layers.pop(path)
+            parent, _, name = path.rpartition(".")
+            setattr(theirs.get_submodule(parent), name, side)
+            layer.forward = told(layer, side)
+            sides.append(side)
+    assert not layers
+    return sides
+
+
+def settle(theirs: nn.Module, ours) -> None:
+    """The trainer's gradient in place of the judge's own where both are but rounding."""
+    mine = trainer_gradients(ours)
+    for name, p in theirs.named_parameters():
+        limit, other = NEAR * p.grad.square().mean().sqrt(), torch.from_numpy(mine[name]).double()
+        p.grad = torch.where((p.grad.abs() <= limit) & (other.abs() <= limit), other, p.grad)
+
+
+def told(layer, side: Side):
+    forward = layer.forward
+
+    def watched(x, training=True):
+        y = forward(x, training)
+        side.ours.append(torch.from_numpy(layer.device.numpy(y).transpose(0, 3, 1, 2) > 0))
+        return y
+    return watched
 
 
 def gradients(module: nn.Module) -> dict:
@@ -134,73 +141,68 @@ def play(device, cfg: Config, steps: int, seed: int) -> None:
     """One game in both: each step's numbers, then weights and running statistics. Raises: AssertionError."""
     rng = np.random.default_rng(seed)
     trainer = Trainer(cfg, device)
-    peer = Peer(trainer)
+    judge = Judge(trainer)
     start = {name: net.state_dict() for name, net in (("D", trainer.d), ("G", trainer.g))}
     for step in range(steps):
         real, z = images(rng, cfg), latents(rng, cfg)
-        got, want = trainer.step(device.array(real), device.array(z)), peer.step(real, z)
+        got = trainer.step(device.array(real), device.array(z))
+        want = judge.step(real, z)
         for name, a, b in zip(got._fields, got, want):
-            assert_close([a], [b], 1e-4, f"step {step}: {name}")       # 1e-4: see test_step_equals_pytorch
+            assert_close([a], [b], 1e-5, f"step {step}: {name}")
         if step == 0:
-            compare_gradients(trainer.d, peer.grads_d)
-            compare_gradients(trainer.g, peer.grads_g)
-    for who, net, theirs in (("D", trainer.d, peer.d), ("G", trainer.g, peer.g)):
+            compare_gradients(trainer.d, judge.grads_d)
+            compare_gradients(trainer.g, judge.grads_g)
+    for who, net, theirs in (("D", trainer.d, judge.d), ("G", trainer.g, judge.g)):
         compare(who, net.state_dict(), {name: a.numpy() for name, a in theirs.state_dict().items()}, start[who])
+    undecided = sum(side.near for side in judge.sides) / sum(side.all for side in judge.sides)
+    assert undecided < 5e-4, f"{undecided} of the activations are near 0"
+
+
+def trainer_gradients(net) -> dict:
+    return {f"{path}.{name}": net.device.numpy(grad).transpose((3, 2, 0, 1) if grad.ndim == 4 else (0,))
+            for path, layer in net.walk() for name, grad in layer.grads.items()}
 
 
 def compare_gradients(net, want: dict) -> None:
-    got = {f"{path}.{name}": net.device.numpy(grad).transpose((3, 2, 0, 1) if grad.ndim == 4 else (0,))
-           for path, layer in net.walk() for name, grad in layer.grads.items()}
+    got = trainer_gradients(net)
     assert got.keys() == want.keys()
-    assert_close(flat(got), flat(want), 1e-4, "all gradients")         # float32, and at most a moved kink
+    assert_close(flat(got), flat(want), 1e-5, "all gradients")         # float32 leaves 1e-6
 
 
 def compare(who: str, got: dict, want: dict, start: dict) -> None:
-    """All weights as one vector, all statistics as another: within 1e-4, and within 1 % of how far they went. Then each tensor."""
+    """All weights as one vector, all statistics as another: within 1e-5, and within 1e-4 of how far they went. Then each tensor."""
     counts = [name for name in want if name.endswith("num_batches_tracked")]
     buffers = [name for name in want if "running" in name]
     weights = [name for name in want if name not in counts and name not in buffers]
     assert got.keys() == want.keys() and len(counts) == len(buffers) / 2 > 0
     assert_equal([got[name] for name in counts], [want[name] for name in counts], f"{who}: num_batches_tracked")
     for names, what in ((weights, "weights"), (buffers, "running statistics")):
-        assert_close(flat(got, names), flat(want, names), 1e-4, f"{who}: all {what}")
+        assert_close(flat(got, names), flat(want, names), 1e-5, f"{who}: all {what}")
         moved = flat(want, names) - flat(start, names)
-        assert_close(flat(got, names) - flat(start, names), moved, 1e-2, f"{who}: how far all {what} went")
+        assert_close(flat(got, names) - flat(start, names), moved, 1e-4, f"{who}: how far all {what} went")
     for name in weights + buffers:
-        # a bias starts at 0 and is but a few of Adam's steps, which are of full size however small the gradient is
-        assert_close(got[name], want[name], 3e-2 if name.endswith("bias") else 1e-4, f"{who}: {name}")
+        assert_close(got[name], want[name], 1e-4, f"{who}: {name}")     # a bias is but a few of Adam's steps: 1e-5 seen
 
 
 def flat(arrays: dict, names=None) -> np.ndarray:
     return np.concatenate([np.asarray(arrays[name], np.float64).ravel() for name in names or sorted(arrays)])
 
 
-def in_some_draw(game, draws: int = 8) -> None:
-    """Passes if one of some draws of weights and images does.
+@pytest.mark.parametrize("seed, settings", [
+    (0, {}), (1, {}), (2, {"batch_size": 16}), (3, {"loss": "minimax"}), (4, {"bn_gain": 0.0}), (5, {"loss": "minimax", "bn_gain": 0.0}),
+], ids=str)
+def test_twenty_steps_equal_pytorch(device, seed, settings):
+    """The seeds' network, 64 pixels, 8 features, default rates: losses and weights within 1e-5, what they moved within 1e-4.
 
-    Rounding alone can part two games for good: it moves one activation across the kink of a rectifier, the gradients differ
-    by per cents in some weights, and Adam makes full steps of that. It happens in some draws, at most in every third at
-    the sizes and lengths below; an error in the step shows in all.
+    Not so without an agreement on what float32 cannot decide. A rectifier has no derivative at 0, and of a million inputs a step
+    some lie so near to it that rounding puts them on the other side: each changes gradients by a good part of a per cent. Adam's
+    first steps are as long for a gradient of 1e-9 as for any. Two right games then part for good: each on its own, float32 PyTorch
+    and float64 PyTorch were further than 1e-4 apart after 20 steps in 15 of 20 draws with batch 4 (the trainer: 16 of 20), and
+    in 8 of 8 with batch 32 (the trainer: 8 of 8).
+    So the judge takes the trainer's side where its own number is less than NEAR of the rms, one in 12,000 (Side, settle), and
+    its own everywhere else. Then 0 of 60 draws failed, with at most 8e-7 in a loss and 2e-7 in the weights; none is left out.
     """
-    reasons = []
-    for seed in range(draws):
-        try:
-            return game(seed)
-        except AssertionError as error:
-            reasons.append(f"draw {seed}: {error}")
-    raise AssertionError("\n".join(reasons))
-
-
-@pytest.mark.parametrize("bn_gain", [1.0, 0.0])
-@pytest.mark.parametrize("loss", ["non-saturating", "minimax"])
-@pytest.mark.parametrize("image_size, batch_size, steps", [(32, 8, 20), (64, 4, 5)])
-def test_step_equals_pytorch(device, image_size, batch_size, steps, loss, bn_gain):
-    """Every number within 1e-4: float32 leaves 1e-7 to 1e-6 in most draws, and an error shows at 1e-3 or more.
-
-    The learning rate is a tenth of the default, so that what a kink does (in_some_draw) grows more slowly.
-    """
-    settings = {"image_size": image_size, "batch_size": batch_size, "loss": loss, "bn_gain": bn_gain, "lr": 2e-5}
-    in_some_draw(lambda seed: play(device, config(**settings, seed=seed), steps, seed))
+    play(device, config(**{"image_size": 64, "seed": seed, **settings}), 20, seed)
 
 
 @pytest.mark.parametrize("settings", [
@@ -211,8 +213,69 @@ def test_step_equals_pytorch(device, image_size, batch_size, steps, loss, bn_gai
     {"image_size": 128, "features_g": 1, "features_d": 1, "lr": 1e-3},
 ], ids=str)
 def test_step_equals_pytorch_whatever_the_settings(device, settings):
-    """Few steps at the default learning rate and others, odd sizes."""
-    in_some_draw(lambda seed: play(device, config(**{**settings, "seed": seed}), 5, seed))
+    """Odd sizes, other rates."""
+    for seed in range(2):
+        play(device, config(**settings, seed=seed), 10, seed)
+
+
+def stale_forward(trainer, monkeypatch):
+    """G learns from the opinion of D as it was before its update."""
+    forward, update, calls = trainer.d.logits.forward, trainer.adam_d.step, []
+
+    def stale(x, training=True):
+        y = forward(x, training)
+        calls.append(x)
+        if len(calls) % 3 == 0:
+            update()
+        return y
+    monkeypatch.setattr(trainer.d.logits, "forward", stale)
+    monkeypatch.setattr(trainer.adam_d, "step", lambda: None)
+
+
+def scaled_gradient(trainer, monkeypatch):
+    """One layer's weight gradient is a thousandth too large."""
+    backward, layer = trainer.d.logits.backward, trainer.d.logits.layers[0]
+
+    def wrong(dy, param_grads=True, input_grad=True):
+        dx = backward(dy, param_grads, input_grad)
+        if param_grads:
+            layer.grads["weight"] *= np.float32(1.001)
+        return dx
+    monkeypatch.setattr(trainer.d.logits, "backward", wrong)
+
+
+def running_statistics_in_g(trainer, monkeypatch):
+    """G trains in evaluation mode."""
+    forward = trainer.g.forward
+    monkeypatch.setattr(trainer.g, "forward", lambda x, training=True: forward(x, False))
+
+
+def kept_gradients(trainer, monkeypatch):
+    """D's gradients add up from step to step."""
+    monkeypatch.setattr(trainer.d, "zero_grads", lambda: None)
+
+
+def wrong_beta2(trainer, monkeypatch):
+    """Adam's beta2 is a hundredth too small."""
+    monkeypatch.setattr(trainer.adam_d, "beta2", 0.99 * 0.999)
+
+
+def wrong_eps(trainer, monkeypatch):
+    """Adam's eps is 1e-6 instead of 1e-8."""
+    monkeypatch.setattr(trainer.adam_g, "eps", 1e-6)
+
+
+@pytest.mark.parametrize("fault", [stale_forward, scaled_gradient, running_statistics_in_g, kept_gradients, wrong_beta2, wrong_eps])
+def test_the_judge_sees(device, monkeypatch, fault):
+    """A small fault in the trainer fails the comparison above."""
+    made = Trainer.__init__
+
+    def faulty(self, *arguments):
+        made(self, *arguments)
+        fault(self, monkeypatch)
+    monkeypatch.setattr(Trainer, "__init__", faulty)
+    with pytest.raises(AssertionError, match="relative error"):
+        play(device, config(), 20, 0)
 
 
 def test_step_draws_its_own_z(device, rng):
@@ -354,10 +417,11 @@ def test_sample_uses_running_statistics(device, rng):
     trainer = Trainer(cfg, device)
     for _ in range(3):
         trainer.step(device.array(images(rng, cfg)))
-    z = latents(rng, cfg)
+    z, judge = latents(rng, cfg), Judge(trainer)
+    got = device.numpy(trainer.sample(device.array(z)))
     with torch.no_grad():
-        want = Peer(trainer).g.eval()(nchw(z)).numpy().transpose(0, 2, 3, 1)
-    assert_close(device.numpy(trainer.sample(device.array(z))), want, 1e-5, "evaluation mode")      # float32 against float64
+        want = judge.g.eval()(nchw(z)).numpy().transpose(0, 2, 3, 1)
+    assert_close(got, want, 1e-5, "evaluation mode")      # float32 against float64
 
 
 def test_sample_leaves_training_alone(device, rng):

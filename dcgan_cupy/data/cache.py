@@ -67,11 +67,6 @@ def code_version(path: str) -> str:
     return f"{hashlib.blake2b(Path(path).read_bytes(), digest_size=8).hexdigest()}, Pillow {PIL.__version__}"
 
 
-def cores() -> int:
-    """The cores this process may use, which a container or taskset can make fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def collect(reader: Reader, cache: Path | None = None, progress: Progress | None = None) -> Batch:
     """All images of `reader`, from the cache if it has them, else read and stored there.
 

@@ -25,7 +25,8 @@ from itertools import islice
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .cache import Batch, code_version, cores
+from ..machine import cores
+from .cache import Batch, code_version
 
 DEFAULT_COUNT = 10_000
 

@@ -19,7 +19,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from .cache import Batch, code_version, cores
+from ..machine import cores
+from .cache import Batch, code_version
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")      # Pillow's other decoders never see a file: some start programs

@@ -11,8 +11,9 @@ from . import gpu
 from .base import Device, Kernel, KernelError
 from .gpu import GpuDevice
 from .host import CpuDevice
+from .plan import PlanDevice
 
-__all__ = ["CpuDevice", "Device", "GpuDevice", "Kernel", "KernelError", "get"]
+__all__ = ["CpuDevice", "Device", "GpuDevice", "Kernel", "KernelError", "PlanDevice", "get"]
 
 
 def get(name: str = "auto", **options) -> Device:

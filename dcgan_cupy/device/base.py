@@ -114,6 +114,12 @@ class Device:
     def _compile(self, file, symbol, macros):
         raise NotImplementedError
 
+    def prepare(self, kernels, progress=lambda done, total: None) -> None:
+        """Compiles kernels, (file, symbol, macros) each, that work to come will ask for. progress(done, total) after each."""
+        for done, (file, symbol, macros) in enumerate(kernels, 1):
+            self.kernel(file, symbol, **dict(macros))
+            progress(done, len(kernels))
+
     @staticmethod
     def signature(file: str, symbol: str, text: str) -> source.Signature:
         """The declared signature of a kernel. Raises: UserError naming the kernels that the file does hold."""

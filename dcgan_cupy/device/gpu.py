@@ -1,5 +1,10 @@
 """The GPU device: kernels through cupy.RawModule. The only file that imports cupy."""
 
+import io
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
 import numpy as np
 
 from ..errors import UserError
@@ -15,6 +20,8 @@ else:
     MISSING = ""
 
 OPTIONS = ("-std=c++17",)
+PTXAS = re.compile(r"Function properties for (\w+)\s+ptxas\s+\.?\s*(\d+) bytes stack frame, "
+                   r"(\d+) bytes spill stores, (\d+) bytes spill loads.*?Used (\d+) registers([^\n]*)", re.S)
 
 
 def why_not() -> str:
@@ -25,6 +32,57 @@ def why_not() -> str:
         return "" if cupy.cuda.is_available() else "CuPy finds no CUDA device"
     except Exception as error:   # a broken driver shows itself in many ways; none of them is ours to mend
         return f"CuPy cannot reach the driver: {error}"
+
+
+class Resources(NamedTuple):
+    """What one kernel takes of a GPU: registers a thread, static shared memory a block, stack and spills a thread (bytes)."""
+
+    registers: int
+    shared: int
+    stack: int
+    spills: int       # bytes stored and loaded again
+
+
+def resources(text: str, symbol: str, arch: int) -> Resources:
+    """Compiles a loaded text for a GPU that need not be there (arch 90: sm_90), and tells what ptxas says of one kernel.
+
+    Raises: UserError if NVRTC is missing, the text does not compile, or it holds no such kernel.
+    """
+    found = _compiled(text, arch)
+    if symbol not in found:
+        raise UserError(f"sm_{arch}: kernel: need one of {', '.join(found) or '(no kernel in this text)'}, got {symbol!r}")
+    return found[symbol]
+
+
+@lru_cache(maxsize=None)
+def _compiled(text: str, arch: int) -> dict[str, Resources]:
+    options, log, found = (*_absent_options(), f"-arch=sm_{arch}"), io.StringIO(), {}
+    try:
+        cupy.cuda.compiler._NVRTCProgram(text, "kernel.cu", method="cubin").compile(options, log)
+    except cupy.cuda.compiler.CompileException as error:
+        raise UserError(f"sm_{arch}: compile: {_first_error(error)}") from None
+    for name, stack, stores, loads, registers, rest in PTXAS.findall(log.getvalue()):
+        shared = re.search(r"(\d+) bytes smem", rest)
+        found[name] = Resources(int(registers), int(shared[1]) if shared else 0, int(stack), int(stores) + int(loads))
+    return found
+
+
+@lru_cache(maxsize=None)
+def _absent_options() -> tuple[str, ...]:
+    """What RawModule passes (CuPy adds its headers and -ftz), but for the architecture, and ptxas made to talk."""
+    if cupy is None:
+        raise UserError(f"gpu: NVRTC: need CuPy to compile for a GPU: {MISSING}")
+    from cupy._core.core import assemble_cupy_compiler_options
+    try:
+        cupy.cuda.compiler.nvrtc.getVersion()
+        given = assemble_cupy_compiler_options(OPTIONS)
+    except Exception as error:  # no libnvrtc beside CuPy, or one that does not load: it shows in many ways
+        raise UserError(f"gpu: NVRTC: need NVRTC beside CuPy (the nvrtc extra brings it), got: {error}") from None
+    return (*given, "--device-as-default-execution-space", "-ftz=true", "--ptxas-options=-v")
+
+
+def _first_error(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if "error" in line), str(error).strip())
 
 
 class GpuDevice(Device):
@@ -107,8 +165,7 @@ class GpuDevice(Device):
             module = cupy.RawModule(code=text, options=OPTIONS, name_expressions=names)
             function = module.get_function(symbol)
         except cupy.cuda.compiler.CompileException as error:
-            first = next((line for line in str(error).splitlines() if "error" in line), str(error).strip())
-            raise UserError(f"{file}: compile: {first}") from None
+            raise UserError(f"{file}: compile: {_first_error(error)}") from None
         return GpuKernel(self, signature, symbol, function)
 
 

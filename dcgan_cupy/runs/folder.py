@@ -10,6 +10,7 @@
 
 import contextlib
 import json
+import math
 import os
 import re
 from dataclasses import asdict
@@ -48,8 +49,9 @@ class RunFolder:
         raise UserError("train: --out: need a free name under runs/, got 99999 runs there already")
 
     def log(self, **values) -> None:
-        """One line of log.jsonl."""
-        self._log.write(json.dumps(values) + "\n")
+        """One line of log.jsonl; null stands for what is no finite number (JSON has none)."""
+        values = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        self._log.write(json.dumps(values, allow_nan=False) + "\n")
 
     def sample(self, name: str, images) -> Path:
         """A grid of uint8 images [n, h, w, c] as samples/<name>.png."""

@@ -7,12 +7,14 @@ import re
 import shutil
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import UserError
+from ...machine import cores
 from .. import source
 from ..base import Device, Graph, Kernel, KernelError
 from .build import HERE, build, find_compiler
@@ -59,11 +61,6 @@ def _load_copy(path: Path) -> ctypes.CDLL:
         raise UserError(f"cache: {path}: need a compiled kernel that can be copied and loaded, got: {error}") from None
 
 
-def available_cores() -> int:
-    """The cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class CpuDevice(Device):
     """Kernels as C++ on the CPU's cores; its arrays are NumPy's.
 
@@ -80,13 +77,13 @@ class CpuDevice(Device):
             raise UserError(f"device: cpu: build: need fast or debug, got {build!r}")
         own = os.environ.get("DCGAN_CUPY_THREADS", "")
         if threads is None and own:
-            if not own.isdecimal():
-                raise UserError(f"device: cpu: DCGAN_CUPY_THREADS: need a whole number of threads, got {own!r}")
+            if not (own.isdecimal() and len(own) < 10):
+                raise UserError(f"device: cpu: DCGAN_CUPY_THREADS: need a whole number of threads, 1 to {MAX_THREADS}, got {own!r}")
             threads = int(own)
         self.reason, self.build, self._captured = reason, build, None
         self.flags = ("-DDCGAN_UCONTEXT",) if ucontext else ()
         if threads is None:
-            threads = min(available_cores(), MAX_THREADS)
+            threads = min(cores(), MAX_THREADS)
         self._wanted = 1 if build == "debug" else threads
         self.compiler = find_compiler()
         self.threads = _pool(os.getpid(), self._wanted)[1]
@@ -134,6 +131,17 @@ class CpuDevice(Device):
 
     def address(self, array) -> int:
         return array.__array_interface__["data"][0]
+
+    def prepare(self, kernels, progress=lambda done, total: None) -> None:
+        """As many at once as there are cores: a compiler is a process of its own."""
+        with ThreadPoolExecutor(cores()) as pool:
+            compiled = [pool.submit(self.kernel, file, symbol, **dict(macros)) for file, symbol, macros in kernels]
+            try:
+                for done, future in enumerate(as_completed(compiled), 1):
+                    future.result()
+                    progress(done, len(compiled))
+            finally:
+                pool.shutdown(cancel_futures=True)
 
     def _compile(self, file, symbol, macros):
         text = source.load(file, macros, absolute=self.build == "debug")
