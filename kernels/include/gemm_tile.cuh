@@ -105,7 +105,7 @@ template <int V> __device__ __forceinline__ void clear(float* to) {
 // is V floats, a run RUN groups of one row. With two buffers the floats wait in registers (`staged`) while the block computes.
 template <int ROWS, int WIDTH, int PITCH, int V, int RUN> struct Piece {
     static constexpr int RUNS_IN_ROW = WIDTH / (V * RUN), RUNS = ROWS * RUNS_IN_ROW, SHARE = (RUNS + THREADS - 1) / THREADS;
-    float staged[BUFFERS == 2 ? SHARE * RUN * V : 1];   // indexed by constants only, once unrolled: registers
+    __align__(16) float staged[BUFFERS == 2 ? SHARE * RUN * V : 1];   // 16: it moves as float4; indexed by constants only, once unrolled: registers
 
     static __device__ __forceinline__ int run_of(int i) { return threadIdx.x + i * THREADS; }
     static __device__ __forceinline__ bool in(int i) { return RUNS % THREADS == 0 || run_of(i) < RUNS; }

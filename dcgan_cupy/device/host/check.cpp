@@ -103,9 +103,9 @@ static inline u32 stamp_thread(u64 v) { return (u32)(v >> 34) & 1023; }
 static inline u32 stamp_clock(u64 v) { return (u32)(v >> 17) & MAX_CLOCK; }
 static inline bool stamp_atomic(u64 v) { return v >> 16 & 1; }
 
-static inline bool ordered(u64 old, u32 thread) {
+static inline bool ordered(u64 old, u32 thread, bool shared) {
     u32 b = stamp_block(old);
-    if (b < base) return true;                           // of an earlier launch
+    if (b < base || (shared && b != now)) return true;   // of an earlier launch; a block that has gone, and its shared memory with it
     if (b != now) {
         for (u32 a : acquired) if (a == b) return true;
         return false;
@@ -374,10 +374,7 @@ static inline void touch(u64 a, u32 site, u32 size, u32 kind, u32 t) {
             if (a - s->arrays[i].low < s->arrays[i].high - s->arrays[i].low) array = &s->arrays[number = i];
     }
     if (!array || a < array->low || a + size > array->high) return astray(a, site, t, shared, write);
-    if (a & (size - 1)) {
-        report(MISALIGNED, site, a, t, number, shared, write, 0, false);
-        image->stop();
-    }
+    if (a & (size - 1)) report(MISALIGNED, site, a, t, number, shared, write, 0, false);
     u64 offset = a - array->base;
     unsigned char* w = array->written + offset;
     if (kind != WRITE)
@@ -387,17 +384,17 @@ static inline void touch(u64 a, u32 site, u32 size, u32 kind, u32 t) {
     const u64 me = stamp(t, site, kind == ATOMIC);
     for (u64 c = offset / s->cell; c <= (offset + size - 1) / s->cell; c++) {
         Cell& cell = array->cells[c];
-        if (cell.write && !ordered(cell.write, t) && !(kind == ATOMIC && stamp_atomic(cell.write)))
+        if (cell.write && !ordered(cell.write, t, shared) && !(kind == ATOMIC && stamp_atomic(cell.write)))
             report(RACE, site, a, t, number, shared, write, cell.write, true);
         if (write) {
-            if (cell.read && !ordered(cell.read, t)) report(RACE, site, a, t, number, shared, write, cell.read, false);
-            else if (cell.other && !ordered(cell.other, t)) report(RACE, site, a, t, number, shared, write, cell.other, false);
+            if (cell.read && !ordered(cell.read, t, shared)) report(RACE, site, a, t, number, shared, write, cell.read, false);
+            else if (cell.other && !ordered(cell.other, t, shared)) report(RACE, site, a, t, number, shared, write, cell.other, false);
             cell.write = me;
             cell.read = cell.other = 0;
-        } else if (!cell.read || ordered(cell.read, t)) {
+        } else if (!cell.read || ordered(cell.read, t, shared)) {
             cell.read = me;
-            if (cell.other && ordered(cell.other, t)) cell.other = 0;
-        } else if (!cell.other || ordered(cell.other, t)) cell.other = me;
+            if (cell.other && ordered(cell.other, t, shared)) cell.other = 0;
+        } else if (!cell.other || ordered(cell.other, t, shared)) cell.other = me;
     }
 }
 

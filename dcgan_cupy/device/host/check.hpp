@@ -22,15 +22,17 @@ void check_fence();
 #define WATCH_MEETING(first, mask) check_meeting(first, mask)
 #define __threadfence() check_fence()
 
-// Vectors that move as one: an ordinary struct's copy would be taken apart into its members before it is watched.
+// Vectors that move as one: an ordinary struct's copy would be taken apart into its members before it is watched. Loose: a
+// misaligned one is reported, and must not crash here.
 #define WATCHED_VECTOR(T, NAME, N, ALIGN, MEMBERS, PARAMETERS, VALUES) \
     struct alignas(ALIGN) NAME##N { \
         typedef T Whole __attribute__((vector_size(N * sizeof(T)), aligned(ALIGN))); \
+        typedef T Loose __attribute__((vector_size(N * sizeof(T)), aligned(sizeof(T)))); \
         union { struct { T MEMBERS; }; Whole whole; }; \
         NAME##N() = default; \
         constexpr NAME##N(PARAMETERS) : whole{VALUES} {} \
-        HOST_FORCED NAME##N(const NAME##N& other) : whole(other.whole) {} \
-        HOST_FORCED NAME##N& operator=(const NAME##N& other) { whole = other.whole; return *this; } \
+        HOST_FORCED NAME##N(const NAME##N& other) : whole(*(const Loose*)&other) {} \
+        HOST_FORCED NAME##N& operator=(const NAME##N& other) { *(Loose*)this = *(const Loose*)&other; return *this; } \
     }; \
     HOST_INLINE NAME##N make_##NAME##N(PARAMETERS) { return NAME##N(VALUES); }
 #define WATCHED_LIST(...) __VA_ARGS__

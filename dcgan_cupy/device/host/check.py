@@ -39,7 +39,7 @@ ROOMS = {"depth": 16, "findings": 256, "barriers": 64}
 SHARED_LIMIT = 48 * 1024
 KIND_NUMBERS = {"read": 0, "write": 1, "atomic": 2}
 INSTRUMENT = ("-std=gnu++17", "-fPIC", "-O1", "-march=native", "-g1", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti", "-nostdlib++",
-              "-ffp-contract=off", "-fno-math-errno", "-fno-builtin-memset", "-fno-builtin-memcpy", "-fno-sanitize=all", "-Wno-everything",
+              "-ffp-contract=off", "-fno-math-errno", "-fno-vectorize", "-fno-slp-vectorize", "-fno-builtin-memset", "-fno-builtin-memcpy", "-fno-sanitize=all", "-Wno-everything",
               "-Xclang", "-fsanitize=thread", "-Xclang", "-fsanitize-coverage-type=2", "-Xclang", "-fsanitize-coverage-trace-pc-guard",
               "-Xclang", "-fsanitize-coverage-no-prune", "-mllvm", "-tsan-instrument-read-before-write=1", "-mllvm", "-disable-vector-combine",
               "-mllvm", "-sink-common-insts=false", "-mllvm", "-hoist-common-insts=false")
