@@ -1,5 +1,8 @@
 """The GPU device: kernels through cupy.RawModule. The only file that imports cupy."""
 
+import io
+import re
+
 import numpy as np
 
 from ..errors import UserError
@@ -25,6 +28,24 @@ def why_not() -> str:
         return "" if cupy.cuda.is_available() else "CuPy finds no CUDA device"
     except Exception as error:   # a broken driver shows itself in many ways; none of them is ours to mend
         return f"CuPy cannot reach the driver: {error}"
+
+
+def registers(text: str, symbol: str, architecture: int) -> int | None:
+    """Registers that a thread of the kernel takes, by NVRTC; None where NVRTC is not at hand or does not compile it. Needs no GPU."""
+    if cupy is None:
+        return None
+    try:
+        from cupy._core.core import assemble_cupy_compiler_options
+        from cupy.cuda.compiler import _NVRTCProgram
+
+        log = io.StringIO()
+        names = (symbol,) if "<" in symbol else ()
+        options = (*assemble_cupy_compiler_options(OPTIONS), "-ftz=true", "--device-as-default-execution-space", "--ptxas-options=-v")
+        _NVRTCProgram(text, "kernel.cu", method="cubin", name_expressions=names).compile((*options, f"-arch=sm_{max(75, architecture)}"), log)
+    except Exception:   # no libnvrtc, an old one, or a text it refuses: occupancy is then left out
+        return None
+    found = re.findall(r"Compiling entry function '(\w+)'.*?Used (\d+) registers", log.getvalue(), flags=re.S)
+    return next((int(n) for name, n in found if name == symbol or (names and symbol.partition("<")[0] in name)), None)
 
 
 class GpuDevice(Device):

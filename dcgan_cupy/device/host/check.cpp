@@ -52,6 +52,7 @@ struct Array {                       // as Python fills it; shared arrays carry 
     Cell* cells;
     unsigned char* written;          // one a byte: 0 never, 1 yes, 2 promised by cp.async
     u64 base;                        // address of the first cell and of the first byte of `written`
+    u64 reads, writes;               // bytes that the launch reads before it writes them, and bytes that it writes; each counted once
 };
 struct Site { u32 kind, size; };
 struct Block { u32 flags, depth, loop; u32 flops, flops64; };   // flags: 1 branches, 2 header, 4 entry; loop: innermost header
@@ -66,7 +67,7 @@ struct Settings {
     Cost* costs; Pattern* patterns; Cost* branches; u64* visits; Finding* findings; u32* slot_of;
     u64 shared_low, shared_size, dynamic_bytes, stack_low, stack_size;
     u32 site_count, block_count, array_count, shared_count, cell, finding_count, chosen_block, chosen_warp;
-    u64 barrier_lines[BARRIERS], barrier_counts[BARRIERS];
+    u64 barrier_files[BARRIERS], barrier_lines[BARRIERS], barrier_counts[BARRIERS];
     u64 accesses, warps, blocks_run;
     double seconds;                  // the longest a launch may take
     u32 timed_out, costing, sequence, unused;
@@ -364,7 +365,7 @@ static __attribute__((noinline)) void astray(u64 a, u32 site, u32 t, bool shared
 
 static inline void touch(u64 a, u32 site, u32 size, u32 kind, u32 t) {
     const bool shared = a - s->shared_low < s->shared_size, write = kind != READ;
-    const Array* array = nullptr;
+    Array* array = nullptr;
     u32 number = 0;
     if (shared) {
         number = s->slot_of[(a - s->shared_low) >> 16];
@@ -384,6 +385,10 @@ static inline void touch(u64 a, u32 site, u32 size, u32 kind, u32 t) {
     const u64 me = stamp(t, site, kind == ATOMIC);
     for (u64 c = offset / s->cell; c <= (offset + size - 1) / s->cell; c++) {
         Cell& cell = array->cells[c];
+        if (stamp_block(cell.write) < base) {
+            if (write) array->writes += s->cell;
+            if (kind != WRITE && stamp_block(cell.read) < base) array->reads += s->cell;
+        }
         if (cell.write && !ordered(cell.write, t, shared) && !(kind == ATOMIC && stamp_atomic(cell.write)))
             report(RACE, site, a, t, number, shared, write, cell.write, true);
         if (write) {
@@ -506,11 +511,9 @@ EXPORT void check_block_end() { for (u32 w = 0; w * 32 < count; w++) if (!s->tim
 static void tick(u32 t) { if (clock_[t] < MAX_CLOCK) clock_[t]++; }
 
 EXPORT void check_barrier(const char* file, int line) {
-    u64 key = (u64)line;
-    (void)file;
     for (u32 i = 0; i < BARRIERS; i++) {
-        if (s->barrier_lines[i] == 0) s->barrier_lines[i] = key;
-        if (s->barrier_lines[i] == key) { s->barrier_counts[i]++; break; }
+        if (s->barrier_lines[i] == 0) { s->barrier_lines[i] = (u64)line; s->barrier_files[i] = (u64)file; }
+        if (s->barrier_lines[i] == (u64)line && s->barrier_files[i] == (u64)file) { s->barrier_counts[i]++; break; }
     }
     for (u32 t = 0; t < count; t++) { at_barrier[t] = clock_[t]; tick(t); }
     for (u32 w = 0; w * 32 < count; w++) drain(w, true);

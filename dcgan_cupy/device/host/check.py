@@ -52,7 +52,7 @@ FINDING = np.dtype([(n, np.uint32) for n in ("kind", "site", "other", "array")]
                    + [(n, np.uint32, 3) for n in ("block", "thread", "other_block", "other_thread")]
                    + [(n, np.uint32) for n in ("write", "other_write", "shared", "size", "warp", "promised")]
                    + [("address", np.uint64), ("count", np.uint64)], align=True)
-ARRAY = np.dtype([(n, np.uint64) for n in ("low", "high", "cells", "written", "base")])
+ARRAY = np.dtype([(n, np.uint64) for n in ("low", "high", "cells", "written", "base", "reads", "writes")])
 SITE = np.dtype([("kind", np.uint32), ("size", np.uint32)])
 BLOCK = np.dtype([(n, np.uint32) for n in ("flags", "depth", "loop", "flops", "flops64")])
 
@@ -65,7 +65,7 @@ class _Settings(ctypes.Structure):
                [(n, U64) for n in ("shared_low", "shared_size", "dynamic_bytes", "stack_low", "stack_size")] + \
                [(n, U32) for n in ("site_count", "block_count", "array_count", "shared_count", "cell", "finding_count", "chosen_block",
                                    "chosen_warp")] + \
-               [("barrier_lines", U64 * ROOMS["barriers"]), ("barrier_counts", U64 * ROOMS["barriers"])] + \
+               [("barrier_files", U64 * ROOMS["barriers"]), ("barrier_lines", U64 * ROOMS["barriers"]), ("barrier_counts", U64 * ROOMS["barriers"])] + \
                [(n, U64) for n in ("accesses", "warps", "blocks_run")] + [("seconds", ctypes.c_double)] + \
                [(n, U32) for n in ("timed_out", "costing", "sequence", "unused")]
 
@@ -177,6 +177,7 @@ class CheckDevice(CpuDevice):
         super().__init__(build="check", reason="to watch every access")
         self.kind, self.costs, self.seconds, self.chosen = kind, costs, seconds, chosen or (None, None)
         self.reports: list[Report] = []
+        self.row_block = None                # threads of a block in place of the operation's, where the kernel does not mind
         self.edit = None                     # a function of (file, text) that changes a kernel's text before it is compiled
         self._rooms: dict[int, _Room] = {}
         self._sequence = FIRST_BLOCK
@@ -268,8 +269,10 @@ class CheckKernel(CpuKernel):
         return [{**s, "low": region + s["offset"], "size": size} for s, size in zip(known, sizes)]
 
     def launch(self, grid, block, arguments, shared_bytes):
-        blocks = grid[0] * grid[1] * grid[2]
         dev = self.device
+        if dev.row_block:
+            grid, block = self._other_block(grid, block, dev.row_block)
+        blocks = grid[0] * grid[1] * grid[2]
         if blocks > LAST_BLOCK - FIRST_BLOCK:
             raise UserError(f"{self.symbol}: grid: need at most {LAST_BLOCK - FIRST_BLOCK} blocks to watch, got {blocks}")
         if dev._sequence + blocks > LAST_BLOCK:
@@ -286,6 +289,13 @@ class CheckKernel(CpuKernel):
         seconds = time.perf_counter() - start
         dev._sequence += blocks
         dev.reports.append(read_report(self, settings, tables, arrays, (grid, block), fault, seconds, shared_bytes))
+
+    def _other_block(self, grid, block, wanted):
+        """The same threads in other blocks: for kernels that ask only for their number in the grid."""
+        code = source.strip_comments(self.text)
+        if grid[1:] + block[1:] + tuple(wanted[1:]) != (1,) * (4 + len(wanted[1:])) or "__launch_bounds__" in code or self.signature.meets:
+            raise UserError(f"inspect: --block: need a kernel whose blocks may have any length, got {self.symbol}: its block is part of its plan")
+        return (-(-grid[0] * block[0] // wanted[0]), 1, 1), (wanted[0], 1, 1)
 
     def _settings(self, arguments, shared_bytes):
         """struct Settings for a launch, the tables that it points to, and what the arguments are: (name, array) by number."""

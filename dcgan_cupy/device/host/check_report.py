@@ -1,5 +1,6 @@
 """What a watched launch leaves: findings in words, costs by line."""
 
+import ctypes
 import re
 from dataclasses import dataclass, field
 
@@ -54,7 +55,7 @@ class Report:
     findings: list
     accesses: list
     branches: dict               # (file, line) -> executions by a warp, of which it split, lanes taking part
-    barriers: dict               # line -> times that a block passed it
+    barriers: dict               # (file, line) -> times that a block passed it
     flops: int
     flops64: int
     flop_lines: dict
@@ -63,6 +64,7 @@ class Report:
     seconds: float
     shared_bytes: int
     arrays: list                 # (name, shape, bytes)
+    moved: int                   # bytes of the arrays that are read, and of those that are written: the least to be moved
     macros: tuple = ()
     text: str = ""
 
@@ -107,10 +109,19 @@ def read_report(kernel, settings, tables, arrays, extent, fault, seconds, shared
         flops64 += int(visits) * b["flops64"]
         for file, line, number in b["flop_lines"]:
             lines[file, line] = lines.get((file, line), 0) + int(visits) * number
-    barriers = {int(line): int(n) for line, n in zip(settings.barrier_lines, settings.barrier_counts) if line}
+    barriers = {}
+    for file, line, n in zip(settings.barrier_files, settings.barrier_lines, settings.barrier_counts):
+        if line:                                             # the text of __FILE__ may lie in the image twice
+            key = ctypes.string_at(file).decode(), int(line)
+            barriers[key] = barriers.get(key, 0) + int(n)
     return Report(kernel.symbol, kernel.file, grid, block, findings, accesses, branches, barriers, flops, flops64, lines,
                   int(settings.warps), int(settings.accesses), seconds, kernel.static_shared + shared_bytes,
-                  [(name, a.shape, a.nbytes) for name, a in arrays], kernel.macros, kernel.text)
+                  [(name, a.shape, a.nbytes) for name, a in arrays], _moved(tables), kernel.macros, kernel.text)
+
+
+def _moved(tables) -> int:
+    """check.cpp marks what a launch touches: bytes read, each once, and bytes written, each once."""
+    return int(tables["arrays"]["reads"].sum() + tables["arrays"]["writes"].sum())
 
 
 def _stuck(kernel, file, line, _, text) -> Finding:

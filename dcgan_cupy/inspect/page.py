@@ -1,0 +1,5 @@
+"""The page of --html."""
+
+
+def render(reports, gpu: str) -> str:
+    raise NotImplementedError
