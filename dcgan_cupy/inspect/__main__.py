@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from .. import ops
+from ..device import source
 from ..device.host.check import CheckDevice
 from ..errors import UserError
 from . import page, tables
@@ -64,23 +65,21 @@ def own_reports(dev, name: str, shape: dict, rung: str | None, seed: int) -> lis
     """The launches of one of our kernels: of the operation with its name, or of the first operation that launches it."""
     if rung is not None and rung not in ops.RUNGS:
         raise UserError(f"inspect: --rung: need one of {', '.join(ops.RUNGS)}, got {rung!r}")
-    order = [CASES[name]] if name in CASES else CASES.values()
-    small = {} if name in CASES else None
-    for case in order:
-        for edge in [small] if small is not None else [{}, *case.edges[:2]]:
-            if rung is not None and not case.rungs:
-                if name in CASES:
-                    raise UserError(f"inspect: --rung: need a convolution for a rung, got {name}")
-                continue
-            dev.costs = name in CASES
-            reports = run_case(dev, case, {**edge, **shape} if name in CASES else edge, rung or "tiled", seed=seed)
-            if any(r.kernel == name for r in reports) and name not in CASES:
+    if name in CASES:
+        if rung is not None and not CASES[name].rungs:
+            raise UserError(f"inspect: --rung: need a convolution for a rung, got {name}")
+        return run_case(dev, CASES[name], shape, rung or "tiled", seed=seed)
+    paths = sorted(source.KERNELS.rglob("*.cu"))
+    ours = {kernel for path in paths for kernel in source.signatures(source.load(path.relative_to(source.KERNELS).as_posix()))}
+    if name not in ours:
+        raise UserError(f"inspect: kernel: need file.cu:kernel or one of ours ({', '.join(sorted(ours | set(CASES)))}), got {name!r}")
+    for case in CASES.values():
+        for edge in [{}, *case.edges[:2]]:
+            dev.costs = False
+            if any(r.kernel == name for r in run_case(dev, case, edge, rung or "tiled", seed=seed)):
                 dev.costs = True
-                reports = run_case(dev, case, {**edge, **shape}, rung or "tiled", seed=seed)
-                return [r for r in reports if r.kernel == name]
-            if name in CASES:
-                return reports
-    raise UserError(f"inspect: kernel: need file.cu:kernel or one of ours ({', '.join(CASES)}, and what they launch), got {name!r}")
+                return [r for r in run_case(dev, case, {**edge, **shape}, rung or "tiled", seed=seed) if r.kernel == name]
+    raise UserError(f"inspect: kernel: need one that an operation launches on this shape and rung, got {name!r}")
 
 
 def run_all(options) -> int:

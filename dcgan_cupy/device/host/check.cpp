@@ -8,7 +8,7 @@
 //              followed by an atomic that the other block's atomic has seen.
 //   requests   each thread keeps its accesses in a short list, with the iteration of the loops it stands in. What the lanes of a
 //              warp do at one site in one iteration is one request, as if they ran side by side.
-#include <pthread.h>
+#include <link.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +93,22 @@ static List<u32> acquired;                       // blocks whose fenced writes t
 struct Released { u64 address; List<u32> blocks; };
 static List<Released> released;
 static List<Group> groups[32];                   // kept from one drain to the next, by warp
+
+static u64 image_low, image_high;                        // the image's own memory: constants, and what the runtime keeps
+
+static int find_image(dl_phdr_info* info, size_t, void* inside) {
+    u64 low = ~0ull, high = 0;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        if (info->dlpi_phdr[i].p_type != PT_LOAD) continue;
+        u64 start = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr, end = start + info->dlpi_phdr[i].p_memsz;
+        if (start < low) low = start;
+        if (end > high) high = end;
+    }
+    if ((u64)inside < low || (u64)inside >= high) return 0;
+    image_low = low;
+    image_high = high;
+    return 1;
+}
 
 static double seconds() { timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + 1e-9 * t.tv_nsec; }
 
@@ -363,6 +379,11 @@ static __attribute__((noinline)) void astray(u64 a, u32 site, u32 t, bool shared
     if (!shared && d >= 8u << 20) image->stop();         // past the empty room around the array: the access itself would do harm
 }
 
+// A local variable, or the image's own.
+static inline bool private_to_us(u64 a) {
+    return a - s->stack_low < s->stack_size || (a - image_low < image_high - image_low && a - s->shared_low >= s->shared_size);
+}
+
 static inline void touch(u64 a, u32 site, u32 size, u32 kind, u32 t) {
     const bool shared = a - s->shared_low < s->shared_size, write = kind != READ;
     Array* array = nullptr;
@@ -418,7 +439,7 @@ static void synchronise_by_atomic(u64 a) {
 
 EXPORT void check_access(void* p, u32 site) {
     u64 a = (u64)p;
-    if (a - s->stack_low < s->stack_size) return;        // a local variable
+    if (private_to_us(a)) return;
     u32 t = *image->fiber_now;
     const Site& at = s->sites[site];
     if (at.kind == ATOMIC) synchronise_by_atomic(a);
@@ -427,7 +448,7 @@ EXPORT void check_access(void* p, u32 site) {
 }
 
 static void range(u64 a, u64 n, u32 site) {
-    if (a - s->stack_low < s->stack_size) return;
+    if (private_to_us(a)) return;
     u32 size = s->sites[site].size, t = *image->fiber_now;
     for (u64 i = 0; i + size <= n; i += size) {
         touch(a + i, site, size, s->sites[site].kind, t);
@@ -482,6 +503,7 @@ EXPORT void __tsan_atomic_signal_fence(int) {}
 EXPORT void check_fence() { fenced = true; }
 
 EXPORT void check_block_begin(const CheckImage* from, const u32* g, const u32* b, u32 x, u32 y, u32 z) {
+    if (image != from) dl_iterate_phdr(find_image, (void*)from);
     image = from;
     s->stack_low = (u64)*from->stacks - LAUNCH_STACK_ROOM;
     s->stack_size = LAUNCH_STACK_ROOM + (u64)1024 * LAUNCH_STACK_STRIDE;

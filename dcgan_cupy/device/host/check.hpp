@@ -45,6 +45,7 @@ namespace cuda_on_host { static const CheckImage* watched_image(); }
 #pragma clang attribute push(__attribute__((no_sanitize("thread", "coverage"))), apply_to = function)
 #include "cuda_on_host.hpp"
 namespace cuda_on_host {
+__attribute__((used)) static unsigned char* watched_dynamic = dynamic_shared;   // known abroad: what nobody writes is not taken for zeros
 static void stop_launch() { fiber_error("stopped"); }
 static const CheckImage* watched_image() {
     static const CheckImage image = {&fiber_now, (unsigned char*)fiber_state, &fiber_stacks, run_fiber, stop_launch};

@@ -266,7 +266,9 @@ class CheckKernel(CpuKernel):
             raise UserError(f"{self.file}: {self.symbol}: shared: need at most {SHARED_LIMIT} bytes of __shared__ arrays in a block "
                             f"(more: extern __shared__), got {total}")
         self.region, self.static_shared = region, total
-        return [{**s, "low": region + s["offset"], "size": size} for s, size in zip(known, sizes)]
+        dynamic = re.search(r"extern\s+__shared__\s[^;]*?(\w+)\s*\[\s*\]", source.strip_comments(self.text))
+        return [{**s, "low": region + s["offset"], "size": size, **({"name": dynamic[1]} if s["dynamic"] and dynamic else {})}
+                for s, size in zip(known, sizes)]
 
     def launch(self, grid, block, arguments, shared_bytes):
         dev = self.device

@@ -16,7 +16,7 @@ RANGE = re.compile(r"^(\s*).*call ptr @__tsan_(memcpy|memmove|memset)\((.+)\)((?
 ATOMIC = re.compile(r"call \w+ @__tsan_atomic(\d+)_(\w+)\(ptr (?:noundef |nonnull )*(.+?), i")
 FLOP = re.compile(r"= (?:tail |notail |musttail )?(f(?:add|sub|mul|div|rem)|call)\b([^@\n]*)(?:@([\w.]+))?")
 MATHEMATICS = re.compile(r"(?:llvm\.)?(fmuladd|fma|sqrt|exp2?|log(?:2|10|1p)?|expm1|tanh|sin|cos|tan|pow|rint|atan2?|erf)f?(?:\.|$)")
-SHARED = re.compile(r'^@([\w.$]+|"[^"]+") = [\w ]*?global (.+?) (?:zeroinitializer|undef|poison), section "cuda_shared"(.*)$', re.M)
+SHARED = re.compile(r'^@([\w.$]+|"[^"]+") = [\w ]*?global (.+?) (?:zeroinitializer|undef|poison|null|false|0|0\.0+e\+00), section "cuda_shared"(.*)$', re.M)
 DYNAMIC = re.compile(r"^@(\S*dynamic_shared\S*) = internal global (\[\d+ x i8\]) zeroinitializer.*$", re.M)
 SCALARS = {"float": 4, "double": 8, "half": 2, "bfloat": 2, "i1": 1, "i8": 1, "i16": 2, "i32": 4, "i64": 8, "i128": 16, "ptr": 8}
 
