@@ -52,7 +52,7 @@ def _console() -> Console:
 def print_reports(reports, gpu: str) -> None:
     console = _console()
     for r in reports:
-        console.print(Text.assemble((r.kernel, "bold"), f"   {r.file}   grid {_size(r.grid)}, block {_size(r.block)}", style=""))
+        console.print(Text.assemble((r.kernel, "bold"), f"   {r.file}   grid {extent(r.grid)}, block {extent(r.block)}", style=""))
         arrays = ", ".join(f"{name}{list(shape)}" for name, shape, _ in r.arrays)
         console.print(Text(f"{arrays}; watched in {r.seconds:.2f} s", style="dim"))
         if r.findings:
@@ -80,9 +80,9 @@ def print_findings(console, findings) -> None:
 
 
 def _print_costs(console, r, gpu: str) -> None:
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("line", justify="right", no_wrap=True)
-    table.add_column("source", no_wrap=True, width=60)
+    table.add_column("source", no_wrap=True, width=54)
     for name in ("requests", "sectors", "ideal", "shared", "conflicts", "lanes", "diverge", "FLOP"):
         table.add_column(name, justify="right", no_wrap=True)
     rows, last = costs.lines(r), None
@@ -140,8 +140,10 @@ def _number(n) -> str:
     return short(n) if n else ""
 
 
-def _size(extent) -> str:
-    return " x ".join(str(v) for v in extent[:max(1, 3 - [*extent[::-1], 2].index(next((v for v in extent[::-1] if v > 1), 2)))])
+def extent(sizes) -> str:
+    """(4, 2, 1) as 4 x 2."""
+    last = max([1, *(i + 1 for i, v in enumerate(sizes) if v > 1)])
+    return " x ".join(str(v) for v in sizes[:last])
 
 
 def print_sweep(findings, launches: int, kernels) -> None:

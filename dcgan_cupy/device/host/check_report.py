@@ -93,6 +93,7 @@ def read_report(kernel, settings, tables, arrays, extent, fault, seconds, shared
                            "choose a smaller shape, or look for a loop without end")
     if fault and (match := STUCK.match(fault)):
         findings.append(_stuck(kernel, *match.groups()))
+    findings = _merged(findings)
     accesses, patterns = [], tables["patterns"]
     for number, (site, cost) in enumerate(zip(kernel.sites, tables["costs"])):
         if cost["requests"]:
@@ -120,6 +121,17 @@ def read_report(kernel, settings, tables, arrays, extent, fault, seconds, shared
     return Report(kernel.symbol, kernel.file, grid, block, findings, accesses, branches, barriers, flops, flops64, lines,
                   int(settings.warps), int(settings.accesses), seconds, kernel.static_shared + shared_bytes,
                   [(name, a.shape, a.nbytes) for name, a in arrays], _moved(tables), kernel.macros, kernel.text)
+
+
+def _merged(findings) -> list:
+    """One finding for each pair of lines: an unrolled loop has many places, and a race two sides."""
+    made = {}
+    for f in findings:
+        sides = frozenset(((f.file, f.line), (f.other_file, f.other_line))) if f.other_line else (f.file, f.line)
+        first = made.setdefault((f.kind, sides, f.array.partition("[")[0]), f)
+        if first is not f:
+            first.count += f.count
+    return list(made.values())
 
 
 def _moved(tables) -> int:
