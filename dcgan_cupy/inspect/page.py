@@ -31,7 +31,7 @@ table { border-collapse: collapse; width: 100%; font-size: 12.5px; line-height: 
 th { position: sticky; top: 0; text-align: right; font-weight: 500; color: var(--soft); padding: 7px 10px; background: var(--tint);
   border-bottom: 1px solid var(--line); white-space: nowrap; }
 th.code { text-align: left; } td { padding: 0 10px; text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-td.n { color: var(--faint); width: 1px; } td.code { text-align: left; white-space: pre; width: 99%; max-width: 660px; overflow: hidden;
+td.n { color: var(--faint); width: 1px; } td.code { text-align: left; white-space: pre; width: 99%; max-width: 610px; overflow: hidden;
   text-overflow: ellipsis; tab-size: 4; }
 td i { font-style: normal; color: var(--faint); } tr.fault td { background: color-mix(in srgb, var(--bad) 16%, transparent); }
 tr.note td { text-align: left; white-space: normal; color: var(--bad); padding: 2px 10px 6px 64px; }
