@@ -72,10 +72,8 @@ def rewrite(text: str) -> tuple[str, dict]:
 
     def site(kind, size, tail):
         frames = _frames(metadata, tail)
-        for after in lines[number + 1:number + 16]:          # an access that the compiler has moved has line 0: where is it used?
-            if frames and frames[0][1]:
-                break
-            frames = _frames(metadata, after) or frames
+        if not (frames and frames[0][1]):
+            frames = _used(metadata, lines[number + 1:number + 100], True) or _used(metadata, lines[number + 1:number + 16], False) or frames
         sites.append(Site(kind, size, frames or [["", 0, ""]]))
         return len(sites) - 1
 
@@ -147,6 +145,21 @@ def _frames(metadata, tail: str) -> list:
         frames.append([file, int(at.get("line", 0)), function])
         number = int(at["inlinedAt"]) if "inlinedAt" in at else None
     return [f for f in frames if not OURS.search(f[0]) and f[0] != "launcher"] or frames
+
+
+def _used(metadata, lines: list[str], itself: bool) -> list:
+    """An access that the compiler has moved has line 0: where what it reads is used (itself), or else the next line with a number."""
+    first = re.match(r"\s*(%[\w.]+) = ", lines[0]) if itself else None
+    names = {first[1]} if first else set()
+    for line in lines:
+        if itself and not names & set(re.findall(r"%[\w.]+", line)):
+            continue
+        frames = _frames(metadata, line)
+        if frames and frames[0][1]:
+            return frames
+        if match := re.match(r"\s*(%[\w.]+) = (?:phi|select)", line):
+            names.add(match[1])
+    return []
 
 
 def _scope(metadata, number) -> tuple[str, str]:
