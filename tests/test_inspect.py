@@ -59,8 +59,9 @@ def arguments_of(dev, arrays):
 def test_planted_fault(dev, tmp_path, fault):
     lines = fault["text"].splitlines()
     marks = {n: line.rpartition("//")[2].split() for n, line in enumerate(lines, 1) if "//" in line}
-    report = launch(dev, tmp_path, fault["text"], fault["grid"], fault["block"], *arguments_of(dev, fault["arrays"]),
-                    shared_bytes=fault["shared_bytes"])
+    report = launch(
+        dev, tmp_path, fault["text"], fault["grid"], fault["block"], *arguments_of(dev, fault["arrays"]), shared_bytes=fault["shared_bytes"]
+    )
     dev.free()
     assert report.findings, "nothing found"
     for f in report.findings:
@@ -87,7 +88,7 @@ def test_mutated_kernel(mutation):
     reports = run_case(dev, CASES[operation], shape, rung)
     assert changed, f"{file} no longer holds {old!r}: mend the mutation"
     findings = [f for r in reports for f in r.findings]
-    if kind is None:                     # one pixel to the right stays inside the data set: wrong, but no fault of memory
+    if kind is None:  # one pixel to the right stays inside the data set: wrong, but no fault of memory
         assert not findings
         return
     assert kind in {f.kind for f in findings}, [f.message for f in findings]
@@ -99,26 +100,44 @@ def test_mutated_kernel(mutation):
 def test_all_planted_faults_and_mutations_are_many():
     assert len(PLANTED) + len(MUTATIONS) >= 40
     assert {k for f in PLANTED for k in ("out-of-bounds", "misaligned", "uninitialised", "race", "barrier") if k in f["text"]} == {
-        "out-of-bounds", "misaligned", "uninitialised", "race", "barrier"}
+        "out-of-bounds",
+        "misaligned",
+        "uninitialised",
+        "race",
+        "barrier",
+    }
 
 
 SOUND = {
-    "__syncwarp inside a warp": ("""extern "C" __global__ void sound(const float* x, float* y) {
+    "__syncwarp inside a warp": (
+        """extern "C" __global__ void sound(const float* x, float* y) {
     __shared__ float tile[64];
     int i = threadIdx.x;
     tile[i] = x[i];
     __syncwarp();
     y[i] = tile[i ^ 31];
-}""", 1, 64),
-    "shuffles order a warp": ("""extern "C" __global__ void sound(const float* x, float* y) {
+}""",
+        1,
+        64,
+    ),
+    "shuffles order a warp": (
+        """extern "C" __global__ void sound(const float* x, float* y) {
     __shared__ float tile[64];
     int i = threadIdx.x;
     tile[i] = x[i];
     float v = __shfl_xor_sync(0xffffffffu, x[i], 1);
     y[i] = tile[i ^ 31] + v;
-}""", 1, 64),
-    "atomics between blocks": ("""extern "C" __global__ void sound(const float* x, float* y) { atomicAdd(&y[0], x[threadIdx.x]); }""", 4, 64),
-    "the last block sums behind a fence": ("""extern "C" __global__ void sound(float* y, unsigned* done) {
+}""",
+        1,
+        64,
+    ),
+    "atomics between blocks": (
+        """extern "C" __global__ void sound(const float* x, float* y) { atomicAdd(&y[0], x[threadIdx.x]); }""",
+        4,
+        64,
+    ),
+    "the last block sums behind a fence": (
+        """extern "C" __global__ void sound(float* y, unsigned* done) {
     __shared__ int last;
     if (threadIdx.x == 0) {
         y[1 + blockIdx.x] = 1.0f;
@@ -126,15 +145,23 @@ SOUND = {
         last = atomicAdd(done, 1u) == gridDim.x - 1;
         if (last) for (int b = 0; b < gridDim.x; b++) y[0] += y[1 + b];
     }
-}""", 4, 64),
-    "neighbouring bytes": ("""extern "C" __global__ void sound(const float* x, unsigned char* bytes) {
+}""",
+        4,
+        64,
+    ),
+    "neighbouring bytes": (
+        """extern "C" __global__ void sound(const float* x, unsigned char* bytes) {
     __shared__ unsigned char tile[64];
     int i = threadIdx.x;
     tile[i] = i;
     __syncthreads();
     bytes[i] = tile[63 - i];
-}""", 1, 64),
-    "cp.async with its wait and its barrier": ("""#include <cuda_pipeline.h>
+}""",
+        1,
+        64,
+    ),
+    "cp.async with its wait and its barrier": (
+        """#include <cuda_pipeline.h>
 extern "C" __global__ void sound(const float* x, float* y) {
     __shared__ __align__(16) float tile[2][64];
     for (int b = 0; b < 2; b++) {
@@ -146,15 +173,22 @@ extern "C" __global__ void sound(const float* x, float* y) {
         __syncthreads();
         y[threadIdx.x] = tile[b][63 - threadIdx.x];
     }
-}""", 1, 64),
+}""",
+        1,
+        64,
+    ),
 }
 
 
 @pytest.mark.parametrize("name", SOUND)
 def test_sound_kernels_have_no_finding(dev, tmp_path, name):
     text, grid, block = SOUND[name]
-    given = {"x": dev.array(np.ones(64, np.float32)), "y": dev.array(np.zeros(64, np.float32)), "done": dev.array(np.zeros(1, np.uint32)),
-             "bytes": dev.empty((64,), np.uint8)}
+    given = {
+        "x": dev.array(np.ones(64, np.float32)),
+        "y": dev.array(np.zeros(64, np.float32)),
+        "done": dev.array(np.zeros(1, np.uint32)),
+        "bytes": dev.empty((64,), np.uint8),
+    }
     parameters = source.signatures(text)["sound"].parameters
     report = launch(dev, tmp_path, text, grid, block, *(given[p.name] for p in parameters))
     assert not report.findings, report.findings[0].message
@@ -285,7 +319,7 @@ def test_lanes_that_skip_an_iteration_stay_together(dev, tmp_path):
     y[threadIdx.x] = sum;
 }"""
     report = launch(dev, tmp_path, text, 1, 32, dev.array(np.ones(3200, np.float32)), dev.empty((32,)), I32(100))
-    reads = [a for a in report.accesses if a.kind == "read"]             # the compiler may make two of the one
+    reads = [a for a in report.accesses if a.kind == "read"]  # the compiler may make two of the one
     assert tuple(sum(getattr(a, n) for a in reads) for n in ("requests", "lanes", "sectors")) == (100, 50 * 32 + 50 * 16, 400)
 
 
@@ -302,7 +336,7 @@ def test_many_rounds_in_bounded_memory(dev, tmp_path):
     report = launch(dev, tmp_path, text, 1, 64, dev.array(np.ones(3300, np.float32)), dev.empty((64,)), I32(7000))
     read = next(a for a in report.accesses if a.kind == "read")
     assert read.lanes == 7000 * 64 - 5 * 1000
-    assert abs(read.requests - 14000) <= 14              # a list that is full may cut a request in two
+    assert abs(read.requests - 14000) <= 14  # a list that is full may cut a request in two
 
 
 @pytest.mark.parametrize("operation, shape, flops, moved", [
@@ -342,7 +376,9 @@ COPY = """extern "C" __global__ void copy(const float* x, float* y, int n) {
 
 
 def inspect(*arguments):
-    done = subprocess.run([sys.executable, "-m", "dcgan_cupy.inspect", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-m", "dcgan_cupy.inspect", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
     return done.returncode, done.stdout, done.stderr
 
 
@@ -392,10 +428,12 @@ def test_command_on_our_own(capsys):
     (["FILE:copy", "--grid", "1", "--block", "32", "--arg", "x=f32"], "inspect: --arg: x: need an array such as"),
     (["FILE:copy", "--grid", "1", "--block", "32", "--arg", "x=i32[5]"], "inspect: --arg: x: need an array of float32"),
     (["FILE:copy", "--grid", "1", "--block", "32", "--arg", "x=@no.npy"], "inspect: --arg: x: need a .npy file"),
-    (["FILE:copy", "--grid", "1", "--block", "32", "--arg", "x=null", "--arg", "y=null", "--arg", "n=x"], "inspect: --arg: n: need a number"),
+    (["FILE:copy", "--grid", "1", "--block", "32", "--arg", "x=null", "--arg", "y=null", "--arg", "n=x"],
+     "inspect: --arg: n: need a number"),
 ])  # fmt: skip
 def test_wrong_use_is_one_sentence(tmp_path, capsys, arguments, message):
     import re
+
     path = tmp_path / "my.cu"
     path.write_text(COPY)
     assert command.main([a.replace("FILE", str(path)) for a in arguments]) == 2
@@ -405,7 +443,8 @@ def test_wrong_use_is_one_sentence(tmp_path, capsys, arguments, message):
 
 @pytest.mark.parametrize("line, got", [
     ('asm volatile("bar.sync 0;");', "inline PTX"), ("auto g = cooperative_groups::this_grid();", "cooperative groups"),
-    ("copy<<<1, 32>>>(x, y, n);", "<<<"), ("float v = tex1Dfetch<float>(t, 0);", "textures"), ("float* p = new float[3];", "memory allocated"),
+    ("copy<<<1, 32>>>(x, y, n);", "<<<"), ("float v = tex1Dfetch<float>(t, 0);", "textures"),
+    ("float* p = new float[3];", "memory allocated"),
     ("cudaDeviceSynchronize();", "CUDA runtime"),
 ])  # fmt: skip
 def test_unsupported_features_name_their_line(tmp_path, capsys, line, got):
@@ -427,6 +466,7 @@ def test_a_loop_without_end_is_stopped(tmp_path, capsys):
 
 def test_no_clang_is_one_sentence(monkeypatch):
     from dcgan_cupy.device.host import build, check
+
     monkeypatch.setattr(check.building, "find_compiler", lambda: build.Compiler(("g++",), "PATH"))
     monkeypatch.setitem(sys.modules, "ziglang", None)
     monkeypatch.setattr(check.shutil, "which", lambda name: None)

@@ -40,8 +40,9 @@ def registers(text: str, symbol: str, architecture: int) -> int | None:
 
         log = io.StringIO()
         names = (symbol,) if "<" in symbol else ()
-        options = (*assemble_cupy_compiler_options(OPTIONS), "-ftz=true", "--device-as-default-execution-space", "--ptxas-options=-v")
-        _NVRTCProgram(text, "kernel.cu", method="cubin", name_expressions=names).compile((*options, f"-arch=sm_{max(75, architecture)}"), log)
+        options = (*assemble_cupy_compiler_options(OPTIONS), "-ftz=true", "--device-as-default-execution-space", "--ptxas-options=-v",
+                   f"-arch=sm_{max(75, architecture)}")
+        _NVRTCProgram(text, "kernel.cu", method="cubin", name_expressions=names).compile(options, log)
     except Exception:   # no libnvrtc, an old one, or a text it refuses: occupancy is then left out
         return None
     found = re.findall(r"Compiling entry function '(\w+)'.*?Used (\d+) registers", log.getvalue(), flags=re.S)

@@ -27,14 +27,20 @@ what nothing wrote is seen; @file.npy; null. Scalars are numbers. Exit code: 0 n
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(prog="python -m dcgan_cupy.inspect", description="A compute-sanitizer and a profiler for CUDA kernels, "
-                                "on a machine without a GPU: the kernel runs on the CPU, every access watched.",
-                                epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        prog="python -m dcgan_cupy.inspect",
+        description="A compute-sanitizer and a profiler for CUDA kernels, "
+        "on a machine without a GPU: the kernel runs on the CPU, every access watched.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     p.add_argument("kernel", nargs="?", help="a kernel or operation of ours (conv2d_forward), or file.cu:kernel")
     p.add_argument("--rung", help=f"of a convolution: {', '.join(ops.RUNGS)} (default tiled)")
     p.add_argument("--shape", default="", help="sizes of the operation, such as n=2,h=9,w=8; the others keep their defaults")
     p.add_argument("--grid", help="blocks of a file's kernel: 4 or 4,2")
-    p.add_argument("--block", help="threads of a block: 256 or 16,16. Of our own kernels: only those whose blocks are one row of any length")
+    p.add_argument(
+        "--block", help="threads of a block: 256 or 16,16. Of our own kernels: only those whose blocks are one row of any length"
+    )
     p.add_argument("--arg", action="append", default=[], metavar="NAME=VALUE", help="a parameter of a file's kernel")
     p.add_argument("--macro", action="append", default=[], metavar="NAME=VALUE", help="defined before the file's text")
     p.add_argument("--shared-bytes", type=int, default=0, help="dynamic shared memory of a file's kernel")
@@ -97,8 +103,16 @@ def run_all(options) -> int:
     if sys.stderr.isatty():
         print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
     if options.json:
-        print(json.dumps({"findings": [{**tables.finding_data(f), "operation": n, "shape": s} for n, s, f in findings],
-                          "launches": launches, "kernels": sorted("/".join(k) for k in kernels)}, indent=1))
+        print(
+            json.dumps(
+                {
+                    "findings": [{**tables.finding_data(f), "operation": n, "shape": s} for n, s, f in findings],
+                    "launches": launches,
+                    "kernels": sorted("/".join(k) for k in kernels),
+                },
+                indent=1,
+            )
+        )
     else:
         tables.print_sweep(findings, launches, kernels)
     return 1 if findings else 0
@@ -119,7 +133,9 @@ def run(options) -> int:
         file, _, symbol = options.kernel.partition(":")
         if not options.grid or not options.block:
             raise UserError(f"inspect: --grid and --block: need both for {file}, got {'none' if not options.grid else 'no block'}")
-        reports = [run_stranger(dev, file, symbol, options.grid, options.block, options.arg, options.macro, options.shared_bytes, options.seed)]
+        reports = [
+            run_stranger(dev, file, symbol, options.grid, options.block, options.arg, options.macro, options.shared_bytes, options.seed)
+        ]
     else:
         if options.arg or options.grid or options.macro or options.shared_bytes:
             raise UserError("inspect: --arg, --grid, --macro, --shared-bytes: need file.cu:kernel, got one of our kernels: give --shape")
@@ -143,7 +159,7 @@ def run(options) -> int:
 def main(arguments=None) -> int:
     p = parser()
     options = p.parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)             # a launch is one long call: Ctrl-C must end it
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a launch is one long call: Ctrl-C must end it
     try:
         if options.all:
             return run_all(options)

@@ -3,8 +3,20 @@
 from ..device import gpu
 from .cards import CARDS, occupancy, roofline
 
-COUNTS = ("requests", "lanes", "bytes", "sectors", "ideal_sectors", "shared_requests", "bank_conflicts", "atomics", "flops", "barriers",
-          "branches", "divergent")
+COUNTS = (
+    "requests",
+    "lanes",
+    "bytes",
+    "sectors",
+    "ideal_sectors",
+    "shared_requests",
+    "bank_conflicts",
+    "atomics",
+    "flops",
+    "barriers",
+    "branches",
+    "divergent",
+)
 
 
 def lines(report) -> dict:

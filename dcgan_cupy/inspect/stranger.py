@@ -8,8 +8,21 @@ import numpy as np
 from ..device import source
 from ..errors import UserError
 
-DTYPES = {"f32": np.float32, "f64": np.float64, "i32": np.int32, "i64": np.int64, "u32": np.uint32, "u64": np.uint64, "u8": np.uint8,
-          "i8": np.int8, "u16": np.uint16, "i16": np.int16, "f16": np.float16, "bf16": np.uint16, "bool": np.bool_}
+DTYPES = {
+    "f32": np.float32,
+    "f64": np.float64,
+    "i32": np.int32,
+    "i64": np.int64,
+    "u32": np.uint32,
+    "u64": np.uint64,
+    "u8": np.uint8,
+    "i8": np.int8,
+    "u16": np.uint16,
+    "i16": np.int16,
+    "f16": np.float16,
+    "bf16": np.uint16,
+    "bool": np.bool_,
+}
 UNSUPPORTED = (
     (r"<<<", "a file of kernels only: it is the command line that launches", "a launch by <<<…>>>"),
     (r"\b__?asm\b|\basm\b", "CUDA C++", "inline PTX, which a CPU does not understand"),
@@ -34,7 +47,9 @@ def check_supported(file: str, text: str) -> None:
     if found:
         at, need, got = min(found)
         raise UserError(f"{file}:{code.count(chr(10), 0, at) + 1}: unsupported: need {need}, got {got}")
-    if match := re.search(r'^\s*#\s*include\s*<(?!cuda_|device_|vector_types|math|stdio|stdint|stddef|string|stdlib|float)([^>]+)>', code, re.M):
+    if match := re.search(
+        r"^\s*#\s*include\s*<(?!cuda_|device_|vector_types|math|stdio|stdint|stddef|string|stdlib|float)([^>]+)>", code, re.M
+    ):
         line = code.count("\n", 0, match.start(1)) + 1
         raise UserError(f"{file}:{line}: include: need CUDA's own headers or plain C's, got <{match[1]}>")
 
@@ -63,8 +78,10 @@ def make_arguments(dev, signature, given: list[str], seed: int) -> list:
     for p in signature.parameters:
         if p.name not in values:
             example = "f32[1024]" if p.pointer else "1024"
-            raise UserError(f"inspect: --arg: need a value for {p.name} ({p.c_type}{'*' if p.pointer else ''}), such as --arg {p.name}={example}, "
-                            "got none")
+            raise UserError(
+                f"inspect: --arg: need a value for {p.name} ({p.c_type}{'*' if p.pointer else ''}), such as --arg {p.name}={example}, "
+                "got none"
+            )
         made.append(_array(dev, p, values[p.name], rng) if p.pointer else _scalar(p, values[p.name]))
     return made
 
@@ -82,8 +99,9 @@ def _array(dev, p, text: str, rng):
     else:
         match = re.fullmatch(r"(\w+)\[([\d,x ]*)\](\s*=\s*empty|:empty)?", text)
         if not match or match[1] not in DTYPES:
-            raise UserError(f"{where}: need an array such as f32[1024], f32[32,64]:empty, @file.npy or null "
-                            f"({', '.join(DTYPES)}), got {text!r}")
+            raise UserError(
+                f"{where}: need an array such as f32[1024], f32[32,64]:empty, @file.npy or null ({', '.join(DTYPES)}), got {text!r}"
+            )
         shape = tuple(int(v) for v in re.split(r"[,x]", match[2].replace(" ", "")) if v)
         dtype, empty = np.dtype(DTYPES[match[1]]), bool(match[3])
         if int(np.prod(shape, dtype=np.float64)) * dtype.itemsize > 1 << 31:

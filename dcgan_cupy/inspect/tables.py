@@ -13,9 +13,20 @@ COLOURS = {"out-of-bounds": "red", "misaligned": "red", "uninitialised": "yellow
 
 def finding_data(f) -> dict:
     """A finding as --json prints it."""
-    return {"kind": f.kind, "kernel": f.kernel, "file": f.file, "line": f.line, "other_file": f.other_file, "other_line": f.other_line,
-            "block": list(f.block), "thread": list(f.thread), "array": f.array, "count": f.count, "message": f.message,
-            "calls": [{"file": c[0], "line": c[1], "function": c[2]} for c in f.frames]}
+    return {
+        "kind": f.kind,
+        "kernel": f.kernel,
+        "file": f.file,
+        "line": f.line,
+        "other_file": f.other_file,
+        "other_line": f.other_line,
+        "block": list(f.block),
+        "thread": list(f.thread),
+        "array": f.array,
+        "count": f.count,
+        "message": f.message,
+        "calls": [{"file": c[0], "line": c[1], "function": c[2]} for c in f.frames],
+    }
 
 
 def data(reports, gpu: str) -> dict:
@@ -23,8 +34,18 @@ def data(reports, gpu: str) -> dict:
     launches = []
     for r in reports:
         rows = [{"file": file, "line": line, **row} for (file, line), row in sorted(costs.lines(r).items())]
-        launches.append({"kernel": r.kernel, "file": r.file, "grid": list(r.grid), "block": list(r.block), "lines": rows,
-                         "total": costs.total(r), "roofline": costs.on_card(r, gpu), "seconds": r.seconds})
+        launches.append(
+            {
+                "kernel": r.kernel,
+                "file": r.file,
+                "grid": list(r.grid),
+                "block": list(r.block),
+                "lines": rows,
+                "total": costs.total(r),
+                "roofline": costs.on_card(r, gpu),
+                "seconds": r.seconds,
+            }
+        )
     return {"findings": [finding_data(f) for r in reports for f in r.findings], "costs": launches}
 
 
@@ -45,7 +66,7 @@ def source_lines(file: str) -> list[str]:
 def _console() -> Console:
     console = Console(highlight=False)
     if not console.is_terminal or console.width < 110:
-        console.width = max(console.width, 130)              # a table that is cut says nothing
+        console.width = max(console.width, 130)  # a table that is cut says nothing
     return console
 
 
@@ -66,7 +87,9 @@ def print_reports(reports, gpu: str) -> None:
 def print_findings(console, findings) -> None:
     for f in findings:
         lines = source_lines(f.file)
-        head = Text.assemble((f.kind, f"bold {COLOURS[f.kind]}"), f"  {f.file}:{f.line}", (f"   {f.count} times" if f.count > 1 else "", "dim"))
+        head = Text.assemble(
+            (f.kind, f"bold {COLOURS[f.kind]}"), f"  {f.file}:{f.line}", (f"   {f.count} times" if f.count > 1 else "", "dim")
+        )
         console.print(head)
         if 0 < f.line <= len(lines):
             console.print(Text(f"  {f.line:5d} | {lines[f.line - 1].strip()}", style="bold"))
@@ -97,15 +120,31 @@ def _print_costs(console, r, gpu: str) -> None:
         text = lines[line - 1].strip() if 0 < line <= len(lines) else ""
         requests = row["requests"] + row["shared_requests"]
         waste, conflicts = row["sectors"] > row["ideal_sectors"] * 1.01, row["bank_conflicts"]
-        table.add_row(str(line), Text(text, overflow="ellipsis"), _number(row["requests"]),
-                      Text(_number(row["sectors"]), style="red" if waste else ""), _number(row["ideal_sectors"]), _number(row["shared_requests"]),
-                      Text(_number(conflicts), style="red" if conflicts else ""),
-                      f"{row['lanes'] / requests:.1f}" if requests else "", _number(row["divergent"]), _number(row["flops"]))
+        table.add_row(
+            str(line),
+            Text(text, overflow="ellipsis"),
+            _number(row["requests"]),
+            Text(_number(row["sectors"]), style="red" if waste else ""),
+            _number(row["ideal_sectors"]),
+            _number(row["shared_requests"]),
+            Text(_number(conflicts), style="red" if conflicts else ""),
+            f"{row['lanes'] / requests:.1f}" if requests else "",
+            _number(row["divergent"]),
+            _number(row["flops"]),
+        )
     sums = costs.total(r)
     table.add_section()
-    table.add_row("", Text("total", style="bold"), *(Text(_number(v), style="bold") for v in (
-        sums["requests"], sums["sectors"], sums["ideal_sectors"], sums["shared_requests"], sums["bank_conflicts"])),
-        f"{sums['lanes_per_request']:.1f}", _number(sums["divergent"]), Text(_number(sums["flops"]), style="bold"))
+    table.add_row(
+        "",
+        Text("total", style="bold"),
+        *(
+            Text(_number(v), style="bold")
+            for v in (sums["requests"], sums["sectors"], sums["ideal_sectors"], sums["shared_requests"], sums["bank_conflicts"])
+        ),
+        f"{sums['lanes_per_request']:.1f}",
+        _number(sums["divergent"]),
+        Text(_number(sums["flops"]), style="bold"),
+    )
     console.print(table)
     for sentence in summary(r, gpu):
         console.print(Text(sentence))
@@ -116,19 +155,30 @@ def summary(r, gpu: str) -> list[str]:
     sums, card, at = costs.total(r), CARDS[gpu], costs.on_card(r, gpu)
     said = []
     if sums["sectors"]:
-        said.append(f"coalescing: {short(sums['sectors'])} sectors of 32 bytes, {sums['ideal_sectors'] / sums['sectors']:.0%} of them needed")
+        said.append(
+            f"coalescing: {short(sums['sectors'])} sectors of 32 bytes, {sums['ideal_sectors'] / sums['sectors']:.0%} of them needed"
+        )
     if sums["shared_requests"]:
         ways = 1 + sums["bank_conflicts"] / sums["shared_requests"]
-        said.append(f"shared memory: {sums['shared_memory']} bytes a block, {short(sums['bank_conflicts'])} extra passes for bank conflicts "
-                    f"({ways:.2f} passes a request in place of 1)" if sums["bank_conflicts"] else
-                    f"shared memory: {sums['shared_memory']} bytes a block, no bank conflict")
-    said.append(f"moves {short(sums['compulsory_bytes'])} bytes at least (each array once), computes {short(sums['flops'])} FLOP: "
-                f"{sums['intensity']:.2f} FLOP a byte; {card.name} balances at {at['ridge']:.0f}")
-    said.append(f"roofline on {card.name}: {_time(at['roofline_us'])}, {at['bound']} bound (memory {_time(at['memory_us'])}, "
-                f"arithmetic {_time(at['arithmetic_us'])}; if no cache helped, memory {_time(at['uncached_us'])})")
+        said.append(
+            f"shared memory: {sums['shared_memory']} bytes a block, {short(sums['bank_conflicts'])} extra passes for bank conflicts "
+            f"({ways:.2f} passes a request in place of 1)"
+            if sums["bank_conflicts"]
+            else f"shared memory: {sums['shared_memory']} bytes a block, no bank conflict"
+        )
+    said.append(
+        f"moves {short(sums['compulsory_bytes'])} bytes at least (each array once), computes {short(sums['flops'])} FLOP: "
+        f"{sums['intensity']:.2f} FLOP a byte; {card.name} balances at {at['ridge']:.0f}"
+    )
+    said.append(
+        f"roofline on {card.name}: {_time(at['roofline_us'])}, {at['bound']} bound (memory {_time(at['memory_us'])}, "
+        f"arithmetic {_time(at['arithmetic_us'])}; if no cache helped, memory {_time(at['uncached_us'])})"
+    )
     if "occupancy" in at:
-        said.append(f"occupancy: {at['registers']} registers a thread (NVRTC), {at['blocks']} blocks a multiprocessor, limited by {at['limit']}: "
-                    f"{at['occupancy']:.0%}; the grid has {at['blocks_of_grid']} blocks for {at['processors']} multiprocessors")
+        said.append(
+            f"occupancy: {at['registers']} registers a thread (NVRTC), {at['blocks']} blocks a multiprocessor, limited by {at['limit']}: "
+            f"{at['occupancy']:.0%}; the grid has {at['blocks_of_grid']} blocks for {at['processors']} multiprocessors"
+        )
     return said
 
 

@@ -32,26 +32,61 @@ from .check_report import Report, read_report
 from .launch import CpuDevice, CpuKernel
 
 HERE = building.HERE
-GUARD = 16 << 20                 # empty room on either side of a global array: address space only
-MAX_BYTES = 2 << 30              # of all arrays together; shadows take seven times as much
+GUARD = 16 << 20  # empty room on either side of a global array: address space only
+MAX_BYTES = 2 << 30  # of all arrays together; shadows take seven times as much
 FIRST_BLOCK, LAST_BLOCK = 1, (1 << 20) - 1
 ROOMS = {"depth": 16, "findings": 256, "barriers": 64}
 SHARED_LIMIT = 48 * 1024
 KIND_NUMBERS = {"read": 0, "write": 1, "atomic": 2}
-INSTRUMENT = ("-std=gnu++17", "-fPIC", "-O1", "-march=native", "-g1", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti", "-nostdlib++",
-              "-ffp-contract=off", "-fno-math-errno", "-fno-vectorize", "-fno-slp-vectorize", "-fno-builtin-memset", "-fno-builtin-memcpy", "-fno-sanitize=all", "-Wno-everything",
-              "-Xclang", "-fsanitize=thread", "-Xclang", "-fsanitize-coverage-type=2", "-Xclang", "-fsanitize-coverage-trace-pc-guard",
-              "-Xclang", "-fsanitize-coverage-no-prune", "-mllvm", "-tsan-instrument-read-before-write=1", "-mllvm", "-disable-vector-combine",
-              "-mllvm", "-sink-common-insts=false", "-mllvm", "-hoist-common-insts=false")
+INSTRUMENT = (
+    "-std=gnu++17",
+    "-fPIC",
+    "-O1",
+    "-march=native",
+    "-g1",
+    "-fvisibility=hidden",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-nostdlib++",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fno-vectorize",
+    "-fno-slp-vectorize",
+    "-fno-builtin-memset",
+    "-fno-builtin-memcpy",
+    "-fno-sanitize=all",
+    "-Wno-everything",
+    "-Xclang",
+    "-fsanitize=thread",
+    "-Xclang",
+    "-fsanitize-coverage-type=2",
+    "-Xclang",
+    "-fsanitize-coverage-trace-pc-guard",
+    "-Xclang",
+    "-fsanitize-coverage-no-prune",
+    "-mllvm",
+    "-tsan-instrument-read-before-write=1",
+    "-mllvm",
+    "-disable-vector-combine",
+    "-mllvm",
+    "-sink-common-insts=false",
+    "-mllvm",
+    "-hoist-common-insts=false",
+)
 ASSEMBLE = ("-fPIC", "-shared", "-O1", "-march=native", "-nostdlib++", "-fno-sanitize=all", "-Wno-everything", "-Wl,-z,undefs")
 
 U32, U64 = ctypes.c_uint32, ctypes.c_uint64
-COST = np.dtype([(n, np.uint64) for n in ("requests", "lanes", "bytes", "sectors", "ideal", "passes", "extra", "shared", "splits", "executions")])
+COST = np.dtype(
+    [(n, np.uint64) for n in ("requests", "lanes", "bytes", "sectors", "ideal", "passes", "extra", "shared", "splits", "executions")]
+)
 PATTERN = np.dtype([("address", np.uint64, 32), ("mask", np.uint32), ("block", np.uint32), ("warp", np.uint32), ("cost", np.uint32)])
-FINDING = np.dtype([(n, np.uint32) for n in ("kind", "site", "other", "array")]
-                   + [(n, np.uint32, 3) for n in ("block", "thread", "other_block", "other_thread")]
-                   + [(n, np.uint32) for n in ("write", "other_write", "shared", "size", "warp", "promised")]
-                   + [("address", np.uint64), ("count", np.uint64)], align=True)
+FINDING = np.dtype(
+    [(n, np.uint32) for n in ("kind", "site", "other", "array")]
+    + [(n, np.uint32, 3) for n in ("block", "thread", "other_block", "other_thread")]
+    + [(n, np.uint32) for n in ("write", "other_write", "shared", "size", "warp", "promised")]
+    + [("address", np.uint64), ("count", np.uint64)],
+    align=True,
+)
 ARRAY = np.dtype([(n, np.uint64) for n in ("low", "high", "cells", "written", "base", "reads", "writes")])
 SITE = np.dtype([("kind", np.uint32), ("size", np.uint32)])
 BLOCK = np.dtype([(n, np.uint32) for n in ("flags", "depth", "loop", "flops", "flops64")])
@@ -60,14 +95,25 @@ BLOCK = np.dtype([(n, np.uint32) for n in ("flags", "depth", "loop", "flops", "f
 class _Settings(ctypes.Structure):
     """struct Settings of check.cpp."""
 
-    _fields_ = [(n, ctypes.c_void_p) for n in ("sites", "blocks", "arrays", "shared", "loops", "costs", "patterns", "branches", "visits",
-                                               "findings", "slot_of")] + \
-               [(n, U64) for n in ("shared_low", "shared_size", "dynamic_bytes", "stack_low", "stack_size")] + \
-               [(n, U32) for n in ("site_count", "block_count", "array_count", "shared_count", "cell", "finding_count", "chosen_block",
-                                   "chosen_warp")] + \
-               [("barrier_files", U64 * ROOMS["barriers"]), ("barrier_lines", U64 * ROOMS["barriers"]), ("barrier_counts", U64 * ROOMS["barriers"])] + \
-               [(n, U64) for n in ("accesses", "warps", "blocks_run")] + [("seconds", ctypes.c_double)] + \
-               [(n, U32) for n in ("timed_out", "costing", "sequence", "unused")]
+    _fields_ = (
+        [
+            (n, ctypes.c_void_p)
+            for n in ("sites", "blocks", "arrays", "shared", "loops", "costs", "patterns", "branches", "visits", "findings", "slot_of")
+        ]
+        + [(n, U64) for n in ("shared_low", "shared_size", "dynamic_bytes", "stack_low", "stack_size")]
+        + [
+            (n, U32)
+            for n in ("site_count", "block_count", "array_count", "shared_count", "cell", "finding_count", "chosen_block", "chosen_warp")
+        ]
+        + [
+            ("barrier_files", U64 * ROOMS["barriers"]),
+            ("barrier_lines", U64 * ROOMS["barriers"]),
+            ("barrier_counts", U64 * ROOMS["barriers"]),
+        ]
+        + [(n, U64) for n in ("accesses", "warps", "blocks_run")]
+        + [("seconds", ctypes.c_double)]
+        + [(n, U32) for n in ("timed_out", "costing", "sequence", "unused")]
+    )
 
 
 @lru_cache(maxsize=None)
@@ -78,6 +124,7 @@ def clang() -> building.Compiler:
         return found
     try:
         import ziglang  # noqa: F401
+
         return building.Compiler((sys.executable, "-m", "ziglang", "c++"), "ziglang wheel")
     except ImportError:
         if path := shutil.which("clang++"):
@@ -89,10 +136,27 @@ def clang() -> building.Compiler:
 def _runtime() -> ctypes.CDLL:
     """check.cpp, where every image can see it."""
     text = (HERE / "check.cpp").read_text()
-    compiler, flags = clang(), ("-std=gnu++17", "-O3", "-march=native", "-fPIC", "-shared", "-fno-exceptions", "-fno-rtti", "-nostdlib++", "-fno-sanitize=all",
-                                f"-I{HERE}")
-    path = _cached("check", (text, building._headers(), *flags, compiler.version, building.processor()), {"cpp": text},
-                   lambda stem, out: [[*compiler.command, *flags, f"{stem}.cpp", "-o", out, "-lpthread"]])
+    compiler, flags = (
+        clang(),
+        (
+            "-std=gnu++17",
+            "-O3",
+            "-march=native",
+            "-fPIC",
+            "-shared",
+            "-fno-exceptions",
+            "-fno-rtti",
+            "-nostdlib++",
+            "-fno-sanitize=all",
+            f"-I{HERE}",
+        ),
+    )
+    path = _cached(
+        "check",
+        (text, building._headers(), *flags, compiler.version, building.processor()),
+        {"cpp": text},
+        lambda stem, out: [[*compiler.command, *flags, f"{stem}.cpp", "-o", out, "-lpthread"]],
+    )
     return ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
 
 
@@ -128,8 +192,10 @@ def _build(symbol: str, text: str) -> tuple[Path, dict]:
     compiler = clang()
 
     def instrument(stem, out):
-        return [[*compiler.command, *INSTRUMENT, f"-I{HERE}", "-S", "-emit-llvm", f"{stem}.cpp", "-o", f"{stem}.raw"],
-                [*compiler.command, *ASSEMBLE, f"{stem}.ll", "-o", out]]
+        return [
+            [*compiler.command, *INSTRUMENT, f"-I{HERE}", "-S", "-emit-llvm", f"{stem}.cpp", "-o", f"{stem}.raw"],
+            [*compiler.command, *ASSEMBLE, f"{stem}.ll", "-o", out],
+        ]
 
     def rewrite(stem, target):
         made, tables = check_ir.rewrite(Path(f"{stem}.raw").read_text())
@@ -177,8 +243,8 @@ class CheckDevice(CpuDevice):
         super().__init__(build="check", reason="to watch every access")
         self.kind, self.costs, self.seconds, self.chosen = kind, costs, seconds, chosen or (None, None)
         self.reports: list[Report] = []
-        self.row_block = None                # threads of a block in place of the operation's, where the kernel does not mind
-        self.edit = None                     # a function of (file, text) that changes a kernel's text before it is compiled
+        self.row_block = None  # threads of a block in place of the operation's, where the kernel does not mind
+        self.edit = None  # a function of (file, text) that changes a kernel's text before it is compiled
         self._rooms: dict[int, _Room] = {}
         self._sequence = FIRST_BLOCK
 
@@ -186,8 +252,10 @@ class CheckDevice(CpuDevice):
         dtype = np.dtype(dtype)
         size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         if size + sum(r.size for r in self._rooms.values()) > MAX_BYTES:
-            raise UserError(f"inspect: arrays: need at most {MAX_BYTES >> 20} MiB in all, got an array of {size >> 20} MiB on top: "
-                            "choose a smaller shape")
+            raise UserError(
+                f"inspect: arrays: need at most {MAX_BYTES >> 20} MiB in all, got an array of {size >> 20} MiB on top: "
+                "choose a smaller shape"
+            )
         room = _Room(size)
         self._rooms[room.low] = room
         return np.frombuffer(room.map, dtype, size // dtype.itemsize, room.offset).reshape(shape)
@@ -209,13 +277,13 @@ class CheckDevice(CpuDevice):
         """The array's contents are no longer undefined."""
         room = self._room(array)
         start = self.address(array) - room.low
-        room.written[start:start + array.nbytes] = 1
+        room.written[start : start + array.nbytes] = 1
 
     def written(self, array) -> np.ndarray:
         """Which bytes of an array something has written."""
         room = self._room(array)
         start = self.address(array) - room.low
-        return room.written[start:start + array.nbytes] == 1
+        return room.written[start : start + array.nbytes] == 1
 
     def free(self) -> None:
         """Forgets all arrays."""
@@ -263,12 +331,16 @@ class CheckKernel(CpuKernel):
         sizes = (ctypes.c_int64 * max(1, len(known))).in_dll(library, "check_sizes")
         total = sum(size for s, size in zip(known, sizes) if not s["dynamic"])
         if total > SHARED_LIMIT:
-            raise UserError(f"{self.file}: {self.symbol}: shared: need at most {SHARED_LIMIT} bytes of __shared__ arrays in a block "
-                            f"(more: extern __shared__), got {total}")
+            raise UserError(
+                f"{self.file}: {self.symbol}: shared: need at most {SHARED_LIMIT} bytes of __shared__ arrays in a block "
+                f"(more: extern __shared__), got {total}"
+            )
         self.region, self.static_shared = region, total
         dynamic = re.search(r"extern\s+__shared__\s[^;]*?(\w+)\s*\[\s*\]", source.strip_comments(self.text))
-        return [{**s, "low": region + s["offset"], "size": size, **({"name": dynamic[1]} if s["dynamic"] and dynamic else {})}
-                for s, size in zip(known, sizes)]
+        return [
+            {**s, "low": region + s["offset"], "size": size, **({"name": dynamic[1]} if s["dynamic"] and dynamic else {})}
+            for s, size in zip(known, sizes)
+        ]
 
     def launch(self, grid, block, arguments, shared_bytes):
         dev = self.device
@@ -296,7 +368,9 @@ class CheckKernel(CpuKernel):
         """The same threads in other blocks: for kernels that ask only for their number in the grid."""
         code = source.strip_comments(self.text)
         if grid[1:] + block[1:] + tuple(wanted[1:]) != (1,) * (4 + len(wanted[1:])) or "__launch_bounds__" in code or self.signature.meets:
-            raise UserError(f"inspect: --block: need a kernel whose blocks may have any length, got {self.symbol}: its block is part of its plan")
+            raise UserError(
+                f"inspect: --block: need a kernel whose blocks may have any length, got {self.symbol}: its block is part of its plan"
+            )
         return (-(-grid[0] * block[0] // wanted[0]), 1, 1), (wanted[0], 1, 1)
 
     def _settings(self, arguments, shared_bytes):
@@ -311,7 +385,7 @@ class CheckKernel(CpuKernel):
             row["low"], row["high"], row["base"] = at, at + array.nbytes, low
             row["cells"] = room.shadow(cell).ctypes.data + 24 * first
             row["written"] = room.written.ctypes.data + low - room.low
-        shared, slots = np.zeros(max(1, len(self.shared)), ARRAY), np.full(self.tables["shared_bytes"] >> 16, 0xffffffff, np.uint32)
+        shared, slots = np.zeros(max(1, len(self.shared)), ARRAY), np.full(self.tables["shared_bytes"] >> 16, 0xFFFFFFFF, np.uint32)
         held = []
         for number, (row, s) in enumerate(zip(shared, self.shared)):
             size = shared_bytes if s["dynamic"] else s["size"]
@@ -319,28 +393,47 @@ class CheckKernel(CpuKernel):
             row["low"], row["high"], row["base"] = s["low"], s["low"] + size, s["low"]
             row["cells"], row["written"] = held[-2].ctypes.data, held[-1].ctypes.data
             first = s["offset"] >> 16
-            slots[first:first + s["slots"]] = number
+            slots[first : first + s["slots"]] = number
         tables = {"arrays": arrays, "shared": shared, "slot_of": slots, "held": held}
         tables["sites"] = np.array([(KIND_NUMBERS[s["kind"]], s["size"]) for s in self.sites] or [(0, 1)], SITE)
-        tables["blocks"] = np.array([(b["branches"] + 2 * b["header"] + 4 * b["entry"], min(b["depth"], depth - 1), 0, b["flops"], b["flops64"])
-                                     for b in self.blocks], BLOCK)
+        tables["blocks"] = np.array(
+            [
+                (b["branches"] + 2 * b["header"] + 4 * b["entry"], min(b["depth"], depth - 1), 0, b["flops"], b["flops64"])
+                for b in self.blocks
+            ],
+            BLOCK,
+        )
         loops = np.zeros((len(self.blocks), depth), np.uint32)
         for row, b in zip(loops, self.blocks):
-            inside = b["inside"][:depth - 1]
-            row[:len(inside)] = inside
+            inside = b["inside"][: depth - 1]
+            row[: len(inside)] = inside
         tables["loops"] = loops
         tables["costs"] = np.zeros(len(tables["sites"]), COST)
         tables["patterns"] = np.zeros(len(tables["sites"]), PATTERN)
         tables["branches"] = np.zeros(len(self.blocks), COST)
         tables["visits"] = np.zeros(len(self.blocks), np.uint64)
         tables["findings"] = np.zeros(ROOMS["findings"], FINDING)
-        pointers = {name: tables[name].ctypes.data for name in ("sites", "blocks", "arrays", "shared", "loops", "costs", "patterns",
-                                                                "branches", "visits", "findings", "slot_of")}
-        chosen = [0xffffffff if c is None else c for c in dev.chosen]
-        settings = _Settings(**pointers, shared_low=self.region, shared_size=self.tables["shared_bytes"], dynamic_bytes=shared_bytes,
-                             site_count=len(self.sites), block_count=len(self.blocks), array_count=len(named),
-                             shared_count=len(self.shared), cell=cell, chosen_block=chosen[0], chosen_warp=chosen[1],
-                             seconds=dev.seconds, costing=dev.costs, sequence=dev._sequence)
+        pointers = {
+            name: tables[name].ctypes.data
+            for name in ("sites", "blocks", "arrays", "shared", "loops", "costs", "patterns", "branches", "visits", "findings", "slot_of")
+        }
+        chosen = [0xFFFFFFFF if c is None else c for c in dev.chosen]
+        settings = _Settings(
+            **pointers,
+            shared_low=self.region,
+            shared_size=self.tables["shared_bytes"],
+            dynamic_bytes=shared_bytes,
+            site_count=len(self.sites),
+            block_count=len(self.blocks),
+            array_count=len(named),
+            shared_count=len(self.shared),
+            cell=cell,
+            chosen_block=chosen[0],
+            chosen_warp=chosen[1],
+            seconds=dev.seconds,
+            costing=dev.costs,
+            sequence=dev._sequence,
+        )
         return settings, tables, [(p.name, a) for p, a in named]
 
 

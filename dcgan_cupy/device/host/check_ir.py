@@ -8,15 +8,20 @@ its floating-point operations). Shared arrays move into one region with empty ro
 import re
 from dataclasses import asdict, dataclass, field
 
-SLOT = 65536                     # a shared array's room: at most 48 KiB are its own, the rest is guard
+SLOT = 65536  # a shared array's room: at most 48 KiB are its own, the rest is guard
 OURS = re.compile(r"(?:^|/)(?:cuda_on_host\.hpp|check\.hpp|async_copy\.hpp|launch\.h)$")
 METADATA = re.compile(r"^!(\d+) = (?:distinct )?!(DILocation|DISubprogram|DILexicalBlock|DILexicalBlockFile|DIFile)\((.*)\)$", re.M)
-ACCESS = re.compile(r"^(\s*)(?:tail )?call void @__tsan_(?:unaligned_)?(read|write)(\d+)\(ptr (?:noundef |nonnull )*(.+)\)((?: #\d+)?)((?:, ![\w.]+ !\d+)*)$")
+ACCESS = re.compile(
+    r"^(\s*)(?:tail )?call void @__tsan_(?:unaligned_)?(read|write)(\d+)\(ptr (?:noundef |nonnull )*(.+)\)(?: #\d+)?"
+    r"((?:, ![\w.]+ !\d+)*)$"
+)
 RANGE = re.compile(r"^(\s*).*call ptr @__tsan_(memcpy|memmove|memset)\((.+)\)((?: #\d+)?)((?:, ![\w.]+ !\d+)*)$")
 ATOMIC = re.compile(r"call \w+ @__tsan_atomic(\d+)_(\w+)\(ptr (?:noundef |nonnull )*(.+?), i")
 FLOP = re.compile(r"= (?:tail |notail |musttail )?(f(?:add|sub|mul|div|rem)|call)\b([^@\n]*)(?:@([\w.]+))?")
 MATHEMATICS = re.compile(r"(?:llvm\.)?(fmuladd|fma|sqrt|exp2?|log(?:2|10|1p)?|expm1|tanh|sin|cos|tan|pow|rint|atan2?|erf)f?(?:\.|$)")
-SHARED = re.compile(r'^@([\w.$]+|"[^"]+") = [\w ]*?global (.+?) (?:zeroinitializer|undef|poison|null|false|0|0\.0+e\+00), section "cuda_shared"(.*)$', re.M)
+SHARED = re.compile(
+    r'^@([\w.$]+|"[^"]+") = [\w ]*?global (.+?) (?:zeroinitializer|undef|poison|null|false|0|0\.0+e\+00), section "cuda_shared"(.*)$', re.M
+)
 DYNAMIC = re.compile(r"^@(\S*dynamic_shared\S*) = internal global (\[\d+ x i8\]) zeroinitializer.*$", re.M)
 SCALARS = {"float": 4, "double": 8, "half": 2, "bfloat": 2, "i1": 1, "i8": 1, "i16": 2, "i32": 4, "i64": 8, "i128": 16, "ptr": 8}
 
@@ -25,7 +30,7 @@ SCALARS = {"float": 4, "double": 8, "half": 2, "bfloat": 2, "i1": 1, "i8": 1, "i
 class Site:
     """A place in the source that reads or writes memory. frames: (file, line, function), innermost first."""
 
-    kind: str                    # read, write or atomic
+    kind: str  # read, write or atomic
     size: int
     frames: list
 
@@ -35,12 +40,12 @@ class Block:
     """A basic block: its innermost loop (the number of the loop's first block, -1: none), and what it computes."""
 
     function: int
-    line: list                   # (file, line) of the branch at its end
+    line: list  # (file, line) of the branch at its end
     branches: bool
     entry: bool = False
     header: bool = False
     depth: int = 0
-    inside: list = field(default_factory=list)      # headers of the loops around it, outermost first, itself included
+    inside: list = field(default_factory=list)  # headers of the loops around it, outermost first, itself included
     flops: int = 0
     flops64: int = 0
     flop_lines: list = field(default_factory=list)  # (file, line, operations)
@@ -48,8 +53,10 @@ class Block:
 
 def rewrite(text: str) -> tuple[str, dict]:
     """The rewritten text, and the tables that go with it: sites, blocks, shared arrays."""
-    metadata = {int(n): (kind, {k: a or b for k, a, b in re.findall(r'(\w+): (?:"([^"]*)"|!?([^,]+))', rest)})
-                for n, kind, rest in METADATA.findall(text)}
+    metadata = {
+        int(n): (kind, {k: a or b for k, a, b in re.findall(r'(\w+): (?:"([^"]*)"|!?([^,]+))', rest)})
+        for n, kind, rest in METADATA.findall(text)
+    }
     shared = []
 
     def place(match):
@@ -58,8 +65,17 @@ def rewrite(text: str) -> tuple[str, dict]:
         dynamic = match.re is DYNAMIC
         dims, item = _dimensions(kind)
         slots = 5 if dynamic else 1
-        shared.append({"name": "(dynamic)" if dynamic else _plain(name), "type": kind, "dims": dims, "item": item, "slots": slots,
-                       "offset": offset, "dynamic": dynamic})
+        shared.append(
+            {
+                "name": "(dynamic)" if dynamic else _plain(name),
+                "type": kind,
+                "dims": dims,
+                "item": item,
+                "slots": slots,
+                "offset": offset,
+                "dynamic": dynamic,
+            }
+        )
         return f"@{name} = internal alias {kind}, ptr getelementptr (i8, ptr @check_shared, i64 {offset})"
 
     symbols = [m[1] for m in SHARED.finditer(text)] + [m[1] for m in DYNAMIC.finditer(text)]
@@ -70,32 +86,35 @@ def rewrite(text: str) -> tuple[str, dict]:
 
     lines = text.splitlines()
 
-    def site(kind, size, tail):
+    def site(number, kind, size, tail):
         frames = _frames(metadata, tail)
         if not (frames and frames[0][1]):
-            frames = _used(metadata, lines[number + 1:number + 100], True) or _used(metadata, lines[number + 1:number + 16], False) or frames
+            frames = (
+                _used(metadata, lines[number + 1 : number + 100], True) or _used(metadata, lines[number + 1 : number + 16], False) or frames
+            )
         sites.append(Site(kind, size, frames or [["", 0, ""]]))
         return len(sites) - 1
 
     for number, line in enumerate(lines):
         if match := ACCESS.match(line):
-            space, kind, size, pointer, attributes, tail = match.groups()
+            space, kind, size, pointer, tail = match.groups()
             named = re.findall(r'@([\w.$]+|"[^"]+")', pointer)
             if named and not any(n in symbols for n in named):
-                continue                                 # threadIdx and its kin, constants
-            line = f"{space}call void @check_access(ptr {pointer}, i32 {site(kind, int(size), tail)}){tail}"
+                continue  # threadIdx and its kin, constants
+            line = f"{space}call void @check_access(ptr {pointer}, i32 {site(number, kind, int(size), tail)}){tail}"
         elif match := RANGE.match(line):
             space, what, arguments, _, tail = match.groups()
             length = re.search(r"i64 (?:\w+ )*(\d+)$", arguments)
             size = next((s for s in (16, 8, 4, 2) if length and int(length[1]) % s == 0), 1)
-            reads = site("read", size, tail) if what != "memset" else 0
-            line = line.replace(f"@__tsan_{what}({arguments})", f"@check_{what}({arguments}, i32 {site('write', size, tail)}, i32 {reads})")
-        elif (match := ATOMIC.search(line)) and match[2] != "load":      # these come from every function, watched or not
+            reads = site(number, "read", size, tail) if what != "memset" else 0
+            writes = site(number, "write", size, tail)
+            line = line.replace(f"@__tsan_{what}({arguments})", f"@check_{what}({arguments}, i32 {writes}, i32 {reads})")
+        elif (match := ATOMIC.search(line)) and match[2] != "load":  # these come from every function, watched or not
             tail = "".join(re.findall(r", !dbg !\d+", line))
             if OURS.search((_frames(metadata, tail) or [[""]])[0][0]):
                 out.append(line)
                 continue
-            out.append(f"  call void @check_access(ptr {match[3]}, i32 {site('atomic', int(match[1]) // 8, tail)}){tail}")
+            out.append(f"  call void @check_access(ptr {match[3]}, i32 {site(number, 'atomic', int(match[1]) // 8, tail)}){tail}")
         elif "@__sanitizer_cov_trace_pc_guard(" in line and "call" in line:
             tail = "".join(re.findall(r", !dbg !\d+", line))
             line = f"  call void @check_block(i32 {len(blocks)}){tail}"
@@ -107,11 +126,13 @@ def rewrite(text: str) -> tuple[str, dict]:
         out.append(line)
     total = SLOT * (2 + sum(s["slots"] for s in shared))
     sizes = ", ".join(f"i64 ptrtoint (ptr getelementptr ({s['type']}, ptr null, i32 1) to i64)" for s in shared) or "i64 0"
-    out.append(f"@check_shared = global [{total} x i8] zeroinitializer, align {SLOT}\n"
-               f"@check_sizes = global [{max(1, len(shared))} x i64] [{sizes}]\n"
-               "declare void @check_access(ptr, i32)\ndeclare void @check_block(i32)\n"
-               "declare ptr @check_memcpy(ptr, ptr, i64, i32, i32)\ndeclare ptr @check_memmove(ptr, ptr, i64, i32, i32)\n"
-               "declare ptr @check_memset(ptr, i32, i64, i32, i32)\n")
+    out.append(
+        f"@check_shared = global [{total} x i8] zeroinitializer, align {SLOT}\n"
+        f"@check_sizes = global [{max(1, len(shared))} x i64] [{sizes}]\n"
+        "declare void @check_access(ptr, i32)\ndeclare void @check_block(i32)\n"
+        "declare ptr @check_memcpy(ptr, ptr, i64, i32, i32)\ndeclare ptr @check_memmove(ptr, ptr, i64, i32, i32)\n"
+        "declare ptr @check_memset(ptr, i32, i64, i32, i32)\n"
+    )
     tables = {"sites": [asdict(s) for s in sites], "blocks": [asdict(b) for b in blocks], "shared": shared, "shared_bytes": total}
     return "\n".join(out), tables
 
@@ -231,7 +252,7 @@ class _Functions:
 
     def _finish(self):
         """Natural loops: an edge to a block that dominates its source closes one."""
-        own = {label: number for label, number in self.labels.items()}
+        own = self.labels
         order, seen = [], set()
         if None not in own:
             return

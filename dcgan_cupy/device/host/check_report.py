@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+
 @dataclass
 class Finding:
     """A fault. Threads and blocks are (x, y, z); frames lead from the line to the kernel's."""
@@ -31,7 +32,7 @@ class Access:
     file: str
     line: int
     frames: list
-    kind: str                    # read, write or atomic
+    kind: str  # read, write or atomic
     shared: bool
     size: int
     requests: int
@@ -54,21 +55,19 @@ class Report:
     block: tuple
     findings: list
     accesses: list
-    branches: dict               # (file, line) -> executions by a warp, of which it split, lanes taking part
-    barriers: dict               # (file, line) -> times that a block passed it
+    branches: dict  # (file, line) -> executions by a warp, of which it split, lanes taking part
+    barriers: dict  # (file, line) -> times that a block passed it
     flops: int
     flops64: int
     flop_lines: dict
     warps: int
-    events: int                  # accesses and branches of single threads
+    events: int  # accesses and branches of single threads
     seconds: float
     shared_bytes: int
-    arrays: list                 # (name, shape, bytes)
-    moved: int                   # bytes of the arrays that are read, and of those that are written: the least to be moved
+    arrays: list  # (name, shape, bytes)
+    moved: int  # bytes of the arrays that are read, and of those that are written: the least to be moved
     macros: tuple = ()
     text: str = ""
-
-
 
 
 KINDS = ("out-of-bounds", "misaligned", "uninitialised", "race")
@@ -84,13 +83,18 @@ def read_report(kernel, settings, tables, arrays, extent, fault, seconds, shared
     """A launch's Report, from what check.cpp has written into the tables."""
     grid, block = extent
     words = _Words(kernel, tables, arrays)
-    found = tables["findings"][:settings.finding_count]
+    found = tables["findings"][: settings.finding_count]
     raced = {(site, f["shared"], f["array"]) for f in found if KINDS[f["kind"]] == "race" for site in (f["site"], f["other"])}
-    findings = [words.finding(f) for f in found       # a read that came too early by a race is that race's, not a fault of its own
-                if KINDS[f["kind"]] != "uninitialised" or (f["site"], f["shared"], f["array"]) not in raced]
+    findings = [
+        words.finding(f)
+        for f in found  # a read that came too early by a race is that race's, not a fault of its own
+        if KINDS[f["kind"]] != "uninitialised" or (f["site"], f["shared"], f["array"]) not in raced
+    ]
     if settings.timed_out:
-        raise TimeoutError(f"{kernel.file}: {kernel.symbol}: need a launch of at most {settings.seconds:g} s, got a longer one: "
-                           "choose a smaller shape, or look for a loop without end")
+        raise TimeoutError(
+            f"{kernel.file}: {kernel.symbol}: need a launch of at most {settings.seconds:g} s, got a longer one: "
+            "choose a smaller shape, or look for a loop without end"
+        )
     if fault and (match := STUCK.match(fault)):
         findings.append(_stuck(kernel, *match.groups()))
     findings = _merged(findings)
@@ -98,9 +102,18 @@ def read_report(kernel, settings, tables, arrays, extent, fault, seconds, shared
     for number, (site, cost) in enumerate(zip(kernel.sites, tables["costs"])):
         if cost["requests"]:
             file, line, _ = site["frames"][0]
-            accesses.append(Access(file, line, site["frames"], site["kind"], bool(cost["shared"]), site["size"],
-                                   *(int(cost[n]) for n in ("requests", "lanes", "bytes", "sectors", "ideal", "passes", "extra")),
-                                   words.pattern(patterns[number], site)))
+            accesses.append(
+                Access(
+                    file,
+                    line,
+                    site["frames"],
+                    site["kind"],
+                    bool(cost["shared"]),
+                    site["size"],
+                    *(int(cost[n]) for n in ("requests", "lanes", "bytes", "sectors", "ideal", "passes", "extra")),
+                    words.pattern(patterns[number], site),
+                )
+            )
     branches, lines = {}, {}
     for b, cost in zip(kernel.blocks, tables["branches"]):
         if cost["executions"]:
@@ -115,12 +128,30 @@ def read_report(kernel, settings, tables, arrays, extent, fault, seconds, shared
             lines[file, line] = lines.get((file, line), 0) + int(visits) * number
     barriers = {}
     for file, line, n in zip(settings.barrier_files, settings.barrier_lines, settings.barrier_counts):
-        if line:                                             # the text of __FILE__ may lie in the image twice
+        if line:  # the text of __FILE__ may lie in the image twice
             key = ctypes.string_at(file).decode(), int(line)
             barriers[key] = barriers.get(key, 0) + int(n)
-    return Report(kernel.symbol, kernel.file, grid, block, findings, accesses, branches, barriers, flops, flops64, lines,
-                  int(settings.warps), int(settings.accesses), seconds, kernel.static_shared + shared_bytes,
-                  [(name, a.shape, a.nbytes) for name, a in arrays], _moved(tables), kernel.macros, kernel.text)
+    return Report(
+        kernel.symbol,
+        kernel.file,
+        grid,
+        block,
+        findings,
+        accesses,
+        branches,
+        barriers,
+        flops,
+        flops64,
+        lines,
+        int(settings.warps),
+        int(settings.accesses),
+        seconds,
+        kernel.static_shared + shared_bytes,
+        [(name, a.shape, a.nbytes) for name, a in arrays],
+        _moved(tables),
+        kernel.macros,
+        kernel.text,
+    )
 
 
 def _merged(findings) -> list:
@@ -144,8 +175,17 @@ def _stuck(kernel, file, line, _, text) -> Finding:
     thread = re.search(r"thread \((\d+), (\d+), (\d+)\) of block \((\d+), (\d+), (\d+)\)", text)
     numbers = tuple(map(int, thread.groups())) if thread else (0,) * 6
     other = re.search(r"line (\d+)", text)
-    return Finding("barrier", kernel.symbol, file, int(line), int(other[1]) if other else None, file if other else None,
-                   numbers[3:], numbers[:3], text + ": on a GPU the block hangs, or goes on with half its data")
+    return Finding(
+        "barrier",
+        kernel.symbol,
+        file,
+        int(line),
+        int(other[1]) if other else None,
+        file if other else None,
+        numbers[3:],
+        numbers[:3],
+        text + ": on a GPU the block hangs, or goes on with half its data",
+    )
 
 
 class _Words:
@@ -191,10 +231,16 @@ class _Words:
         if kind == "out-of-bounds":
             text = f"{who} {verb} {self._astray(f, name, place, address, shared, size)}: {LESSONS[kind]}"
         elif kind == "misaligned":
-            text = f"{who} {verb} {size} bytes at {place}, an address {address % size} bytes off a multiple of {size}: {LESSONS[kind].format(size=size)}"
+            off = f"an address {address % size} bytes off a multiple of {size}"
+            text = f"{who} {verb} {size} bytes at {place}, {off}: {LESSONS[kind].format(size=size)}"
         elif kind == "uninitialised":
-            why = ("cp.async was asked to fill it, but its wait has not come yet" if f["promised"] == 2 else
-                   "no thread of the block has written it" if shared else "nothing has written it")
+            why = (
+                "cp.async was asked to fill it, but its wait has not come yet"
+                if f["promised"] == 2
+                else "no thread of the block has written it"
+                if shared
+                else "nothing has written it"
+            )
             text = f"{who} {verb} {place} in {where} memory, but {why}: {LESSONS[kind]}"
         else:
             other_file, other_line, _ = other["frames"][0]
