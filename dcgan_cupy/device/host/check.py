@@ -44,6 +44,7 @@ INSTRUMENT = (
     "-O1",
     "-march=native",
     "-g1",
+    "-fdebug-compilation-dir=.",
     "-fvisibility=hidden",
     "-fno-exceptions",
     "-fno-rtti",
