@@ -464,6 +464,33 @@ def test_a_loop_without_end_is_stopped(tmp_path, capsys):
     assert "need a launch of at most 0.3 s" in capsys.readouterr().err
 
 
+def test_many_short_blocks_are_stopped_too(tmp_path, capsys):
+    path = tmp_path / "my.cu"
+    path.write_text(COPY)
+    arguments = ["--grid", "60000", "--block", "64", "--arg", "x=f32[4000000]", "--arg", "y=f32[4000000]:empty", "--arg", "n=3840000"]
+    assert command.main([f"{path}:copy", *arguments, "--seconds", "0.02"]) == 2
+    assert "need a launch of at most 0.02 s" in capsys.readouterr().err
+
+
+def test_a_wild_index_into_shared_memory(dev, tmp_path):
+    text = """extern "C" __global__ void wild(float* y, int far) {
+    __shared__ float tile[32];
+    tile[threadIdx.x] = 0.0f;
+    tile[threadIdx.x + far] = 1.0f;
+    y[threadIdx.x] = tile[threadIdx.x];
+}"""
+    report = launch(dev, tmp_path, text, 1, 32, dev.empty((32,)), I32(200000))
+    assert [(f.kind, f.line) for f in report.findings] == [("out-of-bounds", 4)]
+
+
+def test_a_compile_error_names_the_line(tmp_path, capsys):
+    path = tmp_path / "my.cu"
+    path.write_text(COPY.replace("if (i < n)", "if (i < m)"))
+    assert command.main([f"{path}:copy", "--grid", "1", "--block", "32", "--arg", "x=f32[32]", "--arg", "y=f32[32]", "--arg", "n=32"]) == 2
+    err = capsys.readouterr().err
+    assert f"{path}:3: compile:" in err and "'m'" in err
+
+
 def test_no_clang_is_one_sentence(monkeypatch):
     from dcgan_cupy.device.host import build, check
 

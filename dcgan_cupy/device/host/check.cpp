@@ -245,7 +245,7 @@ static void settle(const Group& g, u32 warp) {
 }
 
 // Sorts a warp's lists into requests. Lanes mostly do the same in the same order: the next group is where the last lane found it.
-static void drain(u32 warp, bool all) {
+static void drain(u32 warp, bool all, bool at_end = false) {
     List<Group>& list = groups[warp];
     static List<u32> table, order;
     u32 first = warp * 32, last = first + 32 < count ? first + 32 : count, events = 0, most = 0;
@@ -301,7 +301,7 @@ static void drain(u32 warp, bool all) {
     list.count = kept;
     if (!s->timed_out && seconds() - started > s->seconds) {
         s->timed_out = 1;
-        image->stop();
+        if (!at_end) image->stop();
     }
 }
 
@@ -528,7 +528,11 @@ EXPORT void check_block_begin(const CheckImage* from, const u32* g, const u32* b
     for (u32 i = 0; i < s->shared_count; i++) memset(s->shared[i].written, 0, s->shared[i].high - s->shared[i].low);
 }
 
-EXPORT void check_block_end() { for (u32 w = 0; w * 32 < count; w++) if (!s->timed_out) drain(w, true); }
+// Returns whether the launch must end here.
+EXPORT bool check_block_end() {
+    for (u32 w = 0; w * 32 < count && !s->timed_out; w++) drain(w, true, true);
+    return s->timed_out;
+}
 
 static void tick(u32 t) { if (clock_[t] < MAX_CLOCK) clock_[t]++; }
 

@@ -11,13 +11,13 @@ struct CheckImage {                                // what check.cpp needs to kn
     void (*stop)();
 };
 void check_block_begin(const CheckImage*, const unsigned* grid, const unsigned* block, unsigned x, unsigned y, unsigned z);
-void check_block_end();
+bool check_block_end();
 void check_barrier(const char* file, int line);
 void check_meeting(unsigned first, unsigned mask);
 void check_fence();
 }
 #define WATCH_BLOCK() check_block_begin(watched_image(), launch->grid, launch->block, blockIdx.x, blockIdx.y, blockIdx.z)
-#define WATCH_BLOCK_END() check_block_end()
+#define WATCH_BLOCK_END() (check_block_end() ? (void)(((Launch*)launch)->failed = 1) : (void)0)
 #define WATCH_BARRIER(file, line) check_barrier(file, line)
 #define WATCH_MEETING(first, mask) check_meeting(first, mask)
 #define __threadfence() check_fence()

@@ -8,6 +8,7 @@ its floating-point operations). Shared arrays move into one region with empty ro
 import re
 from dataclasses import asdict, dataclass, field
 
+PAD = 16                         # slots of empty room at either end of them all
 SLOT = 65536  # a shared array's room: at most 48 KiB are its own, the rest is guard
 OURS = re.compile(r"(?:^|/)(?:cuda_on_host\.hpp|check\.hpp|async_copy\.hpp|launch\.h)$")
 METADATA = re.compile(r"^!(\d+) = (?:distinct )?!(DILocation|DISubprogram|DILexicalBlock|DILexicalBlockFile|DIFile)\((.*)\)$", re.M)
@@ -60,7 +61,7 @@ def rewrite(text: str) -> tuple[str, dict]:
     shared = []
 
     def place(match):
-        offset = SLOT * (1 + sum(s["slots"] for s in shared))
+        offset = SLOT * (PAD + sum(s["slots"] for s in shared))
         name, kind = match[1], match[2]
         dynamic = match.re is DYNAMIC
         dims, item = _dimensions(kind)
@@ -124,7 +125,7 @@ def rewrite(text: str) -> tuple[str, dict]:
         else:
             reader.line(line)
         out.append(line)
-    total = SLOT * (2 + sum(s["slots"] for s in shared))
+    total = SLOT * (2 * PAD + sum(s["slots"] for s in shared))
     sizes = ", ".join(f"i64 ptrtoint (ptr getelementptr ({s['type']}, ptr null, i32 1) to i64)" for s in shared) or "i64 0"
     out.append(
         f"@check_shared = global [{total} x i8] zeroinitializer, align {SLOT}\n"
