@@ -284,6 +284,22 @@ extern "C" __global__ void planted(const float* x, float* y) {
         y=empty(64),
     ),
     planted(
+        "a buffer filled anew without a wait",
+        """#include <cuda_pipeline.h>
+extern "C" __global__ void planted(const float* x, float* y) {
+    __shared__ __align__(16) float tile[256];
+    for (int b = 0; b < 2; b++) {
+        __pipeline_memcpy_async(tile + 4 * threadIdx.x, x + 256 * b + 4 * threadIdx.x, 16);
+        __pipeline_commit();
+        if (b == 0) __pipeline_wait_prior(0);
+        y[64 * b + threadIdx.x] = tile[4 * threadIdx.x];     // uninitialised
+    }
+    __pipeline_wait_prior(0);
+}""",
+        x=full(512),
+        y=empty(128),
+    ),
+    planted(
         "a wait for the wrong batch",
         """#include <cuda_pipeline.h>
 extern "C" __global__ void planted(const float* x, float* y) {

@@ -63,7 +63,7 @@ def _launch(r, gpu: str) -> str:
     size = f"{extent(r.grid)} blocks of {extent(r.block)} threads"
     coalescing = f"{sums['ideal_sectors'] / sums['sectors']:.0%}" if sums["sectors"] else "–"
     cards = [
-        (f'<b class="{"bad" if r.findings else "good"}">{len(r.findings) or "none"}</b>', "finding" if len(r.findings) == 1 else "findings"),
+        (f'<b class="{"bad" if r.findings else "good"}">{len(r.findings) or "none"}</b>', "finding" + "s" * (len(r.findings) != 1)),
         (f"<b>{coalescing}</b>", f"of {short(sums['sectors'])} sectors needed"),
         (f"<b>{short(sums['bank_conflicts'])}</b>", f"extra passes in {short(sums['shared_requests'])} shared requests"),
         (f"<b>{sums['lanes_per_request']:.1f}</b>", "of 32 lanes take part in a request"),
