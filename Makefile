@@ -1,4 +1,4 @@
-# make train · make test · make bench · make gpu: each sets itself up. ARGS="…" passes flags on: make train ARGS="--steps 200"
+# make train · make test · make check · make bench · make gpu: each sets itself up. ARGS="…" passes flags on: make train ARGS="--steps 200"
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -10,7 +10,7 @@ GPU   := $(if $(CUDA),$(if $(filter 12,$(CUDA)),cuda12,$(if $(filter 1,$(shell t
 comma := ,
 EXTRA := cpu$(if $(GPU),$(comma)$(GPU))
 
-.PHONY: train test bench gpu clean
+.PHONY: train test check bench gpu clean
 .DELETE_ON_ERROR:
 
 train: $(VENV)/ready-$(EXTRA)
@@ -19,6 +19,9 @@ train: $(VENV)/ready-$(EXTRA)
 test: $(VENV)/ready-test-$(or $(GPU),nvrtc)
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/ready-cpu
+	$(BIN)/python -m dcgan_cupy.inspect --all $(ARGS)
 
 bench: $(VENV)/ready-bench-$(or $(GPU),nogpu)
 	$(BIN)/python -m bench $(ARGS)

@@ -46,19 +46,23 @@ class Resources(NamedTuple):
 def resources(text: str, symbol: str, arch: int) -> Resources:
     """Compiles a loaded text for a GPU that need not be there (arch 90: sm_90), and tells what ptxas says of one kernel.
 
+    symbol: a name, or a template instance such as "scale<4>".
     Raises: UserError if NVRTC is missing, the text does not compile, or it holds no such kernel.
     """
-    found = _compiled(text, arch)
+    found = _compiled(text, arch, symbol if "<" in symbol else None)
+    if "<" in symbol:                        # ptxas tells its mangled name, the only one that holds the template's
+        found = {symbol: sizes for name, sizes in found.items() if symbol.partition("<")[0].strip() in name}
     if symbol not in found:
         raise UserError(f"sm_{arch}: kernel: need one of {', '.join(found) or '(no kernel in this text)'}, got {symbol!r}")
     return found[symbol]
 
 
 @lru_cache(maxsize=None)
-def _compiled(text: str, arch: int) -> dict[str, Resources]:
+def _compiled(text: str, arch: int, instance: str | None) -> dict[str, Resources]:
     options, log, found = (*_absent_options(), f"-arch=sm_{arch}"), io.StringIO(), {}
     try:
-        cupy.cuda.compiler._NVRTCProgram(text, "kernel.cu", method="cubin").compile(options, log)
+        names = (instance,) if instance else ()
+        cupy.cuda.compiler._NVRTCProgram(text, "kernel.cu", method="cubin", name_expressions=names).compile(options, log)
     except cupy.cuda.compiler.CompileException as error:
         raise UserError(f"sm_{arch}: compile: {_first_error(error)}") from None
     for name, stack, stores, loads, registers, rest in PTXAS.findall(log.getvalue()):

@@ -70,7 +70,7 @@ __device__ __forceinline__ int tile_column(int tx, int j) {
 // to = from, V floats that lie together, RUN such groups: 16 bytes at a time where V allows. All are read before the first is
 // written, so that the compiler may read them together: it cannot know that `to` and `from` do not overlap.
 template <int V, int RUN = 1> __device__ __forceinline__ void copy(float* to, const float* from) {
-    float held[RUN * V];
+    __align__(16) float held[RUN * V];
     if (V % 4 == 0) {
 #pragma unroll
         for (int i = 0; i < RUN * V; i += 4) *(float4*)(held + i) = *(const float4*)(from + i);
@@ -91,7 +91,7 @@ __device__ __forceinline__ void write_row(float* to, const float (&acc)[TN], con
     for (int j = 0; j < TN; j += VEC_B) {
         int column = column0 + tile_column(tx, j);
         if (column >= COLUMNS) continue;
-        float held[VEC_B];
+        __align__(16) float held[VEC_B];
 #pragma unroll
         for (int v = 0; v < VEC_B; v++) held[v] = bias ? acc[j + v] + bias[column + v] : acc[j + v];
 #pragma unroll
@@ -109,7 +109,7 @@ template <int V> __device__ __forceinline__ void clear(float* to) {
 // is V floats, a run RUN groups of one row. With two buffers the floats wait in registers (`staged`) while the block computes.
 template <int ROWS, int WIDTH, int PITCH, int V, int RUN> struct Piece {
     static constexpr int RUNS_IN_ROW = WIDTH / (V * RUN), RUNS = ROWS * RUNS_IN_ROW, SHARE = (RUNS + THREADS - 1) / THREADS;
-    float staged[BUFFERS == 2 ? SHARE * RUN * V : 1];   // indexed by constants only, once unrolled: registers
+    __align__(16) float staged[BUFFERS == 2 ? SHARE * RUN * V : 1];   // it moves as float4. Indexed by constants only, once unrolled: registers
 
     static __device__ __forceinline__ int run_of(int i) { return threadIdx.x + i * THREADS; }
     static __device__ __forceinline__ bool in(int i) { return RUNS % THREADS == 0 || run_of(i) < RUNS; }

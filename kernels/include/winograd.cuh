@@ -126,7 +126,7 @@ __device__ __forceinline__ void read_window(float (&d)[3][3][V], Window at, int 
 template <int SIZE, int ROWS, int WIDTH, int PITCH, int V> struct TransformedPiece {
     static constexpr int IN_ROW = WIDTH / V, GROUPS = ROWS * IN_ROW, SHARE = (GROUPS + THREADS - 1) / THREADS, SLAB = ROWS * PITCH;
     static_assert(WIDTH % V == 0, "groups fill rows");
-    float staged[BUFFERS == 2 ? SHARE : 1][3][3][V];
+    __align__(16) float staged[BUFFERS == 2 ? SHARE : 1][3][3][V];
 
     static __device__ __forceinline__ int group_of(int i) { return threadIdx.x + i * THREADS; }
     static __device__ __forceinline__ bool in(int i) { return GROUPS % THREADS == 0 || group_of(i) < GROUPS; }
@@ -148,7 +148,7 @@ template <int SIZE, int ROWS, int WIDTH, int PITCH, int V> struct TransformedPie
             if (BUFFERS == 2) {
                 read_window<SIZE, V>(staged[i], window(i, row(i), column(i)), H, W, C);
             } else {
-                float d[3][3][V];
+                __align__(16) float d[3][3][V];
                 read_window<SIZE, V>(d, window(i, row(i), column(i)), H, W, C);
                 put(shared, i, d);
             }
@@ -182,7 +182,7 @@ __device__ __forceinline__ void join_products(float* m_s, const float (&acc)[TM]
 #pragma unroll 1
         for (int g = threadIdx.x; g < ROUND * (BN / V); g += THREADS) {
             int row = g / (BN / V), column = g % (BN / V) * V;
-            float m[3][3][V];
+            __align__(16) float m[3][3][V];
 #pragma unroll
             for (int p = 0; p < 9; p++) copy<V>(m[p / 3][p % 3], m_s + (p * ROUND + row) * BN + column);
             transform_output<V>(m);

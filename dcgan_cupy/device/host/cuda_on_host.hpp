@@ -30,7 +30,13 @@
 #define __align__(n) __attribute__((aligned(n)))
 #define __grid_constant__
 #define HOST_INLINE static inline __attribute__((always_inline, unused))
-#ifdef __OPTIMIZE__
+#ifndef WATCHED                                    // check.hpp: a build that watches every access, and these moments
+#define WATCH_BLOCK()                              // a block begins
+#define WATCH_BLOCK_END()
+#define WATCH_BARRIER(file, line)                  // every thread of the block has arrived
+#define WATCH_MEETING(first, mask)                 // the lanes of `mask` have met; `first` is the warp's first thread
+#endif
+#if defined(__OPTIMIZE__) && !defined(WATCHED)
 #define FLATTEN __attribute__((flatten))           // the kernel and its device functions dissolve in the loop over threads
 #else
 #define FLATTEN                                    // a debug build keeps them apart, so that a debugger can stop in them
@@ -38,12 +44,14 @@
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Vector types, with CUDA's alignment
+#ifndef WATCHED
 #define VECTOR2(T, NAME) struct alignas(2 * sizeof(T)) NAME##2 { T x, y; }; \
     HOST_INLINE NAME##2 make_##NAME##2(T x, T y) { return {x, y}; }
-#define VECTOR3(T, NAME) struct NAME##3 { T x, y, z; }; \
-    HOST_INLINE NAME##3 make_##NAME##3(T x, T y, T z) { return {x, y, z}; }
 #define VECTOR4(T, NAME) struct alignas(sizeof(T) > 4 ? 16 : 4 * sizeof(T)) NAME##4 { T x, y, z, w; }; \
     HOST_INLINE NAME##4 make_##NAME##4(T x, T y, T z, T w) { return {x, y, z, w}; }
+#endif
+#define VECTOR3(T, NAME) struct NAME##3 { T x, y, z; }; \
+    HOST_INLINE NAME##3 make_##NAME##3(T x, T y, T z) { return {x, y, z}; }
 #define VECTORS(T, NAME) VECTOR2(T, NAME) VECTOR3(T, NAME) VECTOR4(T, NAME)
 VECTORS(float, float)
 VECTORS(int, int)
@@ -189,7 +197,9 @@ template <class T> HOST_INLINE T atomicCAS(T* p, typename same<T>::type expected
     return old;
 }
 HOST_INLINE unsigned atomicInc(unsigned* p, unsigned top) { return atomic_update(p, [top](unsigned a) { return a >= top ? 0u : a + 1u; }); }
+#ifndef WATCHED
 HOST_INLINE void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+#endif
 HOST_INLINE void __threadfence_block() { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -375,6 +385,7 @@ static __attribute__((noinline)) int wait_at_barrier(int vote, const char* what,
         if (barrier_line_differs) explain_stuck();
         fibers_at_barrier = 0;
         barrier_result = barrier_votes;
+        WATCH_BARRIER(file, line);
         memset(fiber_state, READY, fiber_count);
         if (fiber_now != 0) run_fiber(0);
     } else {
@@ -410,6 +421,7 @@ static __attribute__((noinline)) unsigned long long warp_meet(
             complete = fiber_state[first + i] == AT_WARP && lanes[i].line == line && lanes[i].mask == mask && lanes[i].what == what;
     if (complete) {
         act(lanes, mask & exist);
+        WATCH_MEETING(first, mask & exist);
         for (unsigned i = 0; i < 32; i++) if (mask & exist & (1u << i)) fiber_state[first + i] = READY;
     } else {
         unsigned i = next_fiber();
@@ -541,7 +553,9 @@ template <class... P, void (*F)(P...)> struct Kernel<F> {
             in_fibers = true;
             fiber_now = 0;
             threadIdx = fiber_thread[0];
+            WATCH_BLOCK();
             switch_stack(&scheduler_sp, fibers[0].sp);
+            WATCH_BLOCK_END();
             in_fibers = false;
             for (unsigned i = 0; i < fiber_count && !launch->failed; i++)
                 if (*(volatile unsigned long long*)(stacks + (size_t)i * LAUNCH_STACK_STRIDE) != CANARY) {

@@ -22,6 +22,8 @@ from .build import HERE, build, find_compiler
 # A variable on the device that kernels may write: each worker's image would have one of its own.
 STATE = re.compile(r"(?<!__constant__ )__device__\s+(?![^;={(]*\b(?:const|constexpr|__constant__|operator)\b)"
                    r"[\w\s]*?(\w+)\s*(?:\[[^]]*\]\s*)*[=;{]")
+# The toolkit's own headers: what they declare, cuda_on_host.hpp and async_copy.hpp give.
+CUDA_HEADERS = re.compile(r"^[ \t]*#[ \t]*include[ \t]*<(?:cuda_\w+|device_\w+|vector_types|math_constants)\.h(?:pp)?>", re.M)
 MAX_SHARED = 227 * 1024
 MAX_THREADS = 256      # MAX_WORKERS of pool.cpp
 
@@ -73,7 +75,7 @@ class CpuDevice(Device):
 
     def __init__(self, threads: int | None = None, build: str = "fast", ucontext: bool = False, reason: str = "asked for"):
         super().__init__()
-        if build not in ("fast", "debug"):
+        if build not in ("fast", "debug", "check"):
             raise UserError(f"device: cpu: build: need fast or debug, got {build!r}")
         own = os.environ.get("DCGAN_CUPY_THREADS", "")
         if threads is None and own:
@@ -84,7 +86,7 @@ class CpuDevice(Device):
         self.flags = ("-DDCGAN_UCONTEXT",) if ucontext else ()
         if threads is None:
             threads = min(cores(), MAX_THREADS)
-        self._wanted = 1 if build == "debug" else threads
+        self._wanted = threads if build == "fast" else 1
         self.compiler = find_compiler()
         self.threads = _pool(os.getpid(), self._wanted)[1]
 
@@ -157,12 +159,23 @@ class CpuKernel(Kernel):
 
     def __init__(self, device, signature, symbol, text, macros):
         super().__init__(device, signature, symbol)
-        mode = "run_fibers" if signature.meets else "run_loop"
+        mode = "run_fibers" if signature.meets or device.build == "check" else "run_loop"
         launcher = (f'\n#line 1 "launcher"\nextern "C" __attribute__((visibility("default"))) '
                     f"void run_blocks(const Launch* l, unsigned long long first, unsigned long long last, char* stacks) "
                     f"{{ cuda_on_host::Kernel<({symbol})>::{mode}(l, first, last, stacks); }}\n")
         body = re.sub(r"extern\s+__shared__\s+((?:__align__\s*\(\s*\d+\s*\)\s*)?)([\w\s]+?)\s+(\w+)\s*\[\s*\]\s*;",
                       r"\2* const \3 = (\2*)cuda_on_host::dynamic_shared;", text)
+        body = CUDA_HEADERS.sub("", body)
+        if "__pipeline_" in body:
+            body = '#include "async_copy.hpp"\n' + body
+        self.functions = self._make(symbol, body, launcher)
+        self._prepared = _Prepared(self)
+        self._alone = CpuGraph(device, [self._prepared])
+        self._turn = threading.Lock()
+
+    def _make(self, symbol, body, launcher):
+        """Compiles, loads an image for each worker, and returns their entry points."""
+        device = self.device
         path = build(symbol, '#include "cuda_on_host.hpp"\n' + body + launcher, device.flags, device.build)
         functions = (ctypes.c_void_p * device.threads)()
         self._libraries = []
@@ -170,10 +183,7 @@ class CpuKernel(Kernel):
             library = ctypes.CDLL(str(path)) if device.build == "debug" else _load_copy(path)   # a debugger looks for the file
             functions[worker] = ctypes.cast(library.run_blocks, ctypes.c_void_p).value
             self._libraries.append(library)
-        self.functions = functions
-        self._prepared = _Prepared(self)
-        self._alone = CpuGraph(device, [self._prepared])
-        self._turn = threading.Lock()
+        return functions
 
     def launch(self, grid, block, arguments, shared_bytes) -> None:
         if shared_bytes > MAX_SHARED:
