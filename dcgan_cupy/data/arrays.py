@@ -57,8 +57,7 @@ def _of_npz(member: Member) -> list[Block]:
             infos = [info for info in archive.infolist() if info.filename.endswith(".npy")]
     except Exception as error:
         raise unreadable(member, WHAT, error) from None
-    arrays = [Member(f"{member.name}/{info.filename[:-4]}", info.file_size,
-                     lambda info=info: zipfile.ZipFile(member.opener()).open(info)) for info in infos]
+    arrays = [Member(f"{member.name}/{info.filename[:-4]}", info.file_size, lambda info=info: _in_npz(member, info)) for info in infos]
     arrays.sort(key=lambda array: natural(array.name))
     found = [block for array in arrays if (block := _block(array, arrays)) is not None]
     if len(found) > 1 and any(split_of(_last(block.name)) is None for block in found):
@@ -67,6 +66,11 @@ def _of_npz(member: Member) -> list[Block]:
             raise unreadable(member, "one array of uint8 images", ", ".join(_last(block.name) for block in found))
         return likely
     return found
+
+
+def _in_npz(member: Member, info: zipfile.ZipInfo):
+    archive = zipfile.ZipFile(member.opener())       # noqa: SIM115  goes with the array that is read from it
+    return archive.open(info)
 
 
 def _last(name: str) -> str:

@@ -48,11 +48,6 @@ class Member:
         except (OSError, EOFError, Unreadable, ValueError, RuntimeError):
             return b""
 
-    def zipped(self) -> bool:
-        """Whether it is gzipped, so that its length says little."""
-        with self.opener() as file:
-            return file.read(2) == b"\x1f\x8b"
-
 
 def of_path(path: Path) -> list[Member]:
     """The member that a single file is."""
@@ -79,24 +74,25 @@ def of_zip(path: Path) -> list[Member]:
     """The members of a zip archive."""
     with zipfile.ZipFile(path) as archive:
         infos = [info for info in archive.infolist() if not info.is_dir() and not info.flag_bits & 1]
-    return sorted((Member(info.filename, info.file_size, lambda name=info.filename: _ZipMember(path, name)) for info in infos[:FILES]),
+    return sorted((Member(info.filename, info.file_size, lambda name=info.filename: _in_zip(path, name)) for info in infos[:FILES]),
                   key=lambda member: natural(member.name))
 
 
-class _ZipMember(zipfile.ZipExtFile):
+def _in_zip(path: Path, name: str) -> BinaryIO:
+    archive = zipfile.ZipFile(path)  # noqa: SIM115  closed with the member
+    return _closing(archive.open(name), archive)
+
+
+def _closing(file: BinaryIO, archive) -> BinaryIO:
     """An open member that closes its archive too."""
+    close = file.close
 
-    def __new__(cls, path, name):
-        archive = zipfile.ZipFile(path)
-        file = archive.open(name)
-        close = file.close
+    def close_both() -> None:
+        close()
+        archive.close()
 
-        def close_both() -> None:
-            close()
-            archive.close()
-
-        file.close = close_both
-        return file
+    file.close = close_both
+    return file
 
 
 def of_tar(path: Path) -> list[Member]:
@@ -112,16 +108,8 @@ def of_tar(path: Path) -> list[Member]:
 
 
 def _in_tar(path: Path, info: tarfile.TarInfo) -> BinaryIO:
-    archive = tarfile.open(path)     # noqa: SIM115  closed with the member, below
-    file = archive.extractfile(info)
-    close = file.close
-
-    def close_both() -> None:
-        close()
-        archive.close()
-
-    file.close = close_both
-    return file
+    archive = tarfile.open(path)     # noqa: SIM115  closed with the member
+    return _closing(archive.extractfile(info), archive)
 
 
 def natural(name: str) -> list:

@@ -40,17 +40,18 @@ def label_bytes(head: bytes, size: int) -> int:
     """1 if the rows are CIFAR-10's, 2 if CIFAR-100's, 0 if neither: the file has no mark, so lengths and labels must fit."""
     for count, limits in ((1, (10,)), (2, (20, 100))):
         row = PIXELS + count
-        if size % row == 0 and size and all(head[at + i] < limit for at in range(0, len(head) - count, row) for i, limit in enumerate(limits)):
+        labels = (head[at + i] < limit for at in range(0, len(head) - count, row) for i, limit in enumerate(limits))
+        if size and size % row == 0 and all(labels):
             return count
     return 0
 
 
-def binary_blocks(members: list[Member], path: Path, forced: bool = False) -> tuple[list[Block], tuple[str, ...]]:
-    """The images of each file of rows. forced: without a look at whether it can be one."""
+def binary_blocks(members: list[Member], path: Path) -> tuple[list[Block], tuple[str, ...]]:
+    """The images of each file of rows."""
     found, kinds = [], set()
     for member in members:
-        count = label_bytes(_start(member), member.size)
-        if not count and forced and member.name.endswith(".bin"):
+        count = label_bytes(start_of(member), member.size)
+        if not count and member.name.endswith(".bin"):                   # cut short, but it says what it is
             count = 2 if member.name.rpartition("/")[2] in ("train.bin", "test.bin") else 1
         if not count:
             continue
@@ -66,7 +67,8 @@ def binary_blocks(members: list[Member], path: Path, forced: bool = False) -> tu
     return found, CIFAR10 if kinds == {1} else ()
 
 
-def _start(member: Member) -> bytes:
+def start_of(member: Member) -> bytes:
+    """The rows that are looked at."""
     try:
         with member.open() as file:
             return file.read(LIKELY)
