@@ -34,7 +34,7 @@ class Config:
     split: str = setting("train", "which images, where the data tell them apart", choices=SPLITS)
     crop: int | None = setting(None, "side of the square cut from the middle of each image first, px (default: its short side)", least=1,
                                below=SIZE)
-    on_bad: str | None = setting(None, "images that cannot be read: skip them, or fail (default: skip up to 1 %, then fail)",
+    on_bad: str | None = setting(None, "images that cannot be read: skip them, or fail (default: skip one in a hundred, fail on more)",
                                  choices=("skip", "fail"))
     image_size: int | None = setting(None, "height and width of the images, px", choices=IMAGE_SIZES, aliases=("--imageSize",))
     channels: int = setting(3, "colours of the images: 1 (grey) or 3", choices=(1, 3), aliases=("--nc",))

@@ -109,8 +109,8 @@ def train(config: Config, console: Console) -> int:
             folder.timing(steps=done, seconds=round(seconds, 3), images_per_second=round(config.batch_size * done / seconds, 2),
                           waiting_for_data=round(waiting, 5))
             folder.close()
-    console.print(f"{done} steps in {seconds:.0f} s, {config.batch_size * done / seconds:.0f} images/s, {waiting:.1%} of it waiting for data; "
-                  f"pictures, log and weights are in [bold]{_plain(folder.path)}[/]", highlight=False, soft_wrap=True)
+    console.print(f"{done} steps in {seconds:.0f} s, {config.batch_size * done / seconds:.0f} images/s, {waiting:.1%} of the time waiting "
+                  f"for data; pictures, log and weights are in [bold]{_plain(folder.path)}[/]", highlight=False, soft_wrap=True)
     if not all(map(math.isfinite, last)):
         print(f"train: step {done}: loss: need finite numbers, got {last.loss_d:g} of D and {last.loss_g:g} of G; try a lower --lr or "
               "another --seed (the weights are those saved last, if any)", file=sys.stderr)

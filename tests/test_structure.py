@@ -16,7 +16,8 @@ HEADERS = sorted(KERNELS.rglob("*.cuh"))
 
 # The way of the data, from left to right: a module imports only from modules further down this list.
 ORDER = [
-    ["trainer"], ["config"], ["networks"], ["layers", "losses", "optim"], ["random"], ["ops"], ["tiles", "device"], ["cache", "machine"], ["errors"],
+    ["trainer"], ["config"], ["networks"], ["layers", "losses", "optim"], ["random"], ["ops"], ["tiles", "device"],
+    ["cache", "machine"], ["errors"],
 ]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 

@@ -149,7 +149,7 @@ def _pread(descriptor: int, start: int, size: int) -> bytes:
 def is_image(name: str) -> bool:
     """Whether a member is meant as an image: by its suffix, and not hidden (nor a Mac's shadow of one)."""
     parts = name.split("/")
-    return name.lower().endswith(SUFFIXES) and not any(part.startswith(".") and part not in (".", "..") or part == "__MACOSX"
+    return name.lower().endswith(SUFFIXES) and not any((part.startswith(".") and part not in (".", "..")) or part == "__MACOSX"
                                                        for part in parts)
 
 

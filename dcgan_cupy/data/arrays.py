@@ -69,7 +69,7 @@ def _of_npz(member: Member) -> list[Block]:
 
 
 def _in_npz(member: Member, info: zipfile.ZipInfo):
-    archive = zipfile.ZipFile(member.opener())       # noqa: SIM115  goes with the array that is read from it
+    archive = zipfile.ZipFile(member.opener())
     return archive.open(info)
 
 

@@ -79,7 +79,7 @@ def of_zip(path: Path) -> list[Member]:
 
 
 def _in_zip(path: Path, name: str) -> BinaryIO:
-    archive = zipfile.ZipFile(path)  # noqa: SIM115  closed with the member
+    archive = zipfile.ZipFile(path)
     return _closing(archive.open(name), archive)
 
 

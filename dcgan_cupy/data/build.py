@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..machine import in_bytes
 from . import pool
 from .reader import Batch, DataError, Reader, Task
 
@@ -61,11 +62,17 @@ def build(entry: Path, key: dict, reader: Reader, progress, load: Callable, most
         entry.parent.mkdir(parents=True, exist_ok=True)
         _sweep(entry.parent)
     with _locked(entry.with_suffix(".journal"), reader, progress) as journal:
-        if load() is not None:
+        if load() is not None:                 # the other process finished it
+            with suppress(OSError):
+                entry.with_suffix(".journal").unlink()
             return None
         part = Part(entry, key, reader, journal)
         _check_space(entry.parent, part, reader)
-        done = part.read(progress, most_lost)
+        try:
+            done = part.read(progress, most_lost)
+        except CannotWrite:
+            part.drop()                        # a disk that is full needs the room
+            raise
         if done is None:
             part.finish()
         elif not done.batch.images.size and part.items == reader.total:
@@ -112,8 +119,8 @@ def _check_space(folder: Path, part: "Part", reader: Reader) -> None:
         free = shutil.disk_usage(folder).free
     missing = part.expected - part.size() + SPARE
     if missing > free:
-        raise DataError(f"open_dataset: cache: need {missing / 1e9:.2f} GB more in {folder} for {part.total:,} images, got "
-                        f"{free / 1e9:.2f} GB free (make room, or set DCGAN_CUPY_CACHE to another place)")
+        raise DataError(f"open_dataset: cache: need {in_bytes(missing)} more in {folder} for {part.total:,} images, got "
+                        f"{in_bytes(free)} free (make room, or set DCGAN_CUPY_CACHE to another place)")
 
 
 class Part:

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ..cache import cache_root
-from ..machine import free_memory
+from ..machine import free_memory, in_bytes
 from . import build, pool
 from .build import CannotWrite, unpack
 from .reader import Batch, DataError, Look, Reader, Task
@@ -90,7 +90,7 @@ def _without_cache(reader: Reader, progress: Progress | None, folder, error) -> 
     need, free = total * int(np.prod(reader.look.shape)), free_memory()
     if need > free // 2:
         raise DataError(f"open_dataset: cache: need a folder that can be written, got {folder} ({cause}); in memory the images would "
-                        f"take {size(need)} of {size(free)}")
+                        f"take {in_bytes(need)} of {in_bytes(free)}")
     warnings.warn(f"open_dataset: cache: need a folder that can be written, got {folder} ({cause}); "
                   "the images stay in memory and are made again next time", RuntimeWarning, stacklevel=4)
     rest, images, columns, done = Batch(np.empty((0, *reader.look.shape), np.uint8), {}, list(reader.skipped)), [], {}, 0
@@ -116,14 +116,6 @@ def _without_cache(reader: Reader, progress: Progress | None, folder, error) -> 
 def carry_out(task: Task) -> Batch:
     """A task's batch."""
     return task.function(*task.arguments)
-
-
-def size(count: int) -> str:
-    """Bytes for people: 1.2 GB."""
-    for unit, power in (("GB", 9), ("MB", 6), ("kB", 3)):
-        if count >= 10**power:
-            return f"{count / 10**power:.3g} {unit}"
-    return f"{count} bytes"
 
 
 # ----------------------------------------------------------------------------------------------------------- reading

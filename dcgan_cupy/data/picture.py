@@ -134,16 +134,17 @@ def flatten(image: Image.Image) -> Image.Image:
 def fit(image: Image.Image, look: Look, scale: float = 1.0) -> np.ndarray:
     """The centred square of an image in RGB or L, resized. uint8 [size, size, channels]
 
-    The square's side is `look.crop` (times `scale`, if the image was shrunk since the crop was given), else the short side.
-    The same as resizing the short side and cutting out the centre, without first making the parts that are cut off.
+    Without a crop: as if the short side were resized and the centre cut out, without first making the parts that are cut off.
+    With one, the square is cut out first, so nothing around it shines in.   `scale`: how much the image has shrunk already.
     """
-    if look.crop and min(image.size) < round(look.crop * scale):
-        raise Unreadable(f"{image.width} x {image.height} pixels, too small for a crop of {look.crop}")
     image = image.convert("L" if look.channels == 1 else "RGB")
     side = min(image.size) if look.crop is None else max(1, round(look.crop * scale))
+    if side > min(image.size):
+        raise Unreadable(f"{image.width} x {image.height} pixels, too small for a crop of {look.crop}")
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    image = image.resize((look.size, look.size), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side),
+    box = left, top, left + side, top + side
+    if look.crop is not None:
+        image, box = image.crop(box), (0, 0, side, side)
+    image = image.resize((look.size, look.size), Image.Resampling.LANCZOS, box=box,
                          reducing_gap=3.0)           # far larger images are first averaged in blocks, which is fast
     return np.asarray(image).reshape(look.shape)
-
-
