@@ -2,14 +2,12 @@
 
 import math
 import re
-import struct
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
-from .bag import Member, natural, unreadable
+from .bag import Member, natural, size_in_zip, unreadable
 from .blocks import Block
 from .cifar import is_planar, planar
 from .idx import Rows
@@ -57,7 +55,7 @@ def _of_npz(member: Member) -> list[Block]:
             infos = [info for info in archive.infolist() if info.filename.endswith(".npy")]
     except Exception as error:
         raise unreadable(member, WHAT, error) from None
-    arrays = [Member(f"{member.name}/{info.filename[:-4]}", info.file_size, lambda info=info: _in_npz(member, info)) for info in infos]
+    arrays = [Member(f"{member.name}/{info.filename[:-4]}", size_in_zip(info), lambda info=info: _in_npz(member, info)) for info in infos]
     arrays.sort(key=lambda array: natural(array.name))
     found = [block for array in arrays if (block := _block(array, arrays)) is not None]
     if len(found) > 1 and any(split_of(_last(block.name)) is None for block in found):
@@ -91,7 +89,8 @@ def _block(member: Member, arrays: list[Member]) -> Block | None:
         raise unreadable(member, "images in C order (np.ascontiguousarray)", "it is in Fortran order")
     if math.prod(shape[1:]) > PIXEL_LIMIT:
         raise unreadable(member, WHAT, f"images of {math.prod(shape[1:]):,} bytes")
-    return Block(member.name, shape[0], Images(Rows(member, offset, shape[1:])), _labels(member, arrays, shape[0]))
+    rows = Rows(member, offset, shape[1:])
+    return Block(member.name, shape[0], Images(rows), _labels(member, arrays, shape[0]), rows.room())
 
 
 def _layout(shape: tuple[int, ...]) -> str:
@@ -126,8 +125,7 @@ def _header(member: Member) -> tuple[int, np.dtype, bool, tuple[int, ...]] | Non
             read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[version[0]]
             shape, fortran, dtype = read(file, max_header_size=HEADER)
             offset = file.tell()
-    except (OSError, EOFError, ValueError, KeyError, TypeError, SyntaxError, OverflowError, MemoryError, RecursionError, struct.error,
-            zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+    except Exception:                # NumPy's parser raises nearly everything for a damaged header
         return None
     if not all(type(n) is int and 0 <= n < 2**48 for n in shape):
         return None
@@ -143,9 +141,10 @@ def _labels(images: Member, arrays: list[Member], count: int) -> dict[str, np.nd
         if declared is None or declared[1].kind not in "iu" or declared[3] not in ((count,), (count, 1)):
             continue
         offset, dtype, _, _ = declared
-        if count * dtype.itemsize > max(member.size, 1) - offset:
+        labels = Rows(member, offset, (dtype.itemsize,))
+        if labels.room() < count:
             continue                 # it promises more than it holds
-        rows = Rows(member, offset, (dtype.itemsize,))(0, count)
+        rows = labels(0, count)
         if isinstance(rows, str) or len(rows) != count:
             continue
         labels = np.ascontiguousarray(rows).view(dtype).reshape(count).astype(np.int64)

@@ -1,9 +1,12 @@
 """The files that a packed dataset consists of, wherever they lie: one file, a folder of them, or in a zip or tar archive."""
 
 import gzip
+import lzma
 import os
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +17,9 @@ from .folder import open_regular
 from .picture import reason
 from .reader import DataError, Unreadable
 
+BROKEN = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile,
+          tarfile.TarError, Unreadable)                      # what reading a damaged file or archive raises
+INFLATED = 1032                      # times that deflate can grow what it packed, at most
 HEAD = 4096                          # bytes that are looked at to tell what a file is
 FILES = 10_000                       # files that are looked at in a folder
 LIMIT = 1 << 40                      # bytes of one file: none, in effect; arrays are checked against their declared sizes
@@ -45,8 +51,16 @@ class Member:
         try:
             with self.open() as file:
                 return file.read(HEAD)
-        except (OSError, EOFError, Unreadable, ValueError, RuntimeError):
+        except BROKEN:
             return b""
+
+    def room(self) -> int:
+        """How many bytes it can hold at most, once inflated."""
+        try:
+            with self.opener() as file:
+                return self.size * INFLATED if file.read(2) == b"\x1f\x8b" else self.size
+        except BROKEN:
+            return 0
 
 
 def of_path(path: Path) -> list[Member]:
@@ -74,8 +88,13 @@ def of_zip(path: Path) -> list[Member]:
     """The members of a zip archive."""
     with zipfile.ZipFile(path) as archive:
         infos = [info for info in archive.infolist() if not info.is_dir() and not info.flag_bits & 1]
-    return sorted((Member(info.filename, info.file_size, lambda name=info.filename: _in_zip(path, name)) for info in infos[:FILES]),
+    return sorted((Member(info.filename, size_in_zip(info), lambda name=info.filename: _in_zip(path, name)) for info in infos[:FILES]),
                   key=lambda member: natural(member.name))
+
+
+def size_in_zip(info: zipfile.ZipInfo) -> int:
+    """The bytes that a member claims, but no more than its packed bytes can give."""
+    return min(info.file_size, INFLATED * info.compress_size)
 
 
 def _in_zip(path: Path, name: str) -> BinaryIO:

@@ -16,15 +16,16 @@ from .reader import Batch, Look, Task, code_version, span
 
 @dataclass
 class Block:
-    """Images of one file. `read(start, stop)` gives them as uint8 [n, H, W] or [n, H, W, C], fewer where the file ends early.
+    """Images of one file: `count` are promised, `room` is how many there can be at most (default: as many).
 
-    `names`: their own names, where they have some; else they are called by the file and their number.
+    `read(start, stop)` gives them as uint8 [n, H, W] or [n, H, W, C], fewer where the file ends early, or the reason why there are none.
     """
 
     name: str
     count: int
-    read: Callable[[int, int], np.ndarray]
+    read: Callable[[int, int], np.ndarray | str]
     attributes: dict[str, np.ndarray] = field(default_factory=dict)
+    room: int = 1 << 62
 
     def labelled(self, start: int, stop: int) -> dict[str, np.ndarray]:
         """The attributes of some images."""
@@ -57,6 +58,11 @@ class Blocks:
     @property
     def total(self) -> int:
         return sum(block.count for block in self.blocks)
+
+    @property
+    def room(self) -> int:
+        """Images that can be there at most, whatever the files promise."""
+        return sum(min(block.count, block.room) for block in self.blocks)
 
     def key(self) -> dict:
         content = hashlib.blake2b(digest_size=16)

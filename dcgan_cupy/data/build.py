@@ -133,7 +133,7 @@ class Part:
         self.row = int(np.prod(self.shape))
         self.total = reader.total if reader.count is None else min(reader.count, reader.total)
         self.header = len(_header((reader.total, *self.shape)))
-        self.expected = self.header + self.total * self.row
+        self.expected = self.header + min(self.total, getattr(reader, "room", self.total)) * self.row
         self.items = self.images = self.lost = 0
         self.base = 0, 0                       # items and images that were there when this run began
         self.lines: list[dict] = []

@@ -87,7 +87,7 @@ def _found(batch: Batch, reader: Reader, lost: int) -> Found:
 def _without_cache(reader: Reader, progress: Progress | None, folder, error) -> Found:
     cause = getattr(error, "strerror", None) or error
     total = reader.total if reader.count is None else min(reader.count, reader.total)
-    need, free = total * int(np.prod(reader.look.shape)), free_memory()
+    need, free = min(total, getattr(reader, "room", total)) * int(np.prod(reader.look.shape)), free_memory()
     if need > free // 2:
         raise DataError(f"open_dataset: cache: need a folder that can be written, got {folder} ({cause}); in memory the images would "
                         f"take {in_bytes(need)} of {in_bytes(free)}")

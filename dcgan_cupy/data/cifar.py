@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .bag import Member, unreadable
+from .bag import BROKEN, Member, unreadable
 from .blocks import Block
 from .idx import Rows
 from .pickles import Refused, load
@@ -72,7 +72,7 @@ def start_of(member: Member) -> bytes:
     try:
         with member.open() as file:
             return file.read(LIKELY)
-    except (OSError, EOFError):
+    except BROKEN:
         return b""
 
 
@@ -136,7 +136,7 @@ def _batch(member: Member) -> dict:
     try:
         with member.open() as file:
             content = load(file, member.size)
-    except (OSError, EOFError) as error:
+    except BROKEN as error:
         raise Refused(" ".join(str(error).split())) from None
     if not isinstance(content, dict):
         raise Refused("no dict, as batches are")

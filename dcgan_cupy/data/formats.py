@@ -124,7 +124,7 @@ def _of_archive(path: Path, raw: bytes) -> str:
                 for info, _ in zip(archive, range(bag.FILES)):
                     if is_image(info.name) or info.name.endswith(".tar"):
                         return form
-        except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+        except bag.BROKEN as error:
             raise refuse(path, "tar archive", error) from None
     inside = {found for member in _members(path) if (found := _of_member(member)) in PACKED}
     return inside.pop() if len(inside) == 1 else form
@@ -138,7 +138,7 @@ def _members(path: Path) -> list[Member]:
             return bag.of_zip(path)
         if _is_tar(path):
             return bag.of_tar(path)
-    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, tarfile.TarError) as error:
+    except bag.BROKEN as error:
         raise refuse(path, "archive", error) from None
     return bag.of_path(path)
 
@@ -146,7 +146,7 @@ def _members(path: Path) -> list[Member]:
 def _is_tar(path: Path) -> bool:
     try:
         return tarfile.is_tarfile(path)
-    except (OSError, EOFError, ValueError):
+    except bag.BROKEN:
         return False
 
 

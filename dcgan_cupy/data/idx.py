@@ -3,12 +3,11 @@
 import math
 import re
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 
-from .bag import Member, of_path, unreadable
+from .bag import BROKEN, Member, of_path, unreadable
 from .blocks import Block
 from .picture import PIXEL_LIMIT
 from .reader import DataError
@@ -40,7 +39,8 @@ def blocks(members: list[Member], path: Path) -> tuple[list[Block], tuple[str, .
         partner = next((names[name] for name in _labels_of(member.name) if name in names), None) or _beside(member, path)
         if partner is not None:
             attributes["label"] = _labels(partner, shape[0])
-        found.append(Block(member.name, shape[0], Rows(member, 4 + 4 * len(shape), shape[1:]), attributes))
+        rows = Rows(member, 4 + 4 * len(shape), shape[1:])
+        found.append(Block(member.name, shape[0], rows, attributes, rows.room()))
     if not found:
         raise DataError(f"open_dataset: source: need {WHAT} that holds images, got {str(path)!r}")
     return found, ()
@@ -67,7 +67,8 @@ def _labels(member: Member, count: int) -> np.ndarray:
     head = member.head()
     if not is_idx(head) or shape_of(head) != (count,):
         raise unreadable(member, f"labels of {count:,} images", f"it declares {shape_of(head) if is_idx(head) else 'no idx data'}")
-    labels = Rows(member, 8, ())(0, count)
+    rows = Rows(member, 8, ())
+    labels = rows(0, min(count, rows.room()))
     if isinstance(labels, str) or len(labels) != count:
         raise unreadable(member, f"labels of {count:,} images", labels if isinstance(labels, str) else f"there are {len(labels):,}")
     return labels.astype(np.int32)
@@ -82,6 +83,10 @@ class Rows:
         self._open = self._file = None
         self._at = 0
 
+    def room(self) -> int:
+        """How many rows there can be at most."""
+        return max(0, self.member.room() - self.offset) // self.row_bytes
+
     def __call__(self, start: int, stop: int) -> np.ndarray | str:
         try:
             if self._file is None or start < self._at:       # a gzipped file has no way back
@@ -89,7 +94,7 @@ class Rows:
             self._file.seek(self.offset + start * self.row_bytes)
             data = self._file.read((stop - start) * self.row_bytes)
             self._at = stop
-        except (OSError, EOFError, zlib.error) as error:     # damaged: row by row, until it is reached
+        except BROKEN as error:     # damaged: row by row, until it is reached
             self._leave()
             data = self._up_to_the_damage(start, stop)
             if not data:
@@ -104,7 +109,7 @@ class Rows:
             self._file.seek(self.offset + start * self.row_bytes)
             for _ in range(start, stop):
                 rows.append(self._file.read(self.row_bytes))
-        except (OSError, EOFError, zlib.error):
+        except BROKEN:
             pass
         finally:
             self._leave()

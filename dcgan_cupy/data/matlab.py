@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .bag import Member, unreadable
+from .bag import BROKEN, INFLATED, Member, unreadable
 from .blocks import Block
 from .picture import PIXEL_LIMIT
 from .reader import DataError
@@ -43,7 +43,7 @@ def blocks(members: list[Member], path: Path) -> tuple[list[Block], tuple[str, .
         try:
             with member.open() as file:
                 known = {name: matrix for name, *matrix in matrices(file)}
-        except (Damaged, OSError, EOFError, zlib.error, struct.error) as error:
+        except (Damaged, *BROKEN) as error:
             raise unreadable(member, WHAT, error) from None
         if "X" not in known:
             continue
@@ -53,7 +53,8 @@ def blocks(members: list[Member], path: Path) -> tuple[list[Block], tuple[str, .
         attributes = {}
         if "y" in known:
             attributes["label"] = _labels(member, known["y"], shape[3])
-        found.append(Block(member.name, shape[3], MatlabRows(member, start, deflated, shape), attributes))
+        rows = MatlabRows(member, start, deflated, shape)
+        found.append(Block(member.name, shape[3], rows, attributes, member.size * INFLATED // rows.row))
     if not found:
         raise DataError(f"open_dataset: source: need {WHAT}, got {str(path)!r}")
     return found, ()
@@ -64,10 +65,12 @@ def _labels(member: Member, matrix, count: int) -> np.ndarray:
     start, deflated, dtype, shape = matrix
     if math.prod(shape) != count:
         raise unreadable(member, f"{count} labels", f"y has {math.prod(shape)}")
+    if count > member.size * INFLATED:
+        raise unreadable(member, WHAT, f"it claims {count:,} labels")
     try:
         with member.open() as file:
             data = Stream(file, start, deflated).read(count * np.dtype(dtype).itemsize)
-    except (Damaged, OSError, EOFError, zlib.error) as error:
+    except (Damaged, *BROKEN) as error:
         raise unreadable(member, WHAT, error) from None
     values = np.frombuffer(data, dtype)
     if not np.isin(values, np.arange(256)).all():
@@ -186,7 +189,7 @@ class MatlabRows:
             for _ in range(start, stop):
                 rows.append(self._stream.read(self.row))
             self._next = stop
-        except (Damaged, OSError, EOFError, zlib.error) as error:
+        except (Damaged, *BROKEN) as error:
             why, self._stream = str(error), None
         if not rows:
             return why
