@@ -5,6 +5,7 @@
 """
 
 import math
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from .splits import split_of
 PIXELS = 3072
 NAMES = (b"label_names", b"fine_label_names")
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+OWN10 = re.compile(r"(?:^|/)(?:data_batch_\d+|test_batch)\.bin$")
+OWN100 = re.compile(r"(?:^|/)(?:train|test)\.bin$")
 LIKELY = 1 << 16                     # bytes of rows that are looked at to tell a binary batch from other files
 
 
@@ -46,13 +49,18 @@ def label_bytes(head: bytes, size: int) -> int:
     return 0
 
 
+def kind(member: Member) -> int:
+    """The same for a file; one that is cut short is told by its name."""
+    head = start_of(member)
+    named = 1 if OWN10.search(member.name) else 2 if OWN100.search(member.name) else 0
+    return label_bytes(head, member.size) or (named if label_bytes(head, PIXELS + named) == named else 0)
+
+
 def binary_blocks(members: list[Member], path: Path) -> tuple[list[Block], tuple[str, ...]]:
     """The images of each file of rows."""
     found, kinds = [], set()
     for member in members:
-        count = label_bytes(start_of(member), member.size)
-        if not count and member.name.endswith(".bin"):                   # cut short, but it says what it is
-            count = 2 if member.name.rpartition("/")[2] in ("train.bin", "test.bin") else 1
+        count = kind(member)
         if not count:
             continue
         kinds.add(count)

@@ -80,7 +80,7 @@ def _of_file(path: Path) -> str:
         raise DataError(f"open_dataset: source: need a file that can be read, got {str(path)!r} ({error.strerror})") from None
     if not raw:
         raise DataError(f"open_dataset: source: need {NEED}, got {str(path)!r} (an empty file)")
-    if PICTURE.match(raw) and not cifar.label_bytes(cifar.start_of(member), member.size):
+    if PICTURE.match(raw) and not cifar.kind(member):
         raise DataError(f"open_dataset: source: need {NEED}, got {str(path)!r} (a single image: give its folder)")
     form = _of_member(member)
     if form == "archive":
@@ -107,7 +107,7 @@ def _of_member(member: Member) -> str | None:
         return "archive"
     if cifar.is_pickle(head):
         return "pickle"
-    if cifar.label_bytes(cifar.start_of(member), member.size):
+    if cifar.kind(member):
         return "cifar"
     return None
 
