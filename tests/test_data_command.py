@@ -51,14 +51,15 @@ def test_prepare_info_grid_clear(place, capsys):
     ([], "data: the following arguments are required: "), (["dance"], "data: argument info|prepare|grid|clear|fetch: invalid choice"),
     (["info", "a", "b"], "data: info: need one source or none, got 2"), (["prepare"], "data: prepare: need one source, got 0"),
     (["fetch"], "data: fetch: need a name, got 0"), (["fetch", "nothing"], "fetch: name: need one of mnist, "),
-    (["prepare", "nowhere"], "open_dataset: source: need the name of a dataset"), (["prepare", "set", "--crop", "0"], "open_dataset: crop: "),
+    (["prepare", "nowhere"], "open_dataset: source: need the name of a dataset"),
+    (["prepare", "set", "--crop", "0"], "open_dataset: crop: "),
     (["prepare", "set", "--image-size", "x"], "data: argument --image-size: "), (["grid", "set", "--out", "no/where.png"], "data: --out: "),
     (["grid", "set", "--out", "a.xyz"], "data: --out: "),
 ])
 def test_wrong_use_is_one_sentence(place, capsys, arguments, message):
     assert main(arguments) == 2
     out, err = capsys.readouterr()
-    assert err.startswith(message) and err.count("\n") == 1 and out == ""
+    assert err.startswith(message) and err.count("\n") == 1 and out.strip() == ""
 
 
 def test_as_a_process_with_a_bar(place):

@@ -110,6 +110,7 @@ class Download:
 
     def __call__(self, address: str, output: str, _pooch) -> None:
         import requests
+        import urllib3
         reason = ""
         for attempt in range(TRIES):
             before = self._done()
@@ -117,7 +118,7 @@ class Download:
                 break
             try:
                 self._connect(requests, address)
-            except requests.RequestException as error:
+            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 reason = _short(error)
             if self._done() == before and attempt:
                 break                    # it gave nothing, twice
@@ -151,7 +152,7 @@ class Download:
 
     def _receive(self, answer, file, done: int) -> None:
         since, had = time.monotonic(), done
-        for piece in answer.iter_content(1 << 16):
+        while piece := answer.raw.read1(1 << 16):        # what is there, without waiting until it is much
             if done == 0 and piece.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
                 raise Failed("an HTML page instead of the file")
             if done + len(piece) > self.size:
