@@ -125,9 +125,10 @@ def main(arguments=None) -> int:
         speeds = [read_batches(images, 2) / 1e6 for _ in range(5)]
         quarter = build(folder, cache, given.images // 4)[1]
     ratio = float(np.median(np.array(ours) / np.array(theirs)))
-    result = {"header": header(device.get("cpu")), "images": len(paths), "processes": workers, "build_images_per_s": [round(v) for v in ours],
-              "pillow_images_per_s": [round(v) for v in theirs], "ratio": round(ratio, 3),
-              "batches_mb_per_s": round(float(np.median(speeds))), "memory_mb": round(most / 1e6), "memory_mb_quarter": round(quarter / 1e6)}
+    result = {"header": header(device.get("cpu")), "images": len(paths), "processes": workers,
+              "build_images_per_s": [round(v) for v in ours], "pillow_images_per_s": [round(v) for v in theirs],
+              "ratio": round(ratio, 3), "batches_mb_per_s": round(float(np.median(speeds))),
+              "memory_mb": round(most / 1e6), "memory_mb_quarter": round(quarter / 1e6)}
     path = Path(given.out) / f"data-{result['header']['date']}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n")

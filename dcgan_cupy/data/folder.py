@@ -1,6 +1,7 @@
 """Image files in a folder and below. The first-level folders are the classes, as in ImageNet's tree."""
 
 import hashlib
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -69,7 +70,7 @@ class Folder:
 
 def decode_files(folder: str, names: list[str], look: Look, attributes: dict[str, np.ndarray]) -> Batch:
     """Some of a folder's files."""
-    return picture.decode_each(names, lambda i: open_regular(os.path.join(folder, names[i])), look, attributes)
+    return picture.decode_each(names, lambda i: io.BytesIO(read_regular(os.path.join(folder, names[i]))), look, attributes)
 
 
 def find_images(folder: Path) -> tuple[list[ListedFile], list[tuple[str, str]]]:
@@ -80,8 +81,10 @@ def find_images(folder: Path) -> tuple[list[ListedFile], list[tuple[str, str]]]:
     """
     listing, skipped = [], []
 
+    cut = len(os.path.join(folder, ""))
+
     def relative(path: str) -> str:
-        return Path(path).relative_to(folder).as_posix()
+        return path[cut:] or "."
 
     def unlisted(error: OSError) -> None:
         skipped.append((relative(error.filename), f"cannot be listed: {error.strerror}"))
@@ -107,10 +110,16 @@ def find_images(folder: Path) -> tuple[list[ListedFile], list[tuple[str, str]]]:
     return sorted(listing), sorted(skipped)
 
 
-def open_regular(path: str | Path, limit: int = BYTE_LIMIT) -> BinaryIO:
+def read_regular(path: str) -> bytes:
+    """A file's bytes, at once: decoders ask for them in very small pieces."""
+    with open_regular(path, buffering=0) as file:
+        return file.read()
+
+
+def open_regular(path: str | Path, limit: int = BYTE_LIMIT, buffering: int = -1) -> BinaryIO:
     """Open a file for reading, without waiting for a writer should it have become a pipe since it was listed."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    file = os.fdopen(descriptor, "rb")
+    file = os.fdopen(descriptor, "rb", buffering)
     info = os.fstat(descriptor)
     if stat.S_ISREG(info.st_mode) and 0 < info.st_size <= limit:
         return file

@@ -99,7 +99,8 @@ def decode(file: BinaryIO, look: Look) -> np.ndarray:
         if look.crop and min(image.size) < look.crop:
             raise Unreadable(f"{width} x {height} pixels, too small for a crop of {look.crop}")
         side = look.crop or min(image.size)
-        image.draft(None, tuple(GAP * look.size * length // side for length in image.size))
+        if side >= 2 * GAP * look.size:
+            image.draft(None, tuple(GAP * look.size * length // side for length in image.size))
         pixels = image.width * image.height
         if pixels > PIXEL_LIMIT:
             raise Unreadable(f"{width} x {height} pixels, more than {PIXEL_LIMIT:,}")
@@ -137,7 +138,8 @@ def fit(image: Image.Image, look: Look, scale: float = 1.0) -> np.ndarray:
     Without a crop: as if the short side were resized and the centre cut out, without first making the parts that are cut off.
     With one, the square is cut out first, so nothing around it shines in.   `scale`: how much the image has shrunk already.
     """
-    image = image.convert("L" if look.channels == 1 else "RGB")
+    mode = "L" if look.channels == 1 else "RGB"
+    image = image if image.mode == mode else image.convert(mode)
     side = min(image.size) if look.crop is None else max(1, round(look.crop * scale))
     if side > min(image.size):
         raise Unreadable(f"{image.width} x {image.height} pixels, too small for a crop of {look.crop}")
@@ -145,6 +147,8 @@ def fit(image: Image.Image, look: Look, scale: float = 1.0) -> np.ndarray:
     box = left, top, left + side, top + side
     if look.crop is not None:
         image, box = image.crop(box), (0, 0, side, side)
+    if image.size == (look.size, look.size) and box == (0, 0, *image.size):
+        return np.frombuffer(image.tobytes(), np.uint8).reshape(look.shape)
     image = image.resize((look.size, look.size), Image.Resampling.LANCZOS, box=box,
                          reducing_gap=3.0)           # far larger images are first averaged in blocks, which is fast
-    return np.asarray(image).reshape(look.shape)
+    return np.frombuffer(image.tobytes(), np.uint8).reshape(look.shape)

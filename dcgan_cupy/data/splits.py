@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -19,7 +18,7 @@ def split_of(name: str) -> str | None:
 def choose_split(names: list[str], split: str) -> list[str]:
     """The names of one split, if the folders that they lie in are a split each; all of them otherwise."""
     depth = _common_depth(names)
-    parts = [PurePosixPath(name).parts for name in names]
+    parts = [name.split("/") for name in names]
     tops = {p[depth] for p in parts if len(p) > depth + 1}
     if split == "all" or len(tops) < 2 or any(len(p) <= depth + 1 for p in parts) or None in map(split_of, tops):
         return names
@@ -30,7 +29,7 @@ def choose_split(names: list[str], split: str) -> list[str]:
 def class_labels(names: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray | None]:
     """(classes, a label for each name), if all lie in two or more folders of one level; ((), None) otherwise."""
     depth = _common_depth(names)
-    parts = [PurePosixPath(name).parts for name in names]
+    parts = [name.split("/") for name in names]
     if not names or any(len(p) <= depth + 1 for p in parts):
         return (), None
     classes = tuple(sorted({p[depth] for p in parts}))
@@ -40,8 +39,10 @@ def class_labels(names: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray | No
 
 def _common_depth(names: Sequence[str]) -> int:
     """How many leading folders all names share."""
+    folders = {name.rpartition("/")[0] for name in names}
     depth = 0
-    folders = [PurePosixPath(name).parts[:-1] for name in names]
-    while folders and all(len(f) > depth and f[depth] == folders[0][depth] for f in folders):
+    for level in zip(*(folder.split("/") if folder else [] for folder in folders)):
+        if len(set(level)) > 1:
+            break
         depth += 1
     return depth
