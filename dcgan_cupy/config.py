@@ -14,6 +14,8 @@ DEVICE_DEFAULTS = {
 """What a run without flags does: minutes of work on either device."""
 
 
+FORMATS = ("folder", "zip", "tar", "idx", "cifar", "pickle", "lmdb", "mat", "numpy")
+SPLITS = ("train", "test", "all")
 SIZE, COUNT = 2**16, 2**31     # bounds of sizes and of counts: beyond them only arithmetic would break
 
 
@@ -26,7 +28,14 @@ def setting(default, help, least=None, below=None, choices=None, aliases=()):
 class Config:
     """A training run. None means: decided by the device (DEVICE_DEFAULTS) or by another setting."""
 
-    data: str = setting("faces", "dataset: faces, or a folder of images", aliases=("--dataroot",))
+    data: str = setting("faces", "dataset: faces, mnist, fashion-mnist, cifar10, svhn, or a path: a folder of images, a zip, tar, …",
+                        aliases=("--dataroot",))
+    format: str | None = setting(None, "what the data are (default: what their content shows)", choices=FORMATS)
+    split: str = setting("train", "which images, where the data tell them apart", choices=SPLITS)
+    crop: int | None = setting(None, "side of the square cut from the middle of each image first, px (default: its short side)", least=1,
+                               below=SIZE)
+    on_bad: str | None = setting(None, "images that cannot be read: skip them, or fail (default: skip one in a hundred, fail on more)",
+                                 choices=("skip", "fail"))
     image_size: int | None = setting(None, "height and width of the images, px", choices=IMAGE_SIZES, aliases=("--imageSize",))
     channels: int = setting(3, "colours of the images: 1 (grey) or 3", choices=(1, 3), aliases=("--nc",))
     flip: bool = setting(False, "mirror images at random")

@@ -109,10 +109,13 @@ def train(config: Config, console: Console) -> int:
         finally:
             stop.restore()
             seconds = time.perf_counter() - started
-            folder.timing(steps=done, seconds=round(seconds, 3), images_per_second=round(config.batch_size * done / seconds, 2))
+            batches.close()
+            waiting = batches.waited / seconds
+            folder.timing(steps=done, seconds=round(seconds, 3), images_per_second=round(config.batch_size * done / seconds, 2),
+                          waiting_for_data=round(waiting, 5))
             folder.close()
-    console.print(f"{done} steps in {seconds:.0f} s, {config.batch_size * done / seconds:.0f} images/s; pictures, log and weights are in "
-                  f"[bold]{_plain(folder.path)}[/]", highlight=False, soft_wrap=True)
+    console.print(f"{done} steps in {seconds:.0f} s, {config.batch_size * done / seconds:.0f} images/s, {waiting:.1%} of the time waiting "
+                  f"for data; pictures, log and weights are in [bold]{_plain(folder.path)}[/]", highlight=False, soft_wrap=True)
     if not all(map(math.isfinite, last)):
         print(f"train: step {done}: loss: need finite numbers, got {last.loss_d:g} of D and {last.loss_g:g} of G; try a lower --lr or "
               "another --seed (the weights are those saved last, if any)", file=sys.stderr)
@@ -151,7 +154,8 @@ def _open(config, console):
     with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
                   console=console, transient=True) as progress:
         task = progress.add_task(f"reading {_plain(config.data)}", total=None)
-        return open_dataset(config.data, config.image_size, config.channels, seed=config.seed,
+        return open_dataset(config.data, config.image_size, config.channels, seed=config.seed, crop=config.crop, format=config.format,
+                            split=config.split, on_bad=config.on_bad,
                             progress=lambda done, total: progress.update(task, completed=done, total=total))
 
 
@@ -159,7 +163,7 @@ def _announce(config, console, trainer, dataset, batches, steps, folder, memory)
     count = f"{trainer.g.param.size / 1e6:.2f} M parameters in G, {trainer.d.param.size / 1e6:.2f} M in D"
     rung = config.kernels or trainer.d.logits.layers[0].rung
     lines = [
-        ("data", f"{dataset.name}: {len(dataset.images)} images, {config.image_size} x {config.image_size} px"
+        ("data", f"{dataset.name}: {len(dataset.images)} images, {config.image_size} x {config.image_size} px; {batches.place}"
                  + (f"; {len(dataset.skipped)} files skipped" if dataset.skipped else "")),
         ("networks", f"features {config.features_g} / {config.features_d}, z {config.z_dim} {config.z}; {count}; kernels: {rung}"),
         ("training", f"{steps} steps of {config.batch_size} images ({steps / batches.per_epoch:.1f} epochs), Adam lr {config.lr:g} "

@@ -1,15 +1,16 @@
 """Datasets: faces look as their attributes say, files are read as Pillow reads them, strangers' files do no harm, and
 the cache gives back what was put in or nothing. Expected pixels are worked out here, with plain Pillow and NumPy."""
 
-import io
 import json
 import os
+import shutil
 import signal
 import struct
 import subprocess
 import sys
 import threading
 import zlib
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dcgan_cupy.data import DataError, cache, faces, folder, open_dataset
+from dcgan_cupy.data import DataError, build, cache, faces, folder, open_dataset, picture, pool, reader
 from dcgan_cupy.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -181,19 +182,34 @@ def test_faces_any_size_fills_the_picture_alike(size):
     assert np.abs(got - want).mean() < 4                                         # of 255: the filters' difference
 
 
-def test_faces_pool_draws_the_same(monkeypatch):
-    alone = open_dataset("faces", 16, count=150)
-    monkeypatch.setattr(faces, "POOL_FROM", 1)
-    monkeypatch.setattr(faces, "cores", lambda: 2)
-    reader = faces.Faces(16, 3, seed=0, count=150)
-    batches = list(reader.batches())
-    assert [len(batch.images) for batch in batches] == [64, 64, 22]
-    assert (np.concatenate([batch.images for batch in batches]) == alone.images).all()
-    cuts = np.concatenate([batch.attributes["hair_cut"] for batch in batches])
-    assert (cuts == alone.attributes["hair_cut"]).all()
+def drawn(count: int) -> np.ndarray:
+    """Faces by whatever pool there is."""
+    tasks = faces.Faces(reader.Look(16, 3), 0, count).tasks(0)
+    done = list(pool.in_order(cache.carry_out, tasks))
+    assert [task.stop for task, _ in done] == [*range(64, count, 64), count]
+    return np.concatenate([batch.images for _, batch in done])
 
 
-def test_faces_without_processes_are_drawn_here(monkeypatch):
+def test_pool_gives_the_same_in_order(monkeypatch):
+    alone = drawn(400)
+    monkeypatch.setattr(pool, "PATIENCE", 0)
+    monkeypatch.setattr(pool, "cores", lambda: 2)
+    assert (drawn(400) == alone).all()
+
+
+def fails(task):
+    raise OSError(5, "the task's own trouble")
+
+
+def test_pool_passes_errors_on(monkeypatch):
+    for cores in (1, 2):
+        monkeypatch.setattr(pool, "PATIENCE", 0)
+        monkeypatch.setattr(pool, "cores", lambda cores=cores: cores)
+        with pytest.raises(OSError, match="the task's own trouble"):
+            list(pool.in_order(fails, [1, 2, 3]))
+
+
+def test_pool_without_processes_works_here(monkeypatch):
     class NoPool:
         def __init__(self, *_, **__):
             raise OSError("no semaphores on this system")
@@ -205,9 +221,9 @@ def test_faces_without_processes_are_drawn_here(monkeypatch):
             self.given = 0
 
         def submit(self, task, *arguments):
-            future = faces.Future()
+            future = Future()
             if self.given:
-                future.set_exception(faces.BrokenProcessPool("killed"))
+                future.set_exception(pool.BrokenProcessPool("killed"))
             else:
                 future.set_result(task(*arguments))
             self.given += 1
@@ -216,21 +232,20 @@ def test_faces_without_processes_are_drawn_here(monkeypatch):
         def shutdown(self, **_):
             pass
 
-    want = open_dataset("faces", 16, count=150).images
-    monkeypatch.setattr(faces, "POOL_FROM", 1)
-    monkeypatch.setattr(faces, "cores", lambda: 2)
-    for pool in (NoPool, BrokenPool):
-        monkeypatch.setattr(faces, "ProcessPoolExecutor", pool)
-        got = np.concatenate([batch.images for batch in faces.Faces(16, 3, seed=0, count=150).batches()])
-        assert (got == want).all(), pool
+    want = drawn(400)
+    monkeypatch.setattr(pool, "PATIENCE", 0)
+    monkeypatch.setattr(pool, "cores", lambda: 2)
+    for broken in (NoPool, BrokenPool):
+        monkeypatch.setattr(pool, "ProcessPoolExecutor", broken)
+        assert (drawn(400) == want).all(), broken
 
 
 def test_faces_in_a_script_without_a_main_guard(tmp_path):
     """Worker processes must not run the caller's script again."""
     script = tmp_path / "script.py"
     script.write_text("print('started')\n"
-                      "from dcgan_cupy.data import faces, open_dataset\n"
-                      "faces.POOL_FROM, faces.cores = 1, lambda: 2\n"
+                      "from dcgan_cupy.data import open_dataset, pool\n"
+                      "pool.PATIENCE, pool.cores = 0, lambda: 2\n"
                       "print(open_dataset('faces', 16, count=130).images.shape)\n")
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60,
                           env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -344,18 +359,18 @@ def test_folder_count_is_of_readable_images(photos):
     for i in range(1, 5):
         save(photos / f"{i}.png", np.full((8, 8, 3), i, np.uint8))
     seen = []
-    dataset = open_dataset(str(photos), 8, count=2, progress=lambda *p: seen.append(p))
+    dataset = open_dataset(str(photos), 8, count=2, on_bad="skip", progress=lambda *p: seen.append(p))
     assert dataset.images[:, 0, 0, 0].tolist() == [1, 2] and seen[-1] == (2, 2)
-    assert len(open_dataset(str(photos), 8, count=99)) == 4
+    assert len(open_dataset(str(photos), 8, count=99, on_bad="skip")) == 4
 
 
 def test_folder_more_than_one_batch(photos, monkeypatch):
-    monkeypatch.setattr(folder, "CHUNK", 3)
+    monkeypatch.setattr(reader, "CHUNK", 3)
     for i in range(8):
         save(photos / f"{i}.png", np.full((8, 8, 3), i, np.uint8))
     (photos / "4.png").write_bytes(b"")
     seen = []
-    dataset = open_dataset(str(photos), 8, progress=lambda *p: seen.append(p))
+    dataset = open_dataset(str(photos), 8, on_bad="skip", progress=lambda *p: seen.append(p))
     assert dataset.images[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 5, 6, 7]
     assert dataset.skipped == [("4.png", "an empty file")]
     assert seen == sorted(seen) and seen[-1] == (8, 8)
@@ -383,10 +398,10 @@ def test_folder_hostile_files_are_skipped_and_named(photos, tmp_path):
     (photos / "circle").symlink_to(photos)
     with open(photos / "sparse.webp", "wb") as file:
         file.write(b"RIFF\x00\x00\x00\x40WEBPVP8L")
-        file.truncate(folder.BYTE_LIMIT + 1)                                     # takes no room on the disk
+        file.truncate(picture.BYTE_LIMIT + 1)                                     # takes no room on the disk
 
     done = []
-    worker = threading.Thread(target=lambda: done.append(open_dataset(str(photos), 16)), daemon=True)
+    worker = threading.Thread(target=lambda: done.append(open_dataset(str(photos), 16, on_bad="skip")), daemon=True)
     worker.start()
     worker.join(30)
     assert done, "opening the folder hangs"
@@ -407,16 +422,17 @@ def test_folder_hostile_files_are_skipped_and_named(photos, tmp_path):
 
 def test_folder_a_file_that_becomes_a_pipe_does_not_hang(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
-    with pytest.raises(folder.Unreadable, match="not a regular file"):
+    with pytest.raises(reader.Unreadable, match="not a regular file"):
         folder.open_regular(tmp_path / "pipe.png")
 
 
 def test_folder_a_file_that_vanishes_is_skipped(photos):
     save(photos / "a.png", noise(9, 8, 8))
     save(photos / "b.png", noise(9, 8, 8))
-    reader = folder.Folder(photos, 8, 3)
+    vanishing = folder.Folder(photos, reader.Look(8, 3))
+    assert vanishing.total == 2
     (photos / "a.png").unlink()
-    batch = cache.collect(reader)
+    batch = cache.collect(vanishing)
     assert len(batch.images) == 1 and batch.skipped == [("a.png", "No such file or directory")]
 
 
@@ -432,7 +448,7 @@ def test_folder_without_permission(photos, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", strict_open)
-        dataset = open_dataset(str(photos), 8)
+        dataset = open_dataset(str(photos), 8, on_bad="skip")
     assert len(dataset) == 1 and dataset.skipped == [("b.png", "Permission denied")]
     (photos / "b.png").chmod(0o644)                                              # the same bytes and time, readable now
     assert len(open_dataset(str(photos), 8)) == 2
@@ -441,12 +457,12 @@ def test_folder_without_permission(photos, monkeypatch):
 # ------------------------------------------------------------------------------------------------------------- errors
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (("nowhere", 16), r"source: need the name of a dataset \(faces\) or a folder of images, got 'nowhere' "
+    (("nowhere", 16), r"source: need the name of a dataset \(faces, .*\) or the path of one, got 'nowhere' "
                       r"\(does not exist\)"),
     (("", 16), r"source: need the name .*, got '' \(no name\)"),
     (("a\0b", 16), r"source: need the name .*, got 'a\\x00b' \(embedded null byte\)"),
     (("x" * 5000, 16), r"source: need the name .* \(File name too long\)"),
-    ((__file__, 16), r"source: need the name .*test_data.py' \(a file\)"),
+    ((__file__, 16), r"source: need a folder, zip or tar .*test_data.py' \(a file of another kind\)"),
     (("faces", 7), r"image_size: need a whole number from 8 to 1024, got 7"),
     (("faces", 2000), r"image_size: need a whole number from 8 to 1024, got 2000"),
     (("faces", 32.0), r"image_size: need a whole number from 8 to 1024, got 32.0"),
@@ -496,9 +512,9 @@ def test_cache_hit_is_bit_equal_and_draws_nothing(own_cache, monkeypatch):
 def test_cache_keeps_what_was_skipped(photos, monkeypatch):
     save(photos / "a.png", noise(1, 8, 8))
     (photos / "b.png").write_bytes(b"")
-    first = open_dataset(str(photos), 8)
-    monkeypatch.setattr(folder, "decode", lambda *_: pytest.fail("decoded again"))
-    again = open_dataset(str(photos), 8)
+    first = open_dataset(str(photos), 8, on_bad="skip")
+    monkeypatch.setattr(picture, "decode", lambda *_: pytest.fail("decoded again"))
+    again = open_dataset(str(photos), 8, on_bad="skip")
     assert again.skipped == first.skipped == [("b.png", "an empty file")] and (again.images == first.images).all()
 
 
@@ -588,33 +604,45 @@ def test_cache_that_cannot_be_written_gives_images_in_memory(tmp_path, recwarn):
     assert all((got.attributes[name] == want.attributes[name]).all() for name in want.attributes)
 
 
-def test_cache_on_a_full_disk(own_cache, monkeypatch):
-    class Full(io.FileIO):
-        def write(self, data):
-            if self.tell() + memoryview(data).nbytes > 30_000:
-                raise OSError(28, "No space left on device")
-            return super().write(data)
+def test_cache_asks_for_the_room_first(own_cache, monkeypatch):
+    monkeypatch.setattr(build.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 5000, 5000))
+    monkeypatch.setattr(faces, "draw", lambda *_: pytest.fail("begun without the room"))
+    with pytest.raises(DataError, match=r"cache: need 16.8 MB more in .* for 70 images, got 5 kB free \(make room"):
+        open_dataset("faces", 16, count=70, seed=1)
 
+
+def test_cache_on_a_disk_that_fills_up_meanwhile(own_cache, monkeypatch):
     want = np.array(open_dataset("faces", 16, count=70, seed=1).images)
     for path in own_cache.iterdir():
         path.unlink()
-    monkeypatch.setattr(cache, "open", lambda path, mode: io.BufferedWriter(Full(path, mode)), raising=False)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(build.os, "pwrite", full)
     with pytest.warns(RuntimeWarning, match=r"\(No space left on device\)"):
         got = open_dataset("faces", 16, count=70, seed=1)
-    assert (got.images == want).all() and list(own_cache.iterdir()) == []
+    assert (got.images == want).all() and not list(own_cache.glob("*.json"))
+
+
+def test_cache_that_would_not_fit_into_memory_either(tmp_path, monkeypatch):
+    blocked = tmp_path / "file"
+    blocked.write_text("where a folder should be")
+    monkeypatch.setattr(cache, "free_memory", lambda: 60_000)
+    with pytest.raises(DataError, match=r"in memory the images would take 53.8 kB of 60 kB"):
+        open_dataset("faces", 16, count=70, cache=blocked)
 
 
 def test_cache_reader_that_fails_leaves_nothing_and_its_own_error(own_cache, photos, monkeypatch):
     save(photos / "a.png", noise(1, 8, 8))
 
     def broken(*_):
-        yield cache.Batch(np.zeros((2, 8, 8, 3), np.uint8))
         raise OSError("the reader's own trouble")
 
-    monkeypatch.setattr(folder, "decode_all", broken)
+    monkeypatch.setattr(folder.Folder, "tasks", broken)
     with pytest.raises(OSError, match="the reader's own trouble"):
         open_dataset(str(photos), 8)
-    assert list(own_cache.iterdir()) == []
+    assert not list(own_cache.glob("*.json")) and not list(own_cache.glob("*.npy"))
 
 
 def test_cache_place(tmp_path, monkeypatch):
@@ -651,14 +679,33 @@ def test_cache_two_processes_at_once(own_cache):
     assert len(list(own_cache.iterdir())) == 2
 
 
-def test_cache_after_a_kill(own_cache):
+def test_cache_after_a_kill(own_cache, monkeypatch):
     killed = child("die")
     killed.communicate(timeout=60)
     assert killed.returncode == -signal.SIGKILL
-    left, = own_cache.iterdir()
-    assert left.suffix == ".tmp"
+    assert sorted(path.suffix for path in own_cache.iterdir()) == [".journal", ".part"]
     open_dataset("faces", 16, count=2)
-    assert left.exists()                                                         # it might belong to a run that goes on
-    os.utime(left, (0, 0))
+    assert len(list(own_cache.iterdir())) == 4                                   # it might belong to a run that goes on
+    done = []
+    monkeypatch.setattr(faces, "draw", lambda i, *rest, draw=faces.draw: done.append(i) or draw(i, *rest))
     images = open_dataset("faces", 16, count=200).images
-    assert not left.exists() and (images[150] == np.asarray(faces.draw(150, 16)[0])).all()
+    assert min(done) == 64 and (images[[3, 150]] == [np.asarray(faces.draw(i, 16)[0]) for i in (3, 150)]).all()
+    assert sorted(path.suffix for path in own_cache.iterdir()) == [".json", ".json", ".npy", ".npy"]
+
+
+def test_cache_part_that_was_damaged_is_made_again_from_there(own_cache, monkeypatch):
+    child("die").communicate(timeout=60)
+    part, = own_cache.glob("*.part")
+    flip_a_bit(part)
+    done = []
+    monkeypatch.setattr(faces, "draw", lambda i, *rest, draw=faces.draw: done.append(i) or draw(i, *rest))
+    images = open_dataset("faces", 16, count=200).images
+    assert min(done) == 0 and (images[63] == np.asarray(faces.draw(63, 16)[0])).all()
+
+
+def test_cache_part_that_nobody_goes_on_with_is_swept(own_cache):
+    child("die").communicate(timeout=60)
+    for path in own_cache.iterdir():
+        os.utime(path, (0, 0))
+    open_dataset("faces", 16, count=2)
+    assert sorted(path.suffix for path in own_cache.iterdir()) == [".json", ".npy"]

@@ -359,7 +359,7 @@ def test_flops_are_those_of_the_header(dev):
     assert report.flops == 2 * (2 * 3 * 6 * 5) * 4 * 3 * 3
 
 
-@pytest.mark.parametrize("line, flops", [("y[t] = x[t];", 0), ("y[t] = fmaf(x[t], 2.0f, 1.0f);", 2), ("y[t] = x[t] * 2.0f + 1.0f;", 2), 
+@pytest.mark.parametrize("line, flops", [("y[t] = x[t];", 0), ("y[t] = fmaf(x[t], 2.0f, 1.0f);", 2), ("y[t] = x[t] * 2.0f + 1.0f;", 2),
                                          ("y[t] = expf(x[t]);", 1),
                                          ("y[t] = x[t] / 3.0f - sqrtf(x[t]);", 3)])  # fmt: skip
 def test_flops_of_a_line(dev, tmp_path, line, flops):

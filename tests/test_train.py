@@ -142,7 +142,8 @@ def test_parse_knows_the_flags_of_pytorchs_example(flags, settings):
     assert train.parse(flags.split(" ")) == Config(**settings)
 
 
-OTHER = {"data": "pics", "image_size": 128, "channels": 1, "flip": True, "batch_size": 7, "z_dim": 11, "z": "normal", "features_g": 5,
+OTHER = {"data": "pics", "format": "zip", "split": "all", "crop": 108, "on_bad": "skip",
+         "image_size": 128, "channels": 1, "flip": True, "batch_size": 7, "z_dim": 11, "z": "normal", "features_g": 5,
          "features_d": 6, "steps": 77, "epochs": 3, "lr": 0.5, "beta1": 0.25, "beta2": 0.75, "loss": "minimax", "bn_gain": 0.0,
          "seed": 2**63 - 1, "device": "gpu", "kernels": "textbook", "out": "x", "sample_every": 4, "generator": "g", "discriminator": "d",
          "dry_run": True}
@@ -315,11 +316,11 @@ BAD = [
     # images
     (["--data", "nowhere"], "got 'nowhere' (does not exist)"),
     (["--data", ""], "got '' (no name)"),
-    (["--dataset", "lsun", "--data", "faces"], "need the name of a dataset (faces) or a folder of images, got 'lsun'"),
+    (["--dataset", "lsun", "--data", "faces"], "got 'lsun' (does not exist; python -m dcgan_cupy.data fetch lsun tells"),
     (["--dataset", "folder", "--data", "faces"], "--dataset: need --dataroot"),
     (["--data", lambda: photos_of("empty")], "need a folder with image files"),
     (["--data", lambda: photos_of("texts", a_txt="some", b_md="text")], "need a folder with image files"),
-    (["--data", lambda: write("a.png", "no folder")], "got 'a.png' (a file)"),
+    (["--data", lambda: write("a.png", "no folder")], "got 'a.png' (a file of another kind)"),
     (["--data", lambda: photos_of("broken", a_png="no png", b_jpg="no jpg")], "2 skipped (a.png: not a PNG"),
     (["--batch-size", "10"], "--batch-size: need at most the number of images, 9, got 10"),
     # weights
@@ -387,7 +388,7 @@ def test_no_gpu(command, place):
 @pytest.mark.parametrize("flags, environment, message", [
     (["--lr", "nan"], {}, "train: --lr: need a finite number, got nan\n"),
     (["--steps", "2"], {"CXX": "/nowhere/c++"}, "device: cpu: /nowhere/c++: need a C++ compiler that runs, got: "),
-    (["--steps", "2", "--data", "nowhere"], {}, "open_dataset: source: need the name of a dataset (faces) or a folder of images"),
+    (["--steps", "2", "--data", "nowhere"], {}, "open_dataset: source: need the name of a dataset (faces, mnist,"),
 ], ids=["flag", "compiler", "data"])
 def test_bad_flag_as_a_process(place, flags, environment, message):
     before = tree(place)
@@ -560,7 +561,7 @@ def test_skipped_files_are_named(command):
         if "/" in name:
             Path("photos", name).parent.mkdir()
         write(f"photos/{name}", "no png")
-    code, out, err = command("--steps", "1", "--out", "[run]")
+    code, out, err = command("--steps", "1", "--out", "[run]", "--on-bad", "skip")
     assert code == 0 and err == "" and "9 images" in out and "7 files skipped" in out
     for shown in ("skipped [/bold].png: not a PNG", "skipped [red]x[1].png: ", "skipped e\\x1b[31m.png: ", "skipped line\\nbreak.png: ",
                   "skipped ends\\.png: ", "and 2 more", "[run]"):
@@ -574,7 +575,7 @@ def test_names_that_are_no_text():
     folder.parent.mkdir()
     Path("photos").rename(folder)
     (folder / os.fsdecode(b"\xfe.png")).write_text("no png")
-    process = start("--data", str(folder), "--steps", "1", PYTHONIOENCODING="utf-8:strict")
+    process = start("--data", str(folder), "--steps", "1", "--on-bad", "skip", PYTHONIOENCODING="utf-8:strict")
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0 and err == "" and "\\udcff: 9 images" in out and "skipped \\udcfe.png: not a PNG" in out
     assert len(read_log(next(Path("runs").iterdir()))) == 1

@@ -1,12 +1,14 @@
-"""Datasets: a name or a folder in, one uint8 array of images out.
+"""Datasets: a name or a path in, one uint8 array of images out.
 
-    open_dataset("faces", 64)            cartoon faces, drawn here: nothing to download
-    open_dataset("my_photos/", 64)       every image file below a folder
+    open_dataset("faces", 64)                    cartoon faces, drawn here: nothing to download
+    open_dataset("my_photos/", 64)               every image file below a folder
+    open_dataset("img_align_celeba.zip", 64, crop=108)
+    open_dataset("mnist", 32, channels=1)        fetched before: python -m dcgan_cupy.data fetch mnist
 
-    source ─► a reader (faces.py, folder.py): batches of uint8 images ─► cache.py: kept on disk ─► Dataset
+    source ─► formats.py: which reader ─► tasks over all cores (pool.py) ─► kept on disk (cache.py, build.py) ─► Dataset
 
-A reader is small: it has a key, which says what determines its pixels, and it yields batches (cache.py: Reader).
-To add a format, write a reader in a file of its own and choose it in `_reader`.
+A reader is small: it has a key, which says what determines its pixels, and cuts its work into tasks (reader.py). To add a format,
+write a reader in a file of its own and choose it in formats.py.
 """
 
 import operator
@@ -17,27 +19,28 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import UserError
-from .cache import Progress, Reader, collect
+from .cache import Found, Progress, collect
 from .faces import DEFAULT_COUNT, Faces
-from .folder import SUFFIXES, Folder
+from .fetch import CONSENT, FETCHED, fetched_folder
+from .formats import FORMATS, reader_of
+from .reader import DataError, Look, Reader
+from .splits import SPLITS
 
-__all__ = ["NAMES", "DataError", "Dataset", "open_dataset"]
+__all__ = ["FORMATS", "NAMES", "ON_BAD", "SPLITS", "DataError", "Dataset", "open_dataset"]
 
-NAMES = ("faces",)                       # datasets that need no file
+NAMES = ("faces", *FETCHED)              # faces need no file, the others are fetched first
 SIZES = (8, 1024)
-
-
-class DataError(UserError):
-    """A dataset that cannot be opened as asked; one sentence, `where: argument: need this, got that`."""
+ON_BAD = ("skip", "fail")
+MOST_BAD = 0.01                          # the share of unreadable images that is skipped when nothing else is asked for
 
 
 @dataclass
 class Dataset:
     """Images of one size, in memory or mapped from the cache.
 
-    Shapes: images uint8 [N, size, size, channels]; attributes: name -> [N, ...], empty where nothing is known.
-    `skipped` holds (path, reason) of every file that gave no image, `source` the name or the folder's full path.
+    Shapes: images uint8 [N, size, size, channels]; attributes: name -> [N, ...], empty where nothing is known; `label` counts from 0
+    and `classes` holds the labels' names, where the source has names.
+    `skipped` holds (path, reason) of every file that gave no image, `source` the name or the full path.
     """
 
     name: str
@@ -45,53 +48,96 @@ class Dataset:
     attributes: dict[str, np.ndarray] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     source: str = ""
+    format: str = ""
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
 
 
-def open_dataset(source: str, image_size: int, channels: int = 3, *, seed: int = 0, count: int | None = None,
-                 cache: Path | None = None, progress: Progress | None = None) -> Dataset:
-    """The images of `source`: "faces", or a path to a folder (./faces for a folder of that name).
+def open_dataset(source: str, image_size: int, channels: int = 3, *, seed: int = 0, count: int | None = None, crop: int | None = None,
+                 format: str | None = None, split: str = "train", on_bad: str | None = None, cache: Path | None = None,
+                 progress: Progress | None = None) -> Dataset:
+    """The images of `source`: a name ("faces", "mnist" …), or a path (./faces for a folder of that name).
 
-    `count`: how many; without it 10,000 faces, or every image of a folder.   `seed`: which faces; folders ignore it.
+    `count`: how many; without it 10,000 faces, or every image of a file.   `seed`: which faces; files ignore it.
+    `crop`: the side of the square that is cut from the middle of each image before it is resized (default: the short side).
+    `format`: one of FORMATS, instead of the one that the content shows.   `split`: train, test or all, where the source tells them apart.
+    `on_bad`: what to do about images that cannot be read: "skip" them, "fail" at the first; default: skip up to 1 %, then fail.
     `cache`: the cache's folder, instead of $DCGAN_CUPY_CACHE or the usual place.
     `progress(done, total)` is called now and then while images are made; not at all when they come from the cache.
     Raises: DataError.
     """
+    reader = make_reader(source, image_size, channels, seed=seed, count=count, crop=crop, format=format, split=split)
+    if on_bad is not None and on_bad not in ON_BAD:
+        raise DataError(f"open_dataset: on_bad: need one of {', '.join(ON_BAD)}, got {on_bad!r}")
+    if not reader.total and not reader.skipped:
+        what = "a folder with image files (png jpg webp bmp gif)" if reader.format == "folder" else f"a {reader.format} file with images"
+        raise DataError(f"open_dataset: source: need {what}, got {reader.source}, which has none")
+    most = {"skip": 1.0, "fail": 0.0, None: MOST_BAD}[on_bad]
+    found = collect(reader, cache, progress, most)
+    _judge(found, reader, on_bad, most)
+    name = reader.format if reader.source == "faces" else source if source in NAMES else Path(reader.source).name
+    return Dataset(name, found.images, found.attributes, found.skipped, reader.source, reader.format, found.classes)
+
+
+def make_reader(source: str, image_size: int, channels: int = 3, *, seed: int = 0, count: int | None = None, crop: int | None = None,
+                format: str | None = None, split: str = "train") -> Reader:
+    """The reader that fits the source; nothing has been decoded yet. Raises: DataError if none does."""
     image_size = _whole("image_size", image_size, *SIZES)
     if isinstance(channels, bool) or channels not in (1, 3):
         raise DataError(f"open_dataset: channels: need 1 (grey) or 3 (RGB), got {channels!r}")
-    channels = int(channels)
     seed = _whole("seed", seed, 0)
     count = None if count is None else _whole("count", count, 1)
-    reader = _reader(source, image_size, channels, seed, count)
-    images = collect(reader, cache, progress)
-    if not len(images.images):
-        raise DataError(f"open_dataset: source: need images that can be read, got {reader.source} "
-                        f"with {_some(images.skipped)}")
-    name = reader.name if source in NAMES else Path(reader.source).name
-    return Dataset(name, images.images, images.attributes, images.skipped, reader.source)
-
-
-def _reader(source: str, image_size: int, channels: int, seed: int, count: int | None) -> Reader:
-    """The reader that fits the source. Raises: DataError if none does."""
+    crop = None if crop is None else _whole("crop", crop, 1, 1 << 15)
+    for argument, value, known in (("format", format, FORMATS), ("split", split, SPLITS)):
+        if value not in known and (value is not None or argument == "split"):
+            raise DataError(f"open_dataset: {argument}: need one of {', '.join(known)}, got {value!r}")
+    look = Look(image_size, int(channels), crop)
     if source == "faces":
-        return Faces(image_size, channels, seed, DEFAULT_COUNT if count is None else count)
-    need = f"open_dataset: source: need the name of a dataset ({', '.join(NAMES)}) or a folder of images"
+        if crop is not None or format is not None:
+            raise DataError(f"open_dataset: {'crop' if crop else 'format'}: need a dataset of files for it, got faces, which are drawn")
+        return Faces(look, seed, DEFAULT_COUNT if count is None else count)
+    return reader_of(_path(source), look, count, split, format)
+
+
+def _path(source: str) -> Path:
+    """Where the source lies. Raises: DataError."""
+    need = f"open_dataset: source: need the name of a dataset ({', '.join(NAMES)}) or the path of one"
+    if source in FETCHED:
+        folder = fetched_folder(source)
+        if not folder.is_dir():
+            beside = f", or give ./{source}" if Path(source).exists() else ""
+            raise DataError(f"open_dataset: source: need {source} fetched first, got no {folder} (python -m dcgan_cupy.data fetch "
+                            f"{source}{beside})")
+        return folder
     try:
         path = Path(source).expanduser()
         mode = path.stat().st_mode
     except (OSError, ValueError, RuntimeError, TypeError) as error:
         reason = "does not exist" if isinstance(error, FileNotFoundError) else getattr(error, "strerror", None) or error
-        raise DataError(f"{need}, got {source!r} ({reason})") from None
-    if not stat.S_ISDIR(mode) or not os.fspath(source):
-        raise DataError(f"{need}, got {source!r} ({'a file' if os.fspath(source) else 'no name'})")
-    reader = Folder(path, image_size, channels, count)
-    if not reader.total and not reader.skipped:
-        raise DataError(f"open_dataset: source: need a folder with image files ({' '.join(SUFFIXES)}), "
-                        f"got {reader.source}, which has none")
-    return reader
+        hint = f"; python -m dcgan_cupy.data fetch {source} tells how to get it" if source in CONSENT else ""
+        raise DataError(f"{need}, got {source!r} ({reason}{hint})") from None
+    if not os.fspath(source):
+        raise DataError(f"{need}, got {source!r} (no name)")
+    if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+        raise DataError(f"{need}, got {source!r} (neither a file nor a folder)")
+    return path
+
+
+def _judge(found: Found, reader: Reader, on_bad: str | None, most: float) -> None:
+    """Raises: DataError if there is no image, or more was lost than `on_bad` allows."""
+    if not len(found.images):
+        raise DataError(f"open_dataset: source: need images that can be read, got {reader.source} with {_some(found.skipped)}")
+    if on_bad == "skip":
+        return
+    if found.damage:
+        raise DataError(f"open_dataset: source: need a whole {reader.format} file, got {reader.source}, damaged {found.damage}; "
+                        f"--on-bad skip takes the {len(found.images):,} images before that")
+    if found.lost > most * (found.lost + len(found.images)):
+        limit = "all images readable" if on_bad == "fail" else f"at most {MOST_BAD:.0%} unreadable images"
+        raise DataError(f"open_dataset: on_bad: need {limit} (--on-bad skip leaves them out), got {found.lost:,} in {reader.source}: "
+                        f"{_list(found.skipped, 20)}")
 
 
 def _whole(argument: str, value, least: int, most: int | None = None) -> int:
@@ -106,8 +152,12 @@ def _whole(argument: str, value, least: int, most: int | None = None) -> int:
     return number
 
 
-def _some(skipped: list[tuple[str, str]], shown: int = 3) -> str:
+def _some(skipped: list[tuple[str, str]]) -> str:
     """The first few of what was skipped, and how many there were."""
+    return f"none, {len(skipped)} skipped ({_list(skipped, 3)})"
+
+
+def _list(skipped: list[tuple[str, str]], shown: int) -> str:
     listed = "; ".join(f"{path}: {reason}" for path, reason in skipped[:shown])
     more = f" and {len(skipped) - shown} more" if len(skipped) > shown else ""
-    return f"none, {len(skipped)} skipped ({listed}{more})"
+    return f"{listed}{more}"

@@ -10,23 +10,14 @@ Units: a drawing coordinate is a fraction of the picture's side; x to the right,
 Colours are RGB triples of 0..255.
 """
 
-import multiprocessing
-import sys
-import types
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..machine import cores
-from .cache import Batch, code_version
+from .reader import Batch, Look, Task, code_version, span
 
 DEFAULT_COUNT = 10_000
 
@@ -566,82 +557,30 @@ def paint(face: Traits, size: int) -> Image.Image:
 
 # ---------------------------------------------------------------------------------------------------------- reader
 
-CHUNK = 64                       # faces in one batch, and in one worker's task
-POOL_FROM = 512                  # starting a pool costs about as much as drawing this many
-
-
 class Faces:
-    """The reader of `faces`: `count` faces of one seed, drawn over all cores."""
+    """The reader of `faces`: `count` faces of one seed."""
 
-    name = source = "faces"
+    format = source = "faces"
+    classes, skipped, damage = (), [], ""
 
-    def __init__(self, image_size: int, channels: int, seed: int, count: int):
-        self.image_size, self.channels, self.seed, self.total = image_size, channels, seed, count
+    def __init__(self, look: Look, seed: int, count: int):
+        self.look, self.seed, self.count, self.total = look, seed, count, count
 
     def key(self) -> dict:
-        return {"reader": "faces", "code": code_version(__file__), "seed": self.seed, "count": self.total,
-                "image_size": self.image_size, "channels": self.channels}
+        return {"reader": "faces", "code": code_version(__file__), "seed": self.seed}
 
-    def batches(self) -> Iterator[Batch]:
-        done = 0
-        workers = cores()
-        if workers > 1 and self.total >= POOL_FROM:
-            for batch in _drawn_by_pool(self._tasks(0), workers):
-                yield batch
-                done += len(batch.images)
-        for task in self._tasks(done):             # all of them, or what a pool that broke down has left
-            yield draw_range(*task)
-
-    def _tasks(self, start: int) -> Iterator[tuple]:
-        for first in range(start, self.total, CHUNK):
-            yield first, min(first + CHUNK, self.total), self.image_size, self.channels, self.seed
+    def tasks(self, start: int) -> Iterator[Task]:
+        for first, stop in span(start, self.total):
+            yield Task(stop, draw_range, (first, stop, self.look, self.seed))
 
 
-def draw_range(start: int, stop: int, size: int, channels: int, seed: int) -> Batch:
+def draw_range(start: int, stop: int, look: Look, seed: int) -> Batch:
     """Faces start to stop - 1. A worker process runs this, so it takes and returns only what can be pickled."""
-    images = np.empty((stop - start, size, size, channels), np.uint8)
+    images = np.empty((stop - start, *look.shape), np.uint8)
     values: dict[str, list] = {name: [] for name in ATTRIBUTES}
     for row, index in enumerate(range(start, stop)):
-        picture, known = draw(index, size, seed)
-        images[row] = np.asarray(picture.convert("L") if channels == 1 else picture).reshape(size, size, channels)
+        picture, known = draw(index, look.size, seed)
+        images[row] = np.asarray(picture.convert("L") if look.channels == 1 else picture).reshape(look.shape)
         for name, value in known.items():
             values[name].append(value)
     return Batch(images, {name: np.array(column) for name, column in values.items()})
-
-
-def _drawn_by_pool(tasks: Iterator[tuple], workers: int) -> Iterator[Batch]:
-    """Yield the batches of `tasks` in order; end early, without an error, if processes cannot be had here."""
-    waiting: deque[Future] = deque()
-
-    def submit(task: tuple) -> None:
-        with _nameless_main():
-            waiting.append(pool.submit(draw_range, *task))
-
-    try:
-        pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
-    except (OSError, ImportError, NotImplementedError):
-        return
-    try:
-        for task in islice(tasks, 4 * workers):    # no more than these wait, however many images there are
-            submit(task)
-        while waiting:
-            yield waiting.popleft().result()
-            for task in islice(tasks, 1):
-                submit(task)
-    except (OSError, AssertionError, BrokenProcessPool):        # AssertionError: a daemon may have no children
-        return
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _nameless_main():
-    """Start workers as if from no script: "spawn" would run the caller's again in each of them, which a script without
-    `if __name__ == "__main__"` does not survive. Ours need this module only."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-

@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..errors import UserError
+from ..machine import free_memory
 from . import source
 
 GRID_LIMIT = (2**31 - 1, 65535, 65535)
@@ -59,6 +60,10 @@ class Device:
         if self._scratch is None or self._scratch.size < total:
             self._scratch = self.empty((total,))
         return [self._scratch[start:start + count] for start, count in zip(starts, counts, strict=True)]
+
+    def free_bytes(self) -> int:
+        """Memory that new arrays can still take."""
+        return free_memory()
 
     def address(self, array) -> int:
         """Where the array starts in memory."""

@@ -158,6 +158,9 @@ class GpuDevice(Device):
     def is_array(self, value) -> bool:
         return isinstance(value, cupy.ndarray)
 
+    def free_bytes(self) -> int:
+        return cupy.cuda.runtime.memGetInfo()[0] + cupy.get_default_memory_pool().free_bytes()
+
     def address(self, array) -> int:
         return array.data.ptr
 

@@ -1,0 +1,154 @@
+"""One image of any kind, as uint8 pixels of the size asked for. It may come from anyone: nothing in it can stop or hang a run.
+
+    encoded file ─► header checked ─► decoded ─► upright, on white, RGB or grey ─► square cut from the centre ─► resized
+
+The resizing is Pillow's LANCZOS, whose support grows with the reduction: nothing is left out, so nothing aliases.
+"""
+
+import re
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .reader import Batch, Look, Unreadable
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")      # Pillow's other decoders never see a file: some start programs
+MAGIC = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|RIFF....WEBP|BM|GIF8[79]a", re.DOTALL)
+
+PIXEL_LIMIT = 1 << 26                                # 8192 x 8192: a file of some kB can claim far more
+BYTE_LIMIT = 1 << 29                                 # some decoders read the whole file before anything else
+LARGE = 1 << 24                                      # pixels; larger images are decoded one at a time, to save memory
+GAP = 4                                              # a JPEG is shrunk while it is decoded, to no less than this times the size
+ORIENTED = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
+
+_large_image = threading.Lock()
+
+
+def use_lock(lock) -> None:
+    """One lock for all processes that decode, in place of this one's own."""
+    global _large_image
+    _large_image = lock
+
+
+# ----------------------------------------------------------------------------------------------------- many at a time
+
+def decode_each(names: Sequence[str], open_one: Callable[[int], BinaryIO], look: Look,
+                attributes: dict[str, np.ndarray] | None = None) -> Batch:
+    """The images called `names`, in their order; open_one(i) opens the i-th. What cannot be read is skipped, with a reason."""
+    def attempt(i: int) -> np.ndarray:
+        with open_one(i) as file:
+            return decode(file, look)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")              # decoders warn of much that does no harm; what fails has its reason below
+        return gather(names, attempt, look, attributes)
+
+
+def fit_each(names: Sequence[str], pixels: np.ndarray, look: Look, attributes: dict[str, np.ndarray] | None = None) -> Batch:
+    """The same for images that need no decoding: uint8 [n, H, W], [n, H, W, 1], [n, H, W, 3] or [n, H, W, 4]."""
+    if pixels.ndim == 4 and pixels.shape[1:] == look.shape and look.crop in (None, look.size):
+        return Batch(np.ascontiguousarray(pixels), attributes or {})
+    return gather(names, lambda i: fit(flatten(Image.fromarray(_plain(pixels[i]))), look), look, attributes)
+
+
+def _plain(pixels: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
+
+
+def gather(names: Sequence[str], attempt: Callable[[int], np.ndarray], look: Look,
+           attributes: dict[str, np.ndarray] | None) -> Batch:
+    """attempt(i) for each name; an exception is the reason why that one is skipped."""
+    images, kept, skipped = np.empty((len(names), *look.shape), np.uint8), [], []
+    for i, name in enumerate(names):
+        try:
+            images[len(kept)] = attempt(i)
+        except Exception as error:                   # decoders raise nearly everything for a damaged file
+            skipped.append((name, reason(error)))
+        else:
+            kept.append(i)
+    return Batch(images[:len(kept)], {key: values[kept] for key, values in (attributes or {}).items()}, skipped)
+
+
+def reason(error: Exception) -> str:
+    """What to tell the user about something that could not be read, in a few words."""
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"more than {PIXEL_LIMIT:,} pixels"
+    if isinstance(error, UnidentifiedImageError):
+        return "not a PNG, JPEG, WebP, BMP or GIF image"
+    if isinstance(error, MemoryError):
+        return "not enough memory to decode it"
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(text.split())[:200]
+
+
+# ------------------------------------------------------------------------------------------------------------ one image
+
+def decode(file: BinaryIO, look: Look) -> np.ndarray:
+    """One image from an open file; of several frames the first.
+
+    Shapes: uint8 [size, size, channels].   Raises: Unreadable, or whatever the decoder raises.
+    """
+    with Image.open(file, formats=FORMATS) as image:
+        width, height = image.size                   # what the header claims; nothing is decoded yet
+        if look.crop and min(image.size) < look.crop:
+            raise Unreadable(f"{width} x {height} pixels, too small for a crop of {look.crop}")
+        side = look.crop or min(image.size)
+        if side >= 2 * GAP * look.size:
+            image.draft(None, tuple(GAP * look.size * length // side for length in image.size))
+        pixels = image.width * image.height
+        if pixels > PIXEL_LIMIT:
+            raise Unreadable(f"{width} x {height} pixels, more than {PIXEL_LIMIT:,}")
+        with _large_image if pixels > LARGE else nullcontext():
+            image.load()
+            return fit(flatten(_upright(image)), look, image.width / width)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    if not any(name in image.info for name in ORIENTED):
+        return image
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:                                # a damaged EXIF block is no reason to lose the picture
+        return image
+
+
+def flatten(image: Image.Image) -> Image.Image:
+    """8 bits a channel, opaque, RGB or grey: what is transparent lies on white, 16 bits keep their upper 8."""
+    if image.mode in ("RGB", "L") and "transparency" not in image.info:
+        return image
+    if image.mode.startswith("I"):
+        return Image.fromarray((np.clip(np.asarray(image).astype(np.int64), 0, 65535) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGB", image.size, (255, 255, 255))
+        white.paste(image, mask=image.getchannel("A"))
+        return white
+    return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
+
+
+def fit(image: Image.Image, look: Look, scale: float = 1.0) -> np.ndarray:
+    """The centred square of an image in RGB or L, resized. uint8 [size, size, channels]
+
+    Without a crop: as if the short side were resized and the centre cut out, without first making the parts that are cut off.
+    With one, the square is cut out first, so nothing around it shines in.   `scale`: how much the image has shrunk already.
+    """
+    mode = "L" if look.channels == 1 else "RGB"
+    image = image if image.mode == mode else image.convert(mode)
+    side = min(image.size) if look.crop is None else max(1, round(look.crop * scale))
+    if side > min(image.size):
+        raise Unreadable(f"{image.width} x {image.height} pixels, too small for a crop of {look.crop}")
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    box = left, top, left + side, top + side
+    if look.crop is not None:
+        image, box = image.crop(box), (0, 0, side, side)
+    if image.size == (look.size, look.size) and box == (0, 0, *image.size):
+        return np.frombuffer(image.tobytes(), np.uint8).reshape(look.shape)
+    image = image.resize((look.size, look.size), Image.Resampling.LANCZOS, box=box,
+                         reducing_gap=3.0)           # far larger images are first averaged in blocks, which is fast
+    return np.frombuffer(image.tobytes(), np.uint8).reshape(look.shape)

@@ -1,0 +1,92 @@
+"""What a kind of dataset must offer, so that the cache, the checks and the progress can be the same for all.
+
+A reader says what determines its pixels (`key`), how many items it will try (`total`), and cuts the work into tasks: small
+pieces in a fixed order, each a function that any process can call with arguments that can be pickled.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import PIL
+
+from ..errors import UserError
+
+CHUNK = 64                                     # items in one task
+
+
+class DataError(UserError):
+    """A dataset that cannot be opened as asked; one sentence, `where: argument: need this, got that`."""
+
+
+class Unreadable(Exception):
+    """An image that has to be skipped; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How images come out: size x size pixels, 1 (grey) or 3 channels; `crop`: the side of the square cut from the middle first."""
+
+    size: int
+    channels: int
+    crop: int | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of one image."""
+        return self.size, self.size, self.channels
+
+
+@dataclass
+class Batch:
+    """Some images in a row, and what is known of them.
+
+    Shapes: images uint8 [n, H, W, C]; each of attributes [n, ...].   `skipped`: (name, reason) of what gave no image.
+    """
+
+    images: np.ndarray
+    attributes: dict[str, np.ndarray] = field(default_factory=dict)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Task:
+    """The items up to `stop` that no earlier task has: function(*arguments) gives their Batch."""
+
+    stop: int
+    function: Callable[..., Batch]
+    arguments: tuple
+
+
+class Reader(Protocol):
+    """A kind of dataset. `key` must be cheap: it is asked at every start. `total` and what follows may list the whole source."""
+
+    format: str                                # one of formats.FORMATS, or "faces"; begins the names of cache files
+    source: str                                # what the user gave, made unambiguous
+    look: Look
+    count: int | None                          # only the first so many readable images
+    total: int                                 # items that tasks() tries
+    classes: tuple[str, ...]                   # names of the labels, where the source has names
+    skipped: list[tuple[str, str]]             # what the listing already gave up, with the reason
+    damage: str                                # what is wrong with the container as a whole, or nothing
+
+    def key(self) -> dict:
+        """Everything that determines the pixels, as JSON can hold it."""
+
+    def tasks(self, start: int) -> Iterator[Task]:
+        """The work from item `start` on; a start is always the stop of an earlier task."""
+
+
+def span(start: int, total: int) -> Iterator[tuple[int, int]]:
+    """(start, stop) of the pieces of CHUNK items from `start` to `total`."""
+    for first in range(start, total, CHUNK):
+        yield first, min(first + CHUNK, total)
+
+
+def code_version(*paths: str) -> str:
+    """A hash of modules' texts, and Pillow's version: when the code that makes the pixels changes, so does the key."""
+    text = b"".join(Path(path).read_bytes() for path in paths)
+    return f"{hashlib.blake2b(text, digest_size=8).hexdigest()}, Pillow {PIL.__version__}"
