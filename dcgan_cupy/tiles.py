@@ -81,10 +81,13 @@ def best(kind: str, input_channels: int, output_channels: int) -> str:
 
 
 def _winograd(kind: str, columns: int) -> dict[str, int]:
+    if kind == "gpu" and columns % 4:                        # loads of single floats need registers for their addresses
+        return {"BM": 32, "BN": 32, "BK": 8, "TM": 8, "TN": 4, "CHUNK": 4, "BUFFERS": 2, "PASSES": 1, "ROW_READ": 2}
     if kind == "gpu":
-        return {"BM": 32, "BN": 64, "BK": 8, "TM": 8, "TN": 8, "CHUNK": 4, "BUFFERS": 2, "PASSES": 2}
+        return {"BM": 32, "BN": 64, "BK": 8, "TM": 8, "TN": 8, "CHUNK": 4, "BUFFERS": 2, "PASSES": 2, "ROW_READ": 2}
     wide = 16 if columns <= 16 else 32
-    return {"BM": 32, "BN": 64 if columns > 48 else wide, "BK": 64, "TM": 8, "TN": wide, "CHUNK": wide, "BUFFERS": 1, "PASSES": 1}
+    return {"BM": 32, "BN": 64 if columns > 48 else wide, "BK": 64, "TM": 8, "TN": wide, "CHUNK": wide, "BUFFERS": 1, "PASSES": 1,
+            "ROW_READ": 4}
 
 
 def winograd_rows(kind: str, rows: int, columns: int, channels: int, depth: int, aligned: bool, known: bool) -> dict[str, int]:
@@ -101,7 +104,7 @@ def winograd_columns(kind: str, columns: int, channels: int, aligned: bool, know
     if kind == "cpu":
         tile.update(BM=64, BK=32)
     loads = _winograd_loads(kind, gcd(channels, tile["BM"]), gcd(columns, tile["BN"]), aligned, known)
-    del loads["RUN_B"]
+    del loads["RUN_B"], tile["ROW_READ"]
     return {**tile, **loads}
 
 

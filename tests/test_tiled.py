@@ -10,6 +10,7 @@ from helpers import assert_close, assert_equal, draw_conv_shape, integers, norma
 
 from dcgan_cupy import layers, networks, ops, tiles
 from dcgan_cupy.device import CpuDevice
+from dcgan_cupy.errors import UserError
 from dcgan_cupy.random import Random
 
 SHAPES, BATCHES = 320, 8
@@ -179,15 +180,23 @@ def test_fused_networks_equal_unfused(device, kernels):
 # What NVRTC says of the GPU's tiles
 
 def gpu_tiles():
-    """(file, kernel, constants) of the tiled kernels as the GPU gets them, for layers of the seeds' network and generic shapes."""
+    """(file, kernel, constants) of the tiled and Winograd kernels as the GPU gets them: the seeds' layers and generic shapes."""
     for ic, oc, known in ((3, 64, True), (64, 128, True), (512, 1024, True), (100, 48, False), (3, 5, False)):
-        promise = {"KNOWN": f"IC = {ic}, OC = {oc}, KH = 4, KW = 4, stride_h = 2, stride_w = 2"} if known else {}
+        sizes = f"H = 32, W = 32, IC = {ic}, OH = 16, OW = 16, OC = {oc}"
+        promise = {"KNOWN": f"{sizes}, KH = 4, KW = 4, stride_h = 2, stride_w = 2, pad_h = 1, pad_w = 1"} if known else {}
         forward = tiles.rows_product("gpu", 4096, oc, 4 * ic, ic, 16 * ic, True, known)
         back = tiles.rows_product("gpu", 4096, ic, 2 * oc, oc, 4 * oc, True, known)
         weight = tiles.columns_product("gpu", oc, 4 * ic, ic, True, known)
         yield "conv2d/forward_2_tiled.cu", "conv2d_forward", {**forward, **promise}
         yield "conv2d/backward_input_2_tiled.cu", "conv2d_backward_input", {**back, **promise}
         yield "conv2d/backward_weight_2_tiled.cu", "conv2d_backward_weight", {**weight, **promise}
+        promise = {"KNOWN": sizes} if known else {}
+        forward = tiles.winograd_rows("gpu", 4096, oc, ic, 4 * ic, True, known)
+        back = tiles.winograd_rows("gpu", 4096, ic, oc, oc, True, known)
+        weight = tiles.winograd_columns("gpu", oc, ic, True, known)
+        yield "conv2d/forward_3_winograd.cu", "conv2d_forward", {**forward, **promise}
+        yield "conv2d/backward_input_3_winograd.cu", "conv2d_backward_input", {**back, **promise}
+        yield "conv2d/backward_weight_3_winograd.cu", "conv2d_backward_weight", {**weight, **promise}
     for c in (64, 130, 3):
         groups = tiles.channel_groups("gpu", 8192, c)
         groups.pop("PARTS")
@@ -196,17 +205,17 @@ def gpu_tiles():
 
 
 def test_gpu_tiles_compile_without_spills():
-    """Registers hold everything, at two warps a scheduler at least: 256 threads x 255 registers is the limit of a block."""
-    nvrtc = pytest.importorskip("test_nvrtc", reason="CuPy is not installed")
+    """Registers hold everything, no thread keeps a stack, on every generation. sm_75 has 64 KiB of shared memory a block."""
     from concurrent.futures import ThreadPoolExecutor
 
     from dcgan_cupy.device import gpu, source
-    core = pytest.importorskip("cupy._core.core")
-    options = (*core.assemble_cupy_compiler_options(gpu.OPTIONS), "--device-as-default-execution-space", "-ftz=true", "--ptxas-options=-v")
-    texts = {(file, name, str(macros)): source.load(file, tuple(macros.items())) for file, name, macros in gpu_tiles()}
-    jobs = [(key, text, arch) for key, text in texts.items() for arch in (75, 80, 90, 120)]
+    try:
+        gpu.resources('extern "C" __global__ void nothing() {}', "nothing", 90)
+    except UserError as error:
+        pytest.skip(str(error))
+    jobs = [(source.load(file, tuple(macros.items())), name, arch, macros)
+            for file, name, macros in gpu_tiles() for arch in (75, 80, 90, 120)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        logs = list(pool.map(lambda job: nvrtc.compile_for(job[2], job[1], options), jobs))
-    for ((_, name, constants), _, arch), log in zip(jobs, logs, strict=True):
-        found = {kernel: sizes for kernel, *sizes in nvrtc.PROPERTIES.findall(log)}
-        assert found[name] == ["0", "0", "0"], f"sm_{arch} {name} {constants}: stack, spill stores, spill loads {found[name]}"
+        found = list(pool.map(lambda job: gpu.resources(*job[:3]), jobs))
+    for (_, name, arch, macros), used in zip(jobs, found, strict=True):
+        assert (used.stack, used.spills) == (0, 0), f"sm_{arch} {name} {macros}: {used}"

@@ -51,7 +51,7 @@ def resources(text: str, symbol: str, arch: int) -> Resources:
     """
     found = _compiled(text, arch, symbol if "<" in symbol else None)
     if "<" in symbol:                        # ptxas tells its mangled name, the only one that holds the template's
-        found = {symbol: sizes for name, sizes in found.items() if symbol.partition("<")[0].strip() in name}
+        symbol = next((name for name in found if symbol.partition("<")[0].strip() in name), symbol)
     if symbol not in found:
         raise UserError(f"sm_{arch}: kernel: need one of {', '.join(found) or '(no kernel in this text)'}, got {symbol!r}")
     return found[symbol]

@@ -47,6 +47,9 @@
 #ifndef RUN_B
 #define RUN_B 1
 #endif
+#ifndef ROW_READ
+#define ROW_READ 4       // steps of the sum that a thread reads of its rows at once: 4 are one access, 2 need half the registers
+#endif
 #ifndef KNOWN
 #define KNOWN (void)0    // sizes that the host promises, as assignments: IC = 64, OC = 128. Division by a constant is cheap
 #endif
@@ -56,7 +59,7 @@
 #define THREADS (PRODUCTS * TILE_THREADS)
 
 static_assert(BM % TM == 0 && BN % TN == 0 && TN % CHUNK == 0, "threads share a tile evenly");
-static_assert(BK % 4 == 0 && TM % 2 == 0, "a thread reads 4 steps of a row at once");
+static_assert(BK % 4 == 0 && 4 % ROW_READ == 0, "a thread reads up to 4 steps of a row at once");
 static_assert(BK % (VEC_A * RUN_A) == 0 || BM % (VEC_A * RUN_A) == 0, "runs fill rows of a_s");
 static_assert(BN % (VEC_B * RUN_B) == 0, "runs fill rows of b_s");
 static_assert(CHUNK % VEC_B == 0, "a thread writes VEC_B neighbouring columns at once");
@@ -67,7 +70,7 @@ __device__ __forceinline__ int tile_column(int tx, int j) {
     return (j / CHUNK) * (CHUNK * COLUMN_THREADS) + tx * CHUNK + j % CHUNK;
 }
 
-// to = from, V floats that lie together, RUN such groups: 16 bytes at a time where V allows. All are read before the first is
+// to = from, V floats that lie together, RUN such groups: 16 or 8 bytes at a time where V allows. All are read before the first is
 // written, so that the compiler may read them together: it cannot know that `to` and `from` do not overlap.
 template <int V, int RUN = 1> __device__ __forceinline__ void copy(float* to, const float* from) {
     __align__(16) float held[RUN * V];
@@ -76,6 +79,11 @@ template <int V, int RUN = 1> __device__ __forceinline__ void copy(float* to, co
         for (int i = 0; i < RUN * V; i += 4) *(float4*)(held + i) = *(const float4*)(from + i);
 #pragma unroll
         for (int i = 0; i < RUN * V; i += 4) *(float4*)(to + i) = *(const float4*)(held + i);
+    } else if (V == 2) {
+#pragma unroll
+        for (int i = 0; i < RUN * V; i += 2) *(float2*)(held + i) = *(const float2*)(from + i);
+#pragma unroll
+        for (int i = 0; i < RUN * V; i += 2) *(float2*)(to + i) = *(const float2*)(held + i);
     } else {
 #pragma unroll
         for (int i = 0; i < RUN * V; i++) held[i] = from[i];
@@ -172,24 +180,22 @@ __device__ __forceinline__ void steps(int first, int last, float* a_s, int a_siz
 
 #define A_ROW_PITCH (BK + 4)     // a_s as [BM][BK]: rows BK apart would meet in the same shared-memory banks
 
-// acc += a_s b_s with a_s as [BM][BK]: four steps of the sum at a time, so that a thread reads 16 bytes of each of its rows.
+// acc += a_s b_s with a_s as [BM][BK]: ROW_READ steps of the sum at a time.
 __device__ __forceinline__ void multiply_rows(const float* a_s, const float* b_s, float (&acc)[TM][TN], int ty, int tx) {
 #pragma unroll 1
-    for (int k = 0; k < BK; k += 4) {
-        float4 a[TM];
+    for (int k = 0; k < BK; k += ROW_READ) {
+        __align__(16) float a[TM][ROW_READ];
 #pragma unroll
-        for (int i = 0; i < TM; i++) a[i] = *(const float4*)(a_s + (ty * TM + i) * A_ROW_PITCH + k);
+        for (int i = 0; i < TM; i++) copy<ROW_READ>(a[i], a_s + (ty * TM + i) * A_ROW_PITCH + k);
 #pragma unroll
-        for (int step = 0; step < 4; step++) {
+        for (int step = 0; step < ROW_READ; step++) {
             float b[TN];
 #pragma unroll
             for (int j = 0; j < TN; j++) b[j] = b_s[(k + step) * BN + tile_column(tx, j)];
 #pragma unroll
-            for (int i = 0; i < TM; i++) {
-                float v = step == 0 ? a[i].x : step == 1 ? a[i].y : step == 2 ? a[i].z : a[i].w;
+            for (int i = 0; i < TM; i++)
 #pragma unroll
-                for (int j = 0; j < TN; j++) acc[i][j] += v * b[j];
-            }
+                for (int j = 0; j < TN; j++) acc[i][j] += a[i][step] * b[j];
         }
     }
 }

@@ -22,6 +22,9 @@
 #ifndef BM
 #define BM 32            // tiles of a block: nine products of this size share its threads and its shared memory
 #endif
+#ifndef BN
+#define BN 32
+#endif
 #ifndef BK
 #define BK 8
 #endif
@@ -29,7 +32,10 @@
 #define TM 8
 #endif
 #ifndef TN
-#define TN 8
+#define TN 4
+#endif
+#ifndef ROW_READ
+#define ROW_READ 2       // beside 64 accumulators and the staged pixels there are no registers for 4
 #endif
 #include "gemm_tile.cuh"
 
