@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from planted import MUTATIONS, PLANTED
 
-from dcgan_cupy.device import source
+from dcgan_cupy.device import CpuDevice, source
 from dcgan_cupy.device.host.check import CheckDevice
 from dcgan_cupy.errors import UserError
 from dcgan_cupy.inspect import __main__ as command
@@ -95,6 +95,29 @@ def test_mutated_kernel(mutation):
     text = (source.KERNELS / next(f.file for f in findings if f.kind == kind)).read_text().splitlines()
     hits = [text[n - 1] for f in findings if f.kind == kind for n in (f.line, f.other_line or f.line) if n <= len(text)]
     assert any(line in hit for hit in hits), hits
+
+
+@pytest.mark.parametrize("wait, barrier", [("__pipeline_wait_prior(0);", "__syncthreads();"), ("__pipeline_wait_prior(0);", ""), ("", "")])
+def test_cp_async_copies_when_its_wait_comes(tmp_path, wait, barrier):
+    """On the ordinary CPU device, with fibers and as a loop: a forgotten wait reads what was there before."""
+    text = f"""#include <cuda_pipeline.h>
+extern "C" __global__ void staged(const float* x, float* y) {{
+    __shared__ __align__(16) float tile[4 * 40];
+    for (int k = 0; k < 4; k++) tile[4 * threadIdx.x + k] = -1.0f;
+    __pipeline_memcpy_async(tile + 4 * threadIdx.x, x + 4 * threadIdx.x, 16, 4);
+    __pipeline_commit();
+    {wait}
+    {barrier}
+    for (int k = 0; k < 4; k++) y[4 * threadIdx.x + k] = tile[4 * threadIdx.x + k];
+}}"""
+    path = tmp_path / "staged.cu"
+    path.write_text(text)
+    cpu = CpuDevice(threads=2)
+    x, y = np.arange(160, dtype=np.float32) + 1, cpu.empty((160,))
+    cpu.kernel(str(path), "staged")(1, 40, cpu.array(x), y)
+    cpu.kernel(str(path), "staged")(1, 40, cpu.array(x), y)              # nothing is left over from the launch before
+    want = np.where(np.arange(160) % 4 == 3, 0, x) if wait else np.full(160, -1.0)      # the last 4 bytes of each copy are zeros
+    assert (cpu.numpy(y) == want).all()
 
 
 def test_all_planted_faults_and_mutations_are_many():

@@ -5,9 +5,13 @@
 namespace cuda_on_host {
 enum { ASYNC_COPIES = 256 };                         // of one thread, asked for and not yet waited for
 struct AsyncCopy { void* to; const void* from; unsigned bytes, zeros, batch; };
-struct AsyncQueue { AsyncCopy copies[ASYNC_COPIES]; unsigned count, batch; };
+struct AsyncQueue { AsyncCopy copies[ASYNC_COPIES]; unsigned count, batch, block; };
 static AsyncQueue async_queues[1024];
-HOST_INLINE AsyncQueue& async_queue() { return async_queues[threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z)]; }
+HOST_INLINE AsyncQueue& async_queue() {
+    AsyncQueue& q = async_queues[threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z)];
+    if (q.block != blocks_placed) { q.count = q.batch = 0; q.block = blocks_placed; }    // what an earlier block never waited for
+    return q;
+}
 }
 #ifdef WATCHED
 extern "C" void check_promise(void* p, unsigned long long n);

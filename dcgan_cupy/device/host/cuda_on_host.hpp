@@ -477,6 +477,7 @@ HOST_INLINE unsigned lanes_here() {                // which lanes run together i
 // ---------------------------------------------------------------------------------------------------------------------
 // Launching. `Kernel<F>::run` runs blocks [first, last) of a launch of F.
 static void (*fiber_body)();
+static unsigned blocks_placed;                    // tells one block from the next
 
 static void fiber_main() {
     fiber_body();
@@ -507,6 +508,7 @@ template <class... P, void (*F)(P...)> struct Kernel<F> {
 
     static void place(const Launch* launch, unsigned long long block) {
         the_launch = launch;
+        blocks_placed++;
         gridDim = dim3(launch->grid[0], launch->grid[1], launch->grid[2]);
         blockDim = dim3(launch->block[0], launch->block[1], launch->block[2]);
         blockIdx.x = (unsigned)(block % gridDim.x);
