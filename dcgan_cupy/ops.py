@@ -292,7 +292,7 @@ def _epilogue(activation: str) -> dict[str, str]:
 
 
 def _aligned(dev, *arrays) -> bool:
-    return all(dev.address(a) % 16 == 0 for a in arrays)
+    return all(a is None or dev.address(a) % 16 == 0 for a in arrays)
 
 
 def _threads(tile) -> int:
@@ -378,7 +378,7 @@ def _backward_weight_tiled(dev, x, dy, dw, stride, padding, sizes, known):
 
 def _launch_winograd(dev, file, symbol, tile, grid, known, sizes, activation, *arguments):
     shared = tile["BUFFERS"] * 9 * tile["BK"] * (tile["BM"] + tile["BN"])
-    if symbol != "conv2d_backward_weight":
+    if symbol != "conv2d_backward_weight" and tile["BK"] != 8:
         shared += tile["BUFFERS"] * 9 * 4 * tile["BM"]       # rows of a_s are 4 floats longer: A_ROW_PITCH of gemm_tile.cuh
     shared = max(shared, 9 * tile["BM"] // tile["PASSES"] * tile["BN"])
     dev.kernel(f"conv2d/{file}", symbol, **tile, **_known(known, sizes), **_epilogue(activation))(
@@ -390,7 +390,7 @@ def _forward_winograd(dev, x, w, bias, y, sizes, known, activation):
     u, = dev.scratch(9 * 4 * ic * oc)
     dev.kernel("conv2d/winograd_taps_3.cu", "winograd_taps")((ceil_div(ic * oc, BLOCK), 4), BLOCK, w, u, I32(ic), I32(oc))
     count = n * ceil_div(oh, 2) * ceil_div(ow, 2)
-    tile = tiles.winograd_rows(dev.kind, count, oc, ic, 4 * ic, _aligned(dev, x, y), known)
+    tile = tiles.winograd_rows(dev.kind, count, oc, ic, 4 * ic, _aligned(dev, x, y, bias), known)
     _launch_winograd(dev, "forward_3_winograd.cu", "conv2d_forward", tile, (ceil_div(count, tile["BM"]), ceil_div(oc, tile["BN"])), known,
                      sizes[:7], activation, x, u, bias, y, *sizes[:7])
 
@@ -402,7 +402,7 @@ def _backward_input_winograd(dev, dy, w, bias, dx, sizes, known, activation):
     taps = dev.kernel("conv2d/winograd_taps_3.cu", "winograd_taps_transposed", NEIGHBOURS=v)
     taps((oc // v * ceil_div(ic, block), 4), block, w, u, I32(ic), I32(oc))
     count = n * ceil_div(h, 4) * ceil_div(w_out, 4)          # of each of the 4 phases
-    tile = tiles.winograd_rows(dev.kind, count, ic, oc, oc, _aligned(dev, dy, dx), known)
+    tile = tiles.winograd_rows(dev.kind, count, ic, oc, oc, _aligned(dev, dy, dx, bias), known)
     _launch_winograd(dev, "backward_input_3_winograd.cu", "conv2d_backward_input", tile,
                      (ceil_div(count, tile["BM"]), ceil_div(ic, tile["BN"]), 4), known, sizes[:7], activation, dy, u, bias, dx, *sizes[:7])
 

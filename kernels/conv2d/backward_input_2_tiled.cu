@@ -72,7 +72,7 @@ void conv2d_backward_input(const float* dy, const float* wt, const float* bias, 
 
 #pragma unroll
     for (int i = 0; i < TM; i++) {
-        int m = m0 + ty * TM + i;
+        int m = m0 + tile_row(ty, i);
         if (m >= M) break;
         int j = m % PW, r = m / PW % PH, n = m / PW / PH;
         float* pixel = dx + ((n * H + first_h + r * stride_h) * W + first_w + j * stride_w) * IC;     // dx[n, h, w, 0]

@@ -58,9 +58,11 @@ void conv2d_backward_input(const float* dy, const float* u, const float* bias, f
     };
     steps(0, OC, a_s, 9 * BM * A_ROW_PITCH, b_s, 9 * BK * BN, load, store, multiply);
 
-    join_products<VEC_B>(shared, acc, product, ty, tx, [&](int row, int column, float (&m)[3][3][VEC_B]) {
+    join_products<VEC_B, true>(shared, acc, product, ty, tx, [&](int row, int column, float (&m)[3][3][VEC_B]) {
         int t = m0 + row, tw = t % TW, th = t / TW % TH, n = t / TW / TH, ic = ic0 + column;
         if (t >= M || ic >= IC) return;                              // IC is a multiple of VEC_B
+        __align__(16) float b[VEC_B] = {};
+        if (bias) copy<VEC_B>(b, bias + ic);
 #pragma unroll
         for (int r = 0; r < 2; r++)
 #pragma unroll
@@ -68,7 +70,7 @@ void conv2d_backward_input(const float* dy, const float* u, const float* bias, f
                 int h = 1 - a_h + 2 * (2 * th + r), w = 1 - a_w + 2 * (2 * tw + c);
                 if (h >= H || w >= W) continue;                      // the last tile may hang over
 #pragma unroll
-                for (int v = 0; v < VEC_B; v++) m[r][c][v] = activation(bias ? m[r][c][v] + bias[ic + v] : m[r][c][v]);
+                for (int v = 0; v < VEC_B; v++) m[r][c][v] = activation(m[r][c][v] + b[v]);
                 copy<VEC_B>(dx + ((n * H + h) * W + w) * IC + ic, m[r][c]);
             }
     });

@@ -49,7 +49,7 @@ void conv2d_backward_weight(const float* x, const float* dy, float* parts,
     };
     steps(first, last, a_s, 9 * BK * BM, b_s, 9 * BK * BN, load, store, multiply);
 
-    join_products<VEC_B>(shared, acc, product, ty, tx, [&](int row, int column, float (&m)[3][3][VEC_B]) {
+    join_products<VEC_B, false>(shared, acc, product, ty, tx, [&](int row, int column, float (&m)[3][3][VEC_B]) {
         int k = k0 + row, phase = k / IC, ic = k % IC, oc = oc0 + column;
         if (k >= K || oc >= OC) return;                              // OC is a multiple of VEC_B
 #pragma unroll

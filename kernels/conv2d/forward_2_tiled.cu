@@ -61,7 +61,7 @@ void conv2d_forward(const float* x, const float* w, const float* bias, float* y,
 
 #pragma unroll
     for (int i = 0; i < TM; i++) {
-        int m = m0 + ty * TM + i;
+        int m = m0 + tile_row(ty, i);
         if (m < M) write_row(y + m * OC, acc[i], bias, oc0, OC, tx);
     }
 }

@@ -59,9 +59,11 @@ void conv2d_forward(const float* x, const float* u, const float* bias, float* y,
     };
     steps(0, K, a_s, 9 * BM * A_ROW_PITCH, b_s, 9 * BK * BN, load, store, multiply);
 
-    join_products<VEC_B>(shared, acc, product, ty, tx, [&](int row, int column, float (&m)[3][3][VEC_B]) {
+    join_products<VEC_B, true>(shared, acc, product, ty, tx, [&](int row, int column, float (&m)[3][3][VEC_B]) {
         int t = m0 + row, tw = t % TW, th = t / TW % TH, n = t / TW / TH, oc = oc0 + column;
         if (t >= M || oc >= OC) return;                              // OC is a multiple of VEC_B
+        __align__(16) float b[VEC_B] = {};
+        if (bias) copy<VEC_B>(b, bias + oc);
 #pragma unroll
         for (int r = 0; r < 2; r++)
 #pragma unroll
@@ -69,7 +71,7 @@ void conv2d_forward(const float* x, const float* u, const float* bias, float* y,
                 int oh = 2 * th + r, ow = 2 * tw + c;
                 if (oh >= OH || ow >= OW) continue;                  // odd sizes: the last tile hangs over
 #pragma unroll
-                for (int v = 0; v < VEC_B; v++) m[r][c][v] = activation(bias ? m[r][c][v] + bias[oc + v] : m[r][c][v]);
+                for (int v = 0; v < VEC_B; v++) m[r][c][v] = activation(m[r][c][v] + b[v]);
                 copy<VEC_B>(y + ((n * OH + oh) * OW + ow) * OC + oc, m[r][c]);
             }
     });

@@ -70,6 +70,11 @@ __device__ __forceinline__ int tile_column(int tx, int j) {
     return (j / CHUNK) * (CHUNK * COLUMN_THREADS) + tx * CHUNK + j % CHUNK;
 }
 
+// The tile's row of a thread's row i, where a_s lies by rows: a warp's threads read rows side by side, which lie in different banks.
+__device__ __forceinline__ int tile_row(int ty, int i) {
+    return ty + i * (BM / TM);
+}
+
 // to = from, V floats that lie together, RUN such groups: 16 or 8 bytes at a time where V allows. All are read before the first is
 // written, so that the compiler may read them together: it cannot know that `to` and `from` do not overlap.
 template <int V, int RUN = 1> __device__ __forceinline__ void copy(float* to, const float* from) {
@@ -178,20 +183,26 @@ __device__ __forceinline__ void steps(int first, int last, float* a_s, int a_siz
     }
 }
 
-#define A_ROW_PITCH (BK + 4)     // a_s as [BM][BK]: rows BK apart would meet in the same shared-memory banks
+// a_s as [BM][A_ROW_PITCH]: rows read side by side must not meet in the same shared-memory banks. Rows of 8 do not, longer ones are padded.
+#define A_ROW_PITCH (BK == 8 ? 8 : BK + 4)
 
-// acc += a_s b_s with a_s as [BM][BK]: ROW_READ steps of the sum at a time.
+// A thread's columns of one step of the sum.
+__device__ __forceinline__ void read_columns(float (&b)[TN], const float* b_s, int step, int tx) {
+#pragma unroll
+    for (int j = 0; j < TN; j += CHUNK) copy<CHUNK>(b + j, b_s + step * BN + tile_column(tx, j));
+}
+
+// acc += a_s b_s with a_s as [BM][A_ROW_PITCH], a thread's rows by tile_row: ROW_READ steps of the sum at a time.
 __device__ __forceinline__ void multiply_rows(const float* a_s, const float* b_s, float (&acc)[TM][TN], int ty, int tx) {
 #pragma unroll 1
     for (int k = 0; k < BK; k += ROW_READ) {
         __align__(16) float a[TM][ROW_READ];
 #pragma unroll
-        for (int i = 0; i < TM; i++) copy<ROW_READ>(a[i], a_s + (ty * TM + i) * A_ROW_PITCH + k);
+        for (int i = 0; i < TM; i++) copy<ROW_READ>(a[i], a_s + tile_row(ty, i) * A_ROW_PITCH + k);
 #pragma unroll
         for (int step = 0; step < ROW_READ; step++) {
-            float b[TN];
-#pragma unroll
-            for (int j = 0; j < TN; j++) b[j] = b_s[(k + step) * BN + tile_column(tx, j)];
+            __align__(16) float b[TN];
+            read_columns(b, b_s, k + step, tx);
 #pragma unroll
             for (int i = 0; i < TM; i++)
 #pragma unroll
@@ -200,18 +211,16 @@ __device__ __forceinline__ void multiply_rows(const float* a_s, const float* b_s
     }
 }
 
-// acc += a_s b_s with a_s as [BK][BM].
+// acc += a_s b_s with a_s as [BK][BM], a thread's rows TM side by side.
 __device__ __forceinline__ void multiply_columns(const float* a_s, const float* b_s, float (&acc)[TM][TN], int ty, int tx) {
 #pragma unroll 1
     for (int k = 0; k < BK; k++) {
-        float b[TN];
+        __align__(16) float a[TM], b[TN];
+        copy<TM>(a, a_s + k * BM + ty * TM);
+        read_columns(b, b_s, k, tx);
 #pragma unroll
-        for (int j = 0; j < TN; j++) b[j] = b_s[k * BN + tile_column(tx, j)];
+        for (int i = 0; i < TM; i++)
 #pragma unroll
-        for (int i = 0; i < TM; i++) {
-            float v = a_s[k * BM + ty * TM + i];
-#pragma unroll
-            for (int j = 0; j < TN; j++) acc[i][j] += v * b[j];
-        }
+            for (int j = 0; j < TN; j++) acc[i][j] += a[i] * b[j];
     }
 }

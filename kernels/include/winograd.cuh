@@ -172,8 +172,9 @@ template <int SIZE, int ROWS, int WIDTH, int PITCH, int V> struct TransformedPie
 };
 
 // Brings the nine results of each element together: threads lay down their acc in m_s, PASSES rounds of BM / PASSES rows, and
-// write(row, column, m) gets the outputs of V neighbouring columns in the first 2 x 2 of m. Every thread of the block must come here.
-template <int V, class Write>
+// write(row, column, m) gets the outputs of V neighbouring columns in the first 2 x 2 of m. BY_ROWS: a thread's rows are those of
+// multiply_rows, else those of multiply_columns. Every thread of the block must come here.
+template <int V, bool BY_ROWS, class Write>
 __device__ __forceinline__ void join_products(float* m_s, const float (&acc)[TM][TN], int product, int ty, int tx, Write write) {
     constexpr int EACH = TM / PASSES, ROUND = BM / PASSES;           // rows of a thread, and of all, in a round
 #pragma unroll
@@ -182,8 +183,12 @@ __device__ __forceinline__ void join_products(float* m_s, const float (&acc)[TM]
 #pragma unroll
         for (int i = 0; i < EACH; i++)
 #pragma unroll
-            for (int j = 0; j < TN; j++)
-                m_s[(product * ROUND + ty * EACH + i) * BN + tile_column(tx, j)] = acc[pass * EACH + i][j];
+            for (int j = 0; j < TN; j += CHUNK) {
+                __align__(16) float held[CHUNK];
+#pragma unroll
+                for (int v = 0; v < CHUNK; v++) held[v] = acc[pass * EACH + i][j + v];
+                copy<CHUNK>(m_s + (product * ROUND + ty * EACH + i) * BN + tile_column(tx, j), held);
+            }
         __syncthreads();                                             // all nine are there
 #pragma unroll 1
         for (int g = threadIdx.x; g < ROUND * (BN / V); g += THREADS) {
@@ -192,7 +197,8 @@ __device__ __forceinline__ void join_products(float* m_s, const float (&acc)[TM]
 #pragma unroll
             for (int p = 0; p < 9; p++) copy<V>(m[p / 3][p % 3], m_s + (p * ROUND + row) * BN + column);
             transform_output<V>(m);
-            write(row / EACH * TM + pass * EACH + row % EACH, column, m);
+            int owner = row / EACH, i = pass * EACH + row % EACH;    // whose row it is, and which of its rows
+            write(BY_ROWS ? tile_row(owner, i) : owner * TM + i, column, m);
         }
     }
 }
