@@ -590,7 +590,7 @@ MUTATIONS = [
         "conv2d_forward",
         {**RUNG2, "rung": "tiled"},
         "misaligned",
-        "a[i] = *(const float4*)",
+        "*(const float4*)(",
     ),
     (
         "include/gemm_tile.cuh",
