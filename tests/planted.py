@@ -590,7 +590,7 @@ MUTATIONS = [
         "conv2d_forward",
         {**RUNG2, "rung": "tiled"},
         "misaligned",
-        "a[i] = *(const float4*)",
+        "*(const float4*)(",
     ),
     (
         "include/gemm_tile.cuh",
@@ -642,7 +642,7 @@ MUTATIONS = [
         "    __syncthreads();                                         // all parts are written",
         "",
         "conv2d_backward_bias",
-        ROWS,
+        {**ROWS, "rung": "textbook"},
         "race",
         "value += part[r]",
     ),

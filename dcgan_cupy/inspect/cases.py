@@ -51,16 +51,23 @@ def _conv_arrays(dev, rng, n, h, w, ic, oc, kh, kw, stride_h, stride_w, pad_h, p
     return (n, h, w, ic), (kh, kw, ic, oc), (n, oh, ow, oc), stride, padding
 
 
+def _epilogue(rung, known):
+    """An activation behind the convolution, in half of the runs."""
+    return "v > 0.0f ? v : 0.2f * v" if known and rung in ops.FUSED else "v"
+
+
 def _conv_forward(dev, rng, rung, known, bias=1, **shape):
     x, w, y, stride, padding = _conv_arrays(dev, rng, **shape)
     b = _normal(dev, rng, w[3]) if bias else None
-    ops.conv2d_forward(dev, _normal(dev, rng, *x), _normal(dev, rng, *w), b, dev.empty(y), stride, padding, rung, known)
+    x, w = _normal(dev, rng, *x), _normal(dev, rng, *w)
+    ops.conv2d_forward(dev, x, w, b, dev.empty(y), stride, padding, rung, known, _epilogue(rung, known))
 
 
 def _conv_backward_input(dev, rng, rung, known, bias=0, **shape):
     x, w, y, stride, padding = _conv_arrays(dev, rng, **shape)
     b = _normal(dev, rng, w[2]) if bias else None
-    ops.conv2d_backward_input(dev, _normal(dev, rng, *y), _normal(dev, rng, *w), b, dev.empty(x), stride, padding, rung, known)
+    dy, w = _normal(dev, rng, *y), _normal(dev, rng, *w)
+    ops.conv2d_backward_input(dev, dy, w, b, dev.empty(x), stride, padding, rung, known, _epilogue(rung, known))
 
 
 def _conv_backward_weight(dev, rng, rung, known, bias=0, **shape):
@@ -193,9 +200,10 @@ CASES = {
         Case("conv2d_backward_weight", _conv_backward_weight, LAYER, CONVOLUTIONS, rungs=True),
         Case(
             "conv2d_backward_bias",
-            lambda dev, rng, rows, c: ops.conv2d_backward_bias(dev, _normal(dev, rng, rows, c), _normal(dev, rng, c)),
+            lambda dev, rng, rung, known, rows, c: ops.conv2d_backward_bias(dev, _normal(dev, rng, rows, c), _normal(dev, rng, c), rung),
             {"rows": 2048, "c": 128},
             ROWS,
+            rungs=True,
         ),
         Case(
             "zero_insert",
@@ -319,7 +327,7 @@ def sweep(dev, quick: bool = False) -> Iterator[tuple[str, dict, list]]:
     for case in CASES.values():
         if tiles_only and not case.rungs and not case.name.startswith(("batchnorm_batch", "batchnorm_activation")):
             continue
-        edges = case.edges if not quick else QUICK_CONVOLUTIONS if case.rungs else case.edges[-2:]
+        edges = case.edges if not quick else QUICK_CONVOLUTIONS if case.edges is CONVOLUTIONS else case.edges[-2:]
         for number, shape in enumerate(edges):
             for rung in [r for r in ops.RUNGS if not (tiles_only and r in PLAIN)] if case.rungs else ("",):
                 for known in (False, True) if rung and rung not in PLAIN and (not quick or number == 1) else (False,):
