@@ -46,6 +46,8 @@ class Batches:
             self.picked = device.empty((batch_size, *images.shape[1:]), "uint8")
             self.mirrored = device.empty((batch_size,), "uint8") if flip else None
             self._reader = None
+        first = self.images if self.resident else self.picked
+        ops.images_to_float(device, first, self.batch)         # compiles the kernel, which is no waiting for data
 
     @property
     def epoch(self) -> int:
