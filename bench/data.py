@@ -51,12 +51,12 @@ def bare(paths: list[str]) -> int:
 
 
 def private_bytes() -> int:
-    """What this process and its children hold that is theirs alone: mapped files do not count."""
+    """What this process and its children hold that is no file's: the cache, being mapped, does not count."""
     total = 0
     for pid in [os.getpid(), *(child.pid for child in multiprocessing.active_children())]:
         try:
             for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                if line.startswith(("Private_Dirty:", "Private_Clean:")):
+                if line.startswith("Anonymous:"):
                     total += 1024 * int(line.split()[1])
         except OSError:
             pass

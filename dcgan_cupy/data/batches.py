@@ -24,7 +24,8 @@ class Batches:
 
     images: uint8 [M, H, W, C], such as a memory map.   seed: of the order and of the mirroring.
     resident: whether the images lie on the device as a whole (default: if they fit). The batches are the same either way.
-    Set `position`, the steps taken so far, to go on exactly where another run was.   `waited`: seconds that next() took, all in all.
+    Set `position`, the steps taken so far, to go on exactly where another run was.   `waited`: seconds until the images were at
+    hand, all in all; the kernel that scales them is a part of the step.
     Raises: UserError if one batch needs more images than there are.
     """
 
@@ -46,6 +47,8 @@ class Batches:
             self.picked = device.empty((batch_size, *images.shape[1:]), "uint8")
             self.mirrored = device.empty((batch_size,), "uint8") if flip else None
             self._reader = None
+        first = self.images if self.resident else self.picked
+        ops.images_to_float(device, first, self.batch)         # compiles the kernel, which is no waiting for data
 
     @property
     def epoch(self) -> int:
@@ -61,12 +64,10 @@ class Batches:
     def next(self):
         """The next batch [batch_size, H, W, C], in a buffer that is used again for the one after it."""
         begun = time.perf_counter()
-        if self.resident:
-            self._pick()
-        else:
-            self._receive()
-        self.position += 1
+        batch = self._pick() if self.resident else self._receive()
         self.waited += time.perf_counter() - begun
+        ops.images_to_float(self.device, *batch)
+        self.position += 1
         return self.batch
 
     def close(self) -> None:
@@ -75,7 +76,7 @@ class Batches:
             self._reader.stop()
             self._reader = None
 
-    def _pick(self) -> None:
+    def _pick(self) -> tuple:
         epoch, place = divmod(self.position, self.per_epoch)
         if epoch != self._shuffled:
             order, mirrored = shuffled(self.seed, epoch, self.count, self.flip)
@@ -84,9 +85,9 @@ class Batches:
                 self.device.upload(self.mirrored, mirrored)
             self._shuffled = epoch
         part = slice(place * self.batch_size, (place + 1) * self.batch_size)
-        ops.images_to_float(self.device, self.images, self.batch, self.order[part], self.mirrored[part] if self.flip else None)
+        return self.images, self.batch, self.order[part], self.mirrored[part] if self.flip else None
 
-    def _receive(self) -> None:
+    def _receive(self) -> tuple:
         if self._reader is None or self._reader.position != self.position:
             self.close()
             self._reader = _Reader(self)
@@ -95,7 +96,7 @@ class Batches:
         if self.flip:
             self.device.upload(self.mirrored, mirrored)
         self._reader.give_back(picked)
-        ops.images_to_float(self.device, self.picked, self.batch, None, self.mirrored)
+        return self.picked, self.batch, None, self.mirrored
 
 
 def shuffled(seed: int, epoch: int, count: int, flip: bool) -> tuple[np.ndarray, np.ndarray | None]:
