@@ -585,7 +585,7 @@ MUTATIONS = [
     ),
     (
         "include/gemm_tile.cuh",
-        "#define A_ROW_PITCH (BK + 4)",
+        "#define A_ROW_PITCH (BK == 8 ? 8 : BK + 4)",
         "#define A_ROW_PITCH (BK + 3)",
         "conv2d_forward",
         {**RUNG2, "rung": "tiled"},
