@@ -1,6 +1,6 @@
 """python -m bench [--out DIR] [--minutes M] [--device auto|cpu|gpu]: kernels and training steps beside PyTorch.
 
-The most important rows come first, and the file is written anew after each: stop it at any time. Its tables as Markdown:
+The most important rows come first, and the file is written anew after each: stop it at any time. Its tables and pictures:
 python -m bench.report FILE.
 """
 
@@ -18,63 +18,97 @@ from dcgan_cupy.errors import UserError
 from . import kernels, steps
 from .measure import header, roofline
 
+KERNEL_SIZES = {"cpu": ((16, 64, 32), (64, 16, 64)), "gpu": ((16, 64, 32), (64, 128, 64))}
+"""Features, batch, image size of the kernel tables: the CPU's default run, and the seeds' network."""
+
+
+class Results:
+    """The file of a run, whole after every row."""
+
+    def __init__(self, folder: Path, dev):
+        self.values = {"header": header(dev), "steps": [], "kernels": [], "growth": [], "left_out": []}
+        described = dev.description.split(",")[1 if dev.kind == "cpu" else 0]
+        name = re.sub(r"\W+", "-", described.lower()).strip("-")
+        self.path = folder / f"{name}-{self.values['header']['date']}.json"
+
+    def save(self) -> None:
+        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        temporary.write_text(json.dumps(self.values, indent=1) + "\n")
+        os.replace(temporary, self.path)
+
+    def add(self, section: str, row, line: str) -> None:
+        self.values[section].append(row)
+        self.save()
+        print(line, flush=True)
+
+
+def run(dev, results: Results, minutes: float) -> None:
+    """Steps get half of the time, kernels a third, growth what is left."""
+    begun = time.monotonic()
+    end = begun + 60 * minutes
+    limits = results.values["header"]["roofline"] = roofline("cuda" if dev.kind == "gpu" else "cpu")
+    print(f"roofline: {limits['gflops']} GFLOP/s (PyTorch's matrix product), {limits['gb_per_s']} GB/s (copy)")
+
+    print("\nstep (features, batch, size): images/s, ratio to the best PyTorch mode")
+    steps_end = begun + 30 * minutes
+    for i, size in enumerate(steps.SIZES):
+        share = 0.5 if len(steps.SIZES) - i > 1 else 1.0         # the last is the largest
+        row = steps.compare(dev, *size, rounds=15, budget=(steps_end - time.monotonic()) * share)
+        if row is None:
+            results.add("left_out", {"step": size, "why": "no time"}, f"  {size}: left out, it needs more minutes")
+        else:
+            results.add("steps", row, f"  {size}: {row['images_per_s']}  ratio {row['ratio']} ({row['best_peer']})")
+
+    print("\nlayer and pass: ms of the best rung, ms of PyTorch, ratio, GFLOP/s, GB/s, % of roofline")
+    for size, share in zip(KERNEL_SIZES[dev.kind], (0.3, 0.6)):
+        textbook = size[0] < 64 or dev.kind == "gpu"             # at full width it would take a CPU minutes
+        kernels.measure(dev, *size, limits, 9, time.monotonic() + (end - time.monotonic()) * share, textbook, lambda row: results.add(
+            "kernels", row, f"  {row['features']:3} {row['layer']} {row['pass']:<16} {row['best']:<9}{row[row['best']]['ms']:9.3f} "
+                            f"{row['torch']['ms']:9.3f}  {row['ratio']:.2f}  {row['gflops']:7.1f} {row['gb_per_s']:7.1f}  "
+                            f"{row['percent_of_roofline']:.0f} %"))
+
+    print("\ngrowth: ms a step, PyTorch channels_last")
+    steps.growth(dev, 5, end, lambda row: results.add(
+        "growth", row, f"  {row['along']}: {row['features'], row['batch'], row['size']} {row[steps.OURS]['ms']:.1f}  "
+                       f"{row['channels_last']['ms']:.1f}"))
+
 
 def main(arguments=None) -> int:
+    """Exit codes: 0 done, 1 a check failed, 2 wrong use, 130 interrupted (what was measured is kept)."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="kernels and training steps beside PyTorch")
     parser.add_argument("--out", default=str(Path(__file__).parent / "results"), help="folder of the results (default: bench/results)")
     parser.add_argument("--minutes", type=float, default=15, help="time to stay within (default: 15)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "gpu"))
     given = parser.parse_args(arguments)
     try:
+        if not given.minutes > 0:
+            raise UserError(f"bench: --minutes: need more than 0, got {given.minutes:g}")
         dev = device.get(given.device)
+        steps.threads(getattr(dev, "threads", os.cpu_count()))
+        results = Results(Path(given.out), dev)
+        try:
+            results.path.parent.mkdir(parents=True, exist_ok=True)
+            results.save()
+        except OSError as error:
+            raise UserError(f"bench: --out: need a folder that can be written, got {given.out}: {error.strerror}") from None
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    steps.threads(getattr(dev, "threads", os.cpu_count()))
+    print(", ".join(f"{k} {v}" for k, v in results.values["header"].items()))
     begun = time.monotonic()
-    end = begun + 60 * given.minutes
-    result = {"header": header(dev), "steps": [], "kernels": [], "growth": []}
-    name = re.sub(r"\W+", "-", dev.description.split(",")[1 if dev.kind == "cpu" else 0].lower()).strip("-")
-    path = Path(given.out) / f"{name}-{result['header']['date']}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-
-    def save():
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(result, indent=1) + "\n")
-        os.replace(temporary, path)
-
-    def left(share):
-        return time.monotonic() + max(0.0, end - time.monotonic()) * share
-
-    def add(section, row, line):
-        result[section].append(row)
-        save()
-        print(line, flush=True)
-
-    print(", ".join(f"{k} {v}" for k, v in result["header"].items()))
-    result["header"]["roofline"] = limits = roofline("cuda" if dev.kind == "gpu" else "cpu")
-    print(f"roofline: {limits['gflops']} GFLOP/s (matrix product), {limits['gb_per_s']} GB/s (copy)")
-    print("\nstep (features, batch, size): images/s, ratio to the best PyTorch mode")
-    for i, size in enumerate(steps.SIZES):
-        if i and time.monotonic() > end - 60 * given.minutes * 0.3:
-            break
-        row = steps.compare(dev, *size, rounds=15, deadline=left(0.2))
-        add("steps", row, f"  {size}: {row['images_per_s']}  ratio {row['ratio']} ({row['best_peer']})")
-    print("\nlayer pass: tiled ms, PyTorch ms, ratio, GFLOP/s, % of roofline")
-    failed = []
-    for features, batch, size in ((16, 64, 32), (64, 128 if dev.kind == "gpu" else 16, 64)):
-        if time.monotonic() < end:
-            textbook = features == 16 or dev.kind == "gpu"       # at full width it would take a CPU minutes
-            failed += kernels.measure(dev, features, batch, size, limits, 9, lambda: left(0.01), textbook, lambda row: add(
-                "kernels", row, f"  {row['layer']} {row['pass']:<16} {row['tiled']['ms']:9.3f} {row['torch']['ms']:9.3f}  "
-                                f"{row['ratio']:.2f}  {row['gflops']:7.1f}  {row['percent_of_roofline']:.0f} %"))
-    print("\ngrowth")
-    steps.growth(dev, 5, end, lambda row: add(
-        "growth", row, f"  {row['along']}: {row['features'], row['batch'], row['size']} {row['dcgan_cupy']['ms']:.1f} ms, "
-                       f"channels_last {row['channels_last']['ms']:.1f} ms"))
-    print(f"\n{path}: {time.monotonic() - begun:.0f} s")
-    for row in failed:
-        print(f"check failed: {row['layer']} {row['pass']}: errors {row['errors']}, need less than 1e-5", file=sys.stderr)
+    try:
+        run(dev, results, given.minutes)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    finally:
+        print(f"\n{results.path}: {time.monotonic() - begun:.0f} s")
+    failed = [f"{row['layer']} {row['pass']}: errors {row['errors']}, need less than {kernels.LIMIT}"
+              for row in results.values["kernels"] if row["failed"]]
+    failed += [f"step {row['features'], row['batch'], row['size']}: need finite losses" for row in results.values["steps"]
+               if not row["finite"]]
+    for line in failed:
+        print(f"check failed: {line}", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -62,7 +62,8 @@ def header(dev) -> dict:
         done = subprocess.run(["git", *words], capture_output=True, text=True, cwd=Path(__file__).parent)
         return done.stdout.strip() if done.returncode == 0 else ""
     return {
-        "device": dev.description, "date": datetime.date.today().isoformat(), "precision": "float32, TF32 off",
+        "device": dev.description, "runs": "on the GPU" if dev.kind == "gpu" else "CUDA kernels emulated on the CPU",
+        "kind": dev.kind, "date": datetime.date.today().isoformat(), "precision": "float32, TF32 off",
         "commit": (git("rev-parse", "--short", "HEAD") or "none") + ("+changes" if git("status", "--porcelain") else ""),
         "dcgan_cupy": dcgan_cupy.__version__, "python": sys.version.split()[0], "numpy": np.__version__, "torch": torch.__version__,
         "torch_threads": torch.get_num_threads(), "system": platform.platform(),

@@ -9,6 +9,11 @@ from torch import nn
 MODES = ("eager", "channels_last", "compile")
 
 
+def modes(device: str) -> tuple[str, ...]:
+    """The ways to run PyTorch on a device; a GPU has one more: the step captured once as a CUDA graph."""
+    return (*MODES, "graph") if device == "cuda" else MODES
+
+
 class Discriminator(nn.Module):
     """The seeds' class. At 64 pixels it is theirs; 2^k pixels have k - 3 blocks."""
 
@@ -64,7 +69,7 @@ def blocks(image_size: int) -> int:
 
 
 class Peer:
-    """One training step of the same networks, batch and optimiser. mode: one of MODES."""
+    """One training step of the same networks, batch and optimiser. mode: one of modes(device)."""
 
     def __init__(self, features: int, batch: int, size: int, mode: str, device: str):
         torch.manual_seed(0)
@@ -78,14 +83,35 @@ class Peer:
                     nn.init.normal_(p, 0.0, 0.02)
         rates = {"lr": 2e-4, "betas": (0.5, 0.999)}
         if device == "cuda":
-            rates["fused"] = True
+            rates.update(fused=True, capturable=mode == "graph")
         self.opt_d, self.opt_g = torch.optim.Adam(self.d.parameters(), **rates), torch.optim.Adam(self.g.parameters(), **rates)
         self.real = torch.rand(batch, 3, size, size, device=device).mul_(2).sub_(1).contiguous(memory_format=layout)
         self.ones, self.zeros = torch.ones(batch, 1, 1, 1, device=device), torch.zeros(batch, 1, 1, 1, device=device)
         if mode == "compile":
             self.d, self.g = torch.compile(self.d, dynamic=False), torch.compile(self.g, dynamic=False)
 
+        self.graph = None
+        if mode == "graph":
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):              # everything is allocated before the capture, on a stream of its own
+                for _ in range(3):
+                    self._step()
+            torch.cuda.current_stream().wait_stream(side)
+            self.graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self.graph):
+                self._step()
+
     def step(self) -> None:
+        """One step, to its end."""
+        if self.graph is None:
+            self._step()
+        else:
+            self.graph.replay()
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+
+    def _step(self) -> None:
         """D on real and fake, Adam; a fresh D on the same fakes, back through it into G, Adam. The loss takes logits, as ours does."""
         loss = nn.functional.binary_cross_entropy_with_logits
         fake = self.g(torch.rand(self.batch, 100, 1, 1, device=self.device).mul_(2).sub_(1))
@@ -95,5 +121,3 @@ class Peer:
         self.opt_g.zero_grad(set_to_none=True)
         loss(self.d(fake), self.ones).backward()        # as PyTorch's example has it: D's weight gradients come along, unused
         self.opt_g.step()
-        if self.device == "cuda":
-            torch.cuda.synchronize()

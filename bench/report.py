@@ -1,10 +1,21 @@
-"""python -m bench.report FILE: the tables of a result file, as Markdown for the README."""
+"""python -m bench.report FILE [--readme README.md] [--images docs/images]: tables and pictures of a result file.
 
+Prints the tables as Markdown. With --readme they replace what stands there between the two marks; with --images the plots are drawn.
+"""
+
+import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
-NAMES = {"dcgan_cupy": "this project", "eager": "PyTorch eager", "channels_last": "channels_last", "compile": "torch.compile"}
+from dcgan_cupy.errors import UserError
+
+NAMES = {"dcgan_cupy": "this project", "eager": "PyTorch eager", "channels_last": "channels_last", "compile": "torch.compile",
+         "graph": "CUDA graph"}
+RUNGS = ("textbook", "tiled", "winograd", "tensorcore")
+BEGIN, END = "<!-- bench: begin (python -m bench.report) -->", "<!-- bench: end -->"
+COLOURS = {"dcgan_cupy": "#c2410c", "channels_last": "#1d4ed8"}
 
 
 def table(head: list[str], rows: list[list]) -> str:
@@ -12,27 +23,110 @@ def table(head: list[str], rows: list[list]) -> str:
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in (head, ["---"] * len(head), *rows))
 
 
-def report(result: dict) -> str:
-    """Header line, the steps, the layers."""
+def steps_table(result: dict) -> str:
+    """Images a second: median, and p10 to p90 behind it."""
+    modes = [name for name in NAMES if any(name in row for row in result["steps"])]
+
+    def cell(row, mode):
+        if mode not in row:
+            return "–"
+        p10, median, p90 = (1000 * row["batch"] / row[mode][key] for key in ("p90", "ms", "p10"))
+        return f"{median:.0f} ({p10:.0f}–{p90:.0f})"
+    return table(["features", "batch", "size", *(f"{NAMES[mode]}, images/s" for mode in modes), "ratio to the best"],
+                 [[row["features"], row["batch"], row["size"], *(cell(row, mode) for mode in modes), f"**{row['ratio']:.2f}**"]
+                  for row in result["steps"]])
+
+
+def kernels_table(result: dict) -> str:
+    """Medians of each rung; GFLOP/s, GB/s and ratio are those of the fastest."""
+    rungs = [rung for rung in RUNGS if any(rung in row for row in result["kernels"])]
+    head = ["features", "layer", "pass", *(f"{rung} ms" for rung in rungs), "PyTorch ms", "ratio", "GFLOP/s", "GB/s", "% of roofline"]
+    return table(head,
+                 [[row["features"], row["layer"], row["pass"], *(f"{row[r]['ms']:.3g}" if r in row else "–" for r in rungs),
+                   f"{row['torch']['ms']:.3g}", f"{row['ratio']:.2f}", row["gflops"], row["gb_per_s"], row["percent_of_roofline"]]
+                  for row in result["kernels"]])
+
+
+def report(result: dict, images: str | None = None) -> str:
+    """Who measured what, the steps, the layers, what was left out. images: path of the plot to show."""
     head = result["header"]
-    limits = head["roofline"]
-    modes = [name for name in NAMES if any(name in row["images_per_s"] for row in result["steps"])]
-    steps = [[row["features"], row["batch"], row["size"], *(row["images_per_s"].get(m, "") for m in modes), row["ratio"]]
-             for row in result["steps"]]
-    layers = [[row["features"], row["layer"], row["pass"], row.get("textbook", {}).get("ms", ""), row["tiled"]["ms"], row["torch"]["ms"],
-               row["ratio"], row["gflops"], row["percent_of_roofline"]] for row in result["kernels"]]
-    return "\n\n".join([
-        f"{head['device']}; {head['date']}, commit {head['commit']}, torch {head['torch']}, {head['precision']}; "
-        f"measured limits {limits['gflops']} GFLOP/s and {limits['gb_per_s']} GB/s.",
-        table(["features", "batch", "size", *(f"{NAMES[m]}, images/s" for m in modes), "ratio to the best"], steps),
-        table(["features", "layer", "pass", "textbook ms", "tiled ms", "PyTorch ms", "ratio", "GFLOP/s", "% of roofline"], layers)])
+    limits = head.get("roofline")
+    parts = [f"{head['device']}: {head['runs']}. {head['date']}, commit {head['commit']}, torch {head['torch']}, {head['precision']}"
+             + (f"; measured limits {limits['gflops']} GFLOP/s and {limits['gb_per_s']} GB/s." if limits else ".")]
+    parts += [steps_table(result)] if result["steps"] else []
+    parts += [f"![time of a step as batch, features and image size grow]({images})"] if images and result["growth"] else []
+    parts += [kernels_table(result)] if result["kernels"] else []
+    parts += ["Left out for want of time: " + ", ".join(f"step {tuple(row['step'])}" for row in result["left_out"]) + "."
+              ] if result["left_out"] else []
+    return "\n\n".join(parts)
 
 
-def main() -> int:
-    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_file():
-        print("bench.report: FILE: need a result file (bench/results/*.json)", file=sys.stderr)
+def plot(result: dict, path: Path) -> None:
+    """Milliseconds a step over batch, features and image size, both axes logarithmic. Needs matplotlib (the bench extra)."""
+    import matplotlib
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 3, figsize=(10.5, 3.2), sharey=True, layout="constrained")
+    for axis, what in zip(axes, ("batch", "features", "size")):
+        rows = sorted((row for row in result["growth"] if row["along"] == what), key=lambda row: row[what])
+        for name, colour in COLOURS.items():
+            values = [[row[what], row[name]["ms"], row[name]["p10"], row[name]["p90"]] for row in rows]
+            if values:
+                x, median, low, high = zip(*values)
+                axis.plot(x, median, "o-", color=colour, label=NAMES[name])
+                axis.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+        axis.set_xscale("log", base=2)
+        axis.set_yscale("log")
+        axis.set_xticks([row[what] for row in rows], [str(row[what]) for row in rows])
+        axis.minorticks_off()
+        axis.set_xlabel({"size": "image size, px"}.get(what, what))
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("ms a step")
+    axes[0].legend(frameon=False)
+    figure.suptitle(f"{result['header']['device'].split(',')[0]}, {result['header']['runs']}", fontsize=9)
+    temporary = path.with_name(f".{path.name}")
+    figure.savefig(temporary, format="png", dpi=120)
+    pyplot.close(figure)
+    os.replace(temporary, path)
+
+
+def rewrite(readme: Path, text: str) -> None:
+    """Puts the text between the two marks. Raises: UserError where they are not there, once each and in order."""
+    old = readme.read_text()
+    before, begin, rest = old.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end) or BEGIN in rest or END in before + after:
+        raise UserError(f"bench.report: --readme: need the lines {BEGIN} and {END} once each, got {readme} without")
+    temporary = readme.with_name(f".{readme.name}")
+    temporary.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+    os.replace(temporary, readme)
+
+
+def main(arguments=None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.report", description="tables and pictures of a result file")
+    parser.add_argument("file", help="a result file (bench/results/*.json)")
+    parser.add_argument("--readme", help="put the tables between the two marks of this file")
+    parser.add_argument("--images", help="draw the plots into this folder")
+    given = parser.parse_args(arguments)
+    try:
+        try:
+            result = json.loads(Path(given.file).read_text())
+        except (OSError, ValueError) as error:
+            raise UserError(f"bench.report: file: need a result file (bench/results/*.json), got {given.file}: {error}") from None
+        picture = None
+        if given.images and result["growth"]:
+            picture = Path(given.images) / f"growth-{result['header']['kind']}.png"
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            plot(result, picture)
+        base = Path(given.readme).parent if given.readme else Path()
+        text = report(result, os.path.relpath(picture, base) if picture else None)
+        if given.readme:
+            rewrite(Path(given.readme), text)
+        print(text)
+    except (UserError, OSError) as error:
+        print(error, file=sys.stderr)
         return 2
-    print(report(json.loads(Path(sys.argv[1]).read_text())))
     return 0
 
 
