@@ -92,8 +92,8 @@ def test_bench_out_of_time_keeps_what_it_has(tiny, tmp_path, capsys):
 def test_bench_failed_check_fails(tiny, monkeypatch, tmp_path, capsys):
     forward = ops.conv2d_forward
 
-    def wrong(dev, x, w, bias, y, stride, padding, rung="textbook", known=False):
-        forward(dev, x, w, bias, y, stride, padding, rung, known)
+    def wrong(dev, x, w, bias, y, stride, padding, rung="textbook", *rest, **named):
+        forward(dev, x, w, bias, y, stride, padding, rung, *rest, **named)
         if rung == "tiled":
             y[..., 0] *= 1.001
     monkeypatch.setattr(ops, "conv2d_forward", wrong)

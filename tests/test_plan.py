@@ -62,7 +62,7 @@ def test_plan_knows_the_memory():
     finally:
         tracemalloc.stop()
     data = 5 * cfg.batch_size * cfg.image_size**2 * cfg.channels             # the batch, as bytes and as floats
-    assert planned.bytes > 1e6 and planned.bytes <= peak - data <= 1.03 * planned.bytes
+    assert planned.bytes > 1e6 and planned.bytes <= peak - data <= 1.05 * planned.bytes     # and the list of launches that a step replays
 
 
 def test_plan_runs_nothing_and_counts_what_lives():

@@ -195,7 +195,10 @@ class CpuKernel(Kernel):
             return
         with self._turn:                     # the same struct Launch at every call
             self._prepared.fill(grid, block, arguments)
-            self._alone.launch()
+            try:
+                self._alone.launch()
+            finally:
+                self._prepared.arguments = ()    # else they would live until the kernel's next launch
 
 
 class _Prepared:
