@@ -346,9 +346,9 @@ def _backward_input_tiled(dev, dy, w, bias, dx, stride, padding, sizes, known, a
 
 def _transpose_weight(dev, w, wt, taps: int, rows: int, columns: int):
     """wt[t, c, r] = w[t, r, c].   kernels/conv2d/backward_input_2_tiled.cu"""
-    transpose = dev.kernel("conv2d/backward_input_2_tiled.cu", "transpose_weight")
-    block = _line(rows)
-    transpose((columns * ceil_div(rows, block), taps), block, w, wt, I32(rows), I32(columns))
+    v, block = tiles.neighbours(dev.kind, columns), _line(rows)
+    transpose = dev.kernel("conv2d/backward_input_2_tiled.cu", "transpose_weight", NEIGHBOURS=v)
+    transpose((columns // v * ceil_div(rows, block), taps), block, w, wt, I32(rows), I32(columns))
 
 
 def _line(count: int) -> int:

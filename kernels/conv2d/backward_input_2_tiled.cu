@@ -80,13 +80,20 @@ void conv2d_backward_input(const float* dy, const float* wt, const float* bias, 
     }
 }
 
-// wt[t, c, r] = w[t, r, c], t in [0, TAPS). Grid (blocks of R for each c, TAPS), one thread per element of wt: the writes are
-// coalesced, the reads hit the cache. c comes from blockIdx: no thread divides.
+// wt[t, c, r] = w[t, r, c], t in [0, TAPS). Grid (blocks of R for each group of c, TAPS), one thread for NEIGHBOURS elements, a
+// divisor of C: the writes are coalesced, the reads hit the cache. c comes from blockIdx: no thread divides.
+#ifndef NEIGHBOURS
+#define NEIGHBOURS 1
+#endif
 extern "C" __global__
-void transpose_weight(const float* w, float* wt, int R, int C) {
-    const int blocks = ceil_div(R, blockDim.x), t = blockIdx.y, c = blockIdx.x / blocks;
+void transpose_weight(const float* __restrict__ w, float* __restrict__ wt, int R, int C) {
+    const int blocks = ceil_div(R, blockDim.x), t = blockIdx.y, c = blockIdx.x / blocks * NEIGHBOURS;
     const int r = blockIdx.x % blocks * blockDim.x + threadIdx.x;
-    if (r < R) wt[(t * C + c) * R + r] = w[(t * R + r) * C + c];
+    if (r >= R) return;
+    float held[NEIGHBOURS];
+    copy<1, NEIGHBOURS>(held, w + (t * R + r) * C + c);
+#pragma unroll
+    for (int v = 0; v < NEIGHBOURS; v++) wt[(t * C + c + v) * R + r] = held[v];
 }
 
 // dx[n,h,w,ic] = bias[ic] + sum over the taps that reach it of columns[n, oh, ow, kh, kw, ic]. One thread per GATHER channels of a
