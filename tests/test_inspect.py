@@ -1,6 +1,7 @@
 """The workbench: planted faults are found with kind and line, shipped kernels have none, and costs are those of pencil and paper."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -535,3 +536,10 @@ def test_no_clang_is_one_sentence(monkeypatch):
             check.clang()
     finally:
         check.clang.cache_clear()
+
+
+def test_the_command_gives_back_what_ctrl_c_did():
+    """Called from a program, it leaves the program's own handler as it was, after an error too."""
+    before = signal.getsignal(signal.SIGINT)
+    assert command.main(["no_such_kernel"]) == 2
+    assert signal.getsignal(signal.SIGINT) is before

@@ -159,7 +159,7 @@ def run(options) -> int:
 def main(arguments=None) -> int:
     p = parser()
     options = p.parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a launch is one long call: Ctrl-C must end it
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # a launch is one long call: Ctrl-C must end it
     try:
         if options.all:
             return run_all(options)
@@ -172,6 +172,8 @@ def main(arguments=None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 if __name__ == "__main__":
