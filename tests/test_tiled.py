@@ -72,21 +72,26 @@ def test_tiled_with_known_sizes_equals_textbook(device, shape):
     compare(device, 5, shape, known=True)
 
 
-@pytest.mark.parametrize("shape", SEED_LAYERS[1:4], ids=lambda s: f"{s['ic']}-{s['oc']}")
-def test_tiled_of_random_numbers(device, rng, shape):
-    """Relative norm against float64: sums of up to 1,024 rounded terms stay under 1e-6."""
+def against_float64(device, rng, shape, rung, rtol):
+    """All three directions of random numbers, sizes known, within a relative norm of the reference."""
     stride, padding = shape["stride"], shape["padding"]
     x, w = normal(rng, (shape["n"], shape["h"], shape["w"], shape["ic"])), normal(rng, (4, 4, shape["ic"], shape["oc"]))
     want = ref.conv2d_forward(x, w, None, stride, padding)
     dy = normal(rng, want.shape)
     y, dx, dw = device.empty(want.shape), device.empty(x.shape), device.zeros(w.shape)
     dev = [device.array(a) for a in (x, w, dy)]
-    ops.conv2d_forward(device, dev[0], dev[1], None, y, stride, padding, "tiled", True)
-    ops.conv2d_backward_input(device, dev[2], dev[1], None, dx, stride, padding, "tiled", True)
-    ops.conv2d_backward_weight(device, dev[0], dev[2], dw, stride, padding, "tiled", True)
-    assert_close(device.numpy(y), want, 1e-6, "y")
-    assert_close(device.numpy(dx), ref.conv2d_backward_input(dy, w, x.shape[1:3], stride, padding), 1e-6, "dx")
-    assert_close(device.numpy(dw), ref.conv2d_backward_weight(x, dy, (4, 4), stride, padding), 1e-6, "dw")
+    ops.conv2d_forward(device, dev[0], dev[1], None, y, stride, padding, rung, True)
+    ops.conv2d_backward_input(device, dev[2], dev[1], None, dx, stride, padding, rung, True)
+    ops.conv2d_backward_weight(device, dev[0], dev[2], dw, stride, padding, rung, True)
+    assert_close(device.numpy(y), want, rtol, "y")
+    assert_close(device.numpy(dx), ref.conv2d_backward_input(dy, w, x.shape[1:3], stride, padding), rtol, "dx")
+    assert_close(device.numpy(dw), ref.conv2d_backward_weight(x, dy, (4, 4), stride, padding), rtol, "dw")
+
+
+@pytest.mark.parametrize("shape", SEED_LAYERS[1:4], ids=lambda s: f"{s['ic']}-{s['oc']}")
+def test_tiled_of_random_numbers(device, rng, shape):
+    """Sums of up to 1,024 rounded terms stay under 1e-6."""
+    against_float64(device, rng, shape, "tiled", 1e-6)
 
 
 def test_same_bits_for_any_number_of_threads():

@@ -4,11 +4,10 @@ import secrets
 
 import numpy as np
 import pytest
-import reference as ref
-from helpers import assert_close, assert_equal, normal
-from test_tiled import run
+from helpers import assert_equal
+from test_tiled import against_float64, run
 
-from dcgan_cupy import ops, tiles
+from dcgan_cupy import tiles
 
 SHAPES, BATCHES = 208, 8
 STRIDE, PADDING = (2, 2), (1, 1)
@@ -53,19 +52,8 @@ def test_winograd_with_known_sizes_equals_textbook(device, layer):
 
 @pytest.mark.parametrize("layer", SEED_LAYERS[:3], ids=str)
 def test_winograd_of_random_numbers(device, rng, layer):
-    """Relative norm against float64. Differences of inputs and sums of taps cost one bit or two: 2e-6 holds with room."""
-    n, h, w_in, ic, oc = layer
-    x, w = normal(rng, (n, h, w_in, ic)), normal(rng, (4, 4, ic, oc))
-    want = ref.conv2d_forward(x, w, None, STRIDE, PADDING)
-    dy = normal(rng, want.shape)
-    y, dx, dw = device.empty(want.shape), device.empty(x.shape), device.zeros(w.shape)
-    dev = [device.array(a) for a in (x, w, dy)]
-    ops.conv2d_forward(device, dev[0], dev[1], None, y, STRIDE, PADDING, "winograd", True)
-    ops.conv2d_backward_input(device, dev[2], dev[1], None, dx, STRIDE, PADDING, "winograd", True)
-    ops.conv2d_backward_weight(device, dev[0], dev[2], dw, STRIDE, PADDING, "winograd", True)
-    assert_close(device.numpy(y), want, 2e-6, "y")
-    assert_close(device.numpy(dx), ref.conv2d_backward_input(dy, w, x.shape[1:3], STRIDE, PADDING), 2e-6, "dx")
-    assert_close(device.numpy(dw), ref.conv2d_backward_weight(x, dy, (4, 4), STRIDE, PADDING), 2e-6, "dw")
+    """Differences of inputs and sums of taps cost one bit or two: 2e-6 holds with room."""
+    against_float64(device, rng, shape_of(*layer), "winograd", 2e-6)
 
 
 @pytest.mark.parametrize("kernel, stride, padding", [(3, (2, 2), (1, 1)), (4, (1, 1), (1, 1)), (4, (2, 2), (0, 0)), (4, (2, 1), (1, 1))])
