@@ -390,7 +390,7 @@ def _forward_winograd(dev, x, w, bias, y, sizes, known, activation):
     u, = dev.scratch(9 * 4 * ic * oc)
     dev.kernel("conv2d/winograd_taps_3.cu", "winograd_taps")((ceil_div(ic * oc, BLOCK), 4), BLOCK, w, u, I32(ic), I32(oc))
     count = n * ceil_div(oh, 2) * ceil_div(ow, 2)
-    tile = tiles.winograd_rows(dev.kind, count, oc, ic, 4 * ic, _aligned(dev, x, y, bias), known)
+    tile = tiles.winograd_rows(dev.kind, oc, ic, 4 * ic, _aligned(dev, x, y, bias), known)
     _launch_winograd(dev, "forward_3_winograd.cu", "conv2d_forward", tile, (ceil_div(count, tile["BM"]), ceil_div(oc, tile["BN"])), known,
                      sizes[:7], activation, x, u, bias, y, *sizes[:7])
 
@@ -402,7 +402,7 @@ def _backward_input_winograd(dev, dy, w, bias, dx, sizes, known, activation):
     taps = dev.kernel("conv2d/winograd_taps_3.cu", "winograd_taps_transposed", NEIGHBOURS=v)
     taps((oc // v * ceil_div(ic, block), 4), block, w, u, I32(ic), I32(oc))
     count = n * ceil_div(h, 4) * ceil_div(w_out, 4)          # of each of the 4 phases
-    tile = tiles.winograd_rows(dev.kind, count, ic, oc, oc, _aligned(dev, dy, dx, bias), known)
+    tile = tiles.winograd_rows(dev.kind, ic, oc, oc, _aligned(dev, dy, dx, bias), known)
     _launch_winograd(dev, "backward_input_3_winograd.cu", "conv2d_backward_input", tile,
                      (ceil_div(count, tile["BM"]), ceil_div(ic, tile["BN"]), 4), known, sizes[:7], activation, dy, u, bias, dx, *sizes[:7])
 

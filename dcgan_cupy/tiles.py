@@ -90,7 +90,7 @@ def _winograd(kind: str, columns: int) -> dict[str, int]:
             "ROW_READ": 4}
 
 
-def winograd_rows(kind: str, rows: int, columns: int, channels: int, depth: int, aligned: bool, known: bool) -> dict[str, int]:
+def winograd_rows(kind: str, columns: int, channels: int, depth: int, aligned: bool, known: bool) -> dict[str, int]:
     """Constants of the Winograd rung's forward and backward_input. channels: of one pixel; depth: of the sum."""
     tile = _winograd(kind, columns)
     if kind == "cpu" and known:

@@ -196,8 +196,8 @@ def gpu_tiles():
         yield "conv2d/backward_input_2_tiled.cu", "conv2d_backward_input", {**back, **promise}
         yield "conv2d/backward_weight_2_tiled.cu", "conv2d_backward_weight", {**weight, **promise}
         promise = {"KNOWN": sizes} if known else {}
-        forward = tiles.winograd_rows("gpu", 4096, oc, ic, 4 * ic, True, known)
-        back = tiles.winograd_rows("gpu", 4096, ic, oc, oc, True, known)
+        forward = tiles.winograd_rows("gpu", oc, ic, 4 * ic, True, known)
+        back = tiles.winograd_rows("gpu", ic, oc, oc, True, known)
         weight = tiles.winograd_columns("gpu", oc, ic, True, known)
         yield "conv2d/forward_3_winograd.cu", "conv2d_forward", {**forward, **promise}
         yield "conv2d/backward_input_3_winograd.cu", "conv2d_backward_input", {**back, **promise}
