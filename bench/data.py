@@ -2,7 +2,7 @@
 
     build      JPEGs of 64 x 64 into the cache, all cores, beside Pillow's bare open, load and resize on as many processes
     batches    shuffled batches from the warm cache into memory, as the background reader takes them
-    memory     what this process and its children hold privately at most while the cache is built: for N images and for a quarter of them
+    memory     what this process and its workers hold privately at most while the cache is built: for N images and for a quarter of them
 
 The two builds take turns, so that other work on the machine falls on both alike.
 """
@@ -50,10 +50,10 @@ def bare(paths: list[str]) -> int:
     return len(paths)
 
 
-def private_bytes() -> int:
-    """What this process and its children hold that is no file's: the cache, being mapped, does not count."""
+def private_bytes(others: set[int]) -> int:
+    """What this process and its children but `others` hold that is no file's: the cache, being mapped, does not count."""
     total = 0
-    for pid in [os.getpid(), *(child.pid for child in multiprocessing.active_children())]:
+    for pid in {os.getpid(), *(child.pid for child in multiprocessing.active_children())} - others:
         try:
             for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
                 if line.startswith("Anonymous:"):
@@ -64,15 +64,16 @@ def private_bytes() -> int:
 
 
 class Watch(threading.Thread):
-    """The most that private_bytes() was."""
+    """The most that private_bytes() was, of this process and the children that it starts from now on."""
 
     def __init__(self):
         super().__init__(daemon=True)
+        self.others = {child.pid for child in multiprocessing.active_children()}
         self.most, self._end = 0, threading.Event()
 
     def run(self):
         while not self._end.wait(0.25):
-            self.most = max(self.most, private_bytes())
+            self.most = max(self.most, private_bytes(self.others))
 
     def stop(self) -> int:
         self._end.set()

@@ -1,6 +1,7 @@
 """Datasets: faces look as their attributes say, files are read as Pillow reads them, strangers' files do no harm, and
 the cache gives back what was put in or nothing. Expected pixels are worked out here, with plain Pillow and NumPy."""
 
+import io
 import json
 import os
 import shutil
@@ -16,6 +17,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import simplejpeg
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from dcgan_cupy.data import DataError, build, cache, faces, folder, open_dataset, picture, pool, reader
@@ -194,7 +198,16 @@ def test_pool_gives_the_same_in_order(monkeypatch):
     alone = drawn(400)
     monkeypatch.setattr(pool, "PATIENCE", 0)
     monkeypatch.setattr(pool, "cores", lambda: 2)
-    assert (drawn(400) == alone).all()
+    assert (drawn(400) == alone).all()                                           # some here, while the workers start
+    monkeypatch.setattr(pool, "_is_done", lambda future: True)
+    for size in (1, 2, 16):
+        monkeypatch.setattr(pool, "GROUP", size)
+        assert (drawn(400) == alone).all()
+
+
+def test_pool_gives_several_short_tasks_at_a_time(monkeypatch):
+    tasks = iter([1, 2, b"x" * pool.BYTES, 3, 4, 5])
+    assert [some for some, _ in pool._groups(tasks, 2)] == [[1, 2], [b"x" * pool.BYTES], [3, 4], [5]]
 
 
 def fails(task):
@@ -235,6 +248,7 @@ def test_pool_without_processes_works_here(monkeypatch):
     want = drawn(400)
     monkeypatch.setattr(pool, "PATIENCE", 0)
     monkeypatch.setattr(pool, "cores", lambda: 2)
+    monkeypatch.setattr(pool, "_is_done", lambda future: True)
     for broken in (NoPool, BrokenPool):
         monkeypatch.setattr(pool, "ProcessPoolExecutor", broken)
         assert (drawn(400) == want).all(), broken
@@ -293,6 +307,68 @@ def test_folder_large_jpeg_is_near_the_full_decode(photos):
     want = np.asarray(Image.fromarray(smooth).resize((48, 32), Image.Resampling.LANCZOS).crop((8, 0, 40, 32)))
     got = open_dataset(str(photos), 32).images[0]
     assert np.abs(got - want.astype(int)).mean() < 2
+
+
+def jpeg(pixels: np.ndarray, mode: str = "RGB", **options) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+def by_pillow(data: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(data)) as image:
+        pixels = np.asarray(image)
+    return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_plain_jpegs_are_decoded_as_pillow_does(mode, subsampling, progressive):
+    for seed in range(12):
+        height, width = np.random.default_rng(seed).integers(1, 90, 2)
+        data = jpeg(noise(seed, height, width), mode, subsampling=subsampling, progressive=progressive, quality=30 + 5 * seed)
+        got = picture.plain_jpeg(data, reader.Look(64, 3))
+        assert got.shape == by_pillow(data).shape and (got == by_pillow(data)).all(), (seed, height, width)
+
+
+def test_jpegs_that_are_not_plain_go_to_pillow():
+    look, pixels, turned = reader.Look(64, 3), noise(1, 64, 64), Image.Exif()
+    turned[0x0112] = 6
+    assert picture.plain_jpeg(jpeg(pixels), look) is not None
+    assert picture.plain_jpeg(jpeg(pixels, exif=turned), look) is None
+    assert picture.plain_jpeg(jpeg(pixels, xmp=b"<x:xmpmeta tiff:Orientation='6'/>"), look) is None
+    assert picture.plain_jpeg(jpeg(pixels, "CMYK"), look) is None
+    assert picture.plain_jpeg(jpeg(pixels, keep_rgb=True), look) is None
+    assert picture.plain_jpeg(jpeg(pixels)[:-200], look) is None
+    assert picture.plain_jpeg(jpeg(noise(1, 600, 600)), look) is None                # is shrunk while it is decoded
+
+
+@given(st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 255)), min_size=1, max_size=4), st.integers(50, 3000))
+@settings(max_examples=300, deadline=None)
+def test_damaged_jpegs_are_what_pillow_makes_of_them(changes, length):
+    """Whatever comes through the fast way comes through Pillow too, with the same pixels."""
+    data = bytearray(jpeg(noise(5, 40, 33))[:length])
+    for place, value in changes:
+        data[place % len(data)] = value
+    got = picture.plain_jpeg(bytes(data), reader.Look(64, 3))
+    if got is not None:
+        want = by_pillow(bytes(data))
+        assert got.shape == want.shape and (got == want).all()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("crop", [None, 16, 24])
+def test_jpegs_without_simplejpeg_are_the_same(monkeypatch, mode, channels, crop):
+    look = reader.Look(16, channels, crop)
+    for height, width in ((16, 16), (31, 45), (24, 24), (16, 21)):
+        data = jpeg(noise(height, max(height, crop or 0), max(width, crop or 0)), mode)
+        monkeypatch.setattr(picture, "simplejpeg", simplejpeg)
+        quick = picture.decode(data, look)
+        monkeypatch.setattr(picture, "simplejpeg", None)
+        assert picture.plain_jpeg(data, look) is None
+        assert (quick == picture.decode(data, look)).all(), (height, width)
 
 
 def test_folder_reads_every_format_in_the_order_of_names(photos):

@@ -3,6 +3,7 @@
 Nothing crashes, hangs, runs code, or writes outside of the cache. Every case has 20 seconds.
 """
 
+import gzip
 import io
 import os
 import pickle
@@ -112,6 +113,22 @@ def test_a_damaged_gzip_gives_what_comes_before(place):
     os.truncate(path, path.stat().st_size // 2)
     dataset = opened(path, channels=1)
     assert 50 < len(dataset) < 110 and (dataset.images == images[:len(dataset)]).all() and dataset.skipped
+
+
+@pytest.mark.parametrize("count", [11, 200])
+@pytest.mark.parametrize("trailing", [b"", b"more"])
+def test_a_gzip_whose_checksum_is_wrong(place, count, trailing):
+    """Every image is there, and one of them is not what was packed: nobody can say which."""
+    images, labels = specimens.pictures(count, channels=1)
+    specimens.idx_plain(place, images, labels)
+    path = place / "train-images-idx3-ubyte"
+    packed = bytearray(gzip.compress(path.read_bytes() + trailing, 0))           # stored: a changed byte is no fault of deflate's
+    packed[5000] ^= 1
+    path.write_bytes(packed)
+    for _ in range(2):                                                           # read, then from the cache
+        dataset = opened(path, channels=1)
+        assert len(dataset) == count and (dataset.images != images).sum() == 1
+        assert "damaged somewhere in train-images-idx3-ubyte" in refused(path, channels=1, on_bad=None)
 
 
 # ------------------------------------------------------------------------------------------------------ wrong from the start
@@ -343,7 +360,7 @@ def test_folder_without_permission(place, monkeypatch):
     real = os.scandir
 
     def strict(path):                                                            # what chmod does, also for root
-        if str(path).endswith("closed"):
+        if Path(path).name == "closed":
             raise PermissionError(13, "Permission denied", str(path))
         return real(path)
 

@@ -133,7 +133,7 @@ def _judge(found: Found, reader: Reader, on_bad: str | None, most: float) -> Non
         return
     if found.damage:
         raise DataError(f"open_dataset: source: need a whole {reader.format} file, got {reader.source}, damaged {found.damage}; "
-                        f"--on-bad skip takes the {len(found.images):,} images before that")
+                        f"--on-bad skip takes the {len(found.images):,} images that it gives")
     if found.lost > most * (found.lost + len(found.images)):
         limit = "all images readable" if on_bad == "fail" else f"at most {MOST_BAD:.0%} unreadable images"
         raise DataError(f"open_dataset: on_bad: need {limit} (--on-bad skip leaves them out), got {found.lost:,} in {reader.source}: "

@@ -4,7 +4,6 @@ The directory of the archive is read once; workers then read each member's bytes
 places: it is unrolled from the front, and workers are handed the bytes.
 """
 
-import io
 import os
 import struct
 import tarfile
@@ -95,20 +94,19 @@ def decode_pieces(path: str, members: list[tuple[str, Piece]], look: Look, attri
     """Some images of a file."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     try:
-        return picture.decode_each([name for name, _ in members], lambda i: io.BytesIO(read_piece(descriptor, members[i][1])),
-                                   look, attributes)
+        return picture.decode_each([name for name, _ in members], lambda i: read_piece(descriptor, members[i][1]), look, attributes)
     finally:
         os.close(descriptor)
 
 
 def decode_blobs(names: list[str], blobs: list[bytes | str], look: Look, attributes: dict[str, np.ndarray]) -> Batch:
     """Images whose bytes are at hand; a text instead of bytes is the reason why they are not."""
-    def open_one(i: int) -> io.BytesIO:
+    def read_one(i: int) -> bytes:
         if isinstance(blobs[i], str):
             raise Unreadable(blobs[i])
-        return io.BytesIO(blobs[i])
+        return blobs[i]
 
-    return picture.decode_each(names, open_one, look, attributes)
+    return picture.decode_each(names, read_one, look, attributes)
 
 
 def read_piece(descriptor: int, piece: Piece) -> bytes:

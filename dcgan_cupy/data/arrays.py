@@ -90,7 +90,7 @@ def _block(member: Member, arrays: list[Member]) -> Block | None:
     if math.prod(shape[1:]) > PIXEL_LIMIT:
         raise unreadable(member, WHAT, f"images of {math.prod(shape[1:]):,} bytes")
     rows = Rows(member, offset, shape[1:])
-    return Block(member.name, shape[0], Images(rows), _labels(member, arrays, shape[0]), rows.room())
+    return Block(member.name, shape[0], Images(rows), _labels(member, arrays, shape[0]), rows.room(), rows.end)
 
 
 def _layout(shape: tuple[int, ...]) -> str:

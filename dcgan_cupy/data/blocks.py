@@ -19,6 +19,7 @@ class Block:
     """Images of one file: `count` are promised, `room` is how many there can be at most (default: as many).
 
     `read(start, stop)` gives them as uint8 [n, H, W] or [n, H, W, C], fewer where the file ends early, or the reason why there are none.
+    `end()`, asked after the last of them: where the file is damaged, by its own checksum, or nothing.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Block:
     read: Callable[[int, int], np.ndarray | str]
     attributes: dict[str, np.ndarray] = field(default_factory=dict)
     room: int = 1 << 62
+    end: Callable[[], str] = str
 
     def labelled(self, start: int, stop: int) -> dict[str, np.ndarray]:
         """The attributes of some images."""
@@ -82,6 +84,7 @@ class Blocks:
                 if isinstance(rows, str):
                     rows, missing = np.empty((0, 1, 1), np.uint8), rows
                 if len(rows) == stop - first:
+                    self.damage = self.damage or (block.end() if stop == block.count else "")
                     names = [f"{block.name}[{i}]" for i in range(first, stop)]
                     yield Task(base + stop, picture.fit_each, (names, rows, self.look, block.labelled(first, stop)))
                     continue

@@ -196,11 +196,12 @@ class Part:
         count = len(batch.images)
         kept = first(batch, None if self.reader.count is None else self.reader.count - self.images)
         there = self.header + (self.base[1] + first_item - self.base[0]) * self.row
-        with _writing(), open(self.path, "r+b") as file:
+        with _writing():
             if there != place or len(kept.images) != count:
-                data = os.pread(file.fileno(), len(kept.images) * self.row, there)
-                check = zlib.crc32(data)
-                os.pwrite(file.fileno(), data, place)
+                with open(self.path, "r+b") as file:
+                    data = os.pread(file.fileno(), len(kept.images) * self.row, there)
+                    check = zlib.crc32(data)
+                    os.pwrite(file.fileno(), data, place)
             packed, _ = pack(kept.attributes)
             line = {"stop": task.stop, "images": len(kept.images), "crc32": check, "lost": lost_of(task.stop - first_item, kept),
                     "attributes": packed, "skipped": kept.skipped}

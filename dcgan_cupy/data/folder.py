@@ -1,7 +1,6 @@
 """Image files in a folder and below. The first-level folders are the classes, as in ImageNet's tree."""
 
 import hashlib
-import io
 import os
 import stat
 from collections.abc import Iterator
@@ -56,8 +55,8 @@ class Folder:
 
     def key(self) -> dict:
         listing = hashlib.blake2b(digest_size=16)
-        for row in (*self._listing[0], *self.skipped):
-            listing.update(repr(row).encode("utf-8", "surrogateescape") + b"\n")
+        for rows in self._listing:
+            listing.update(repr(rows).encode("utf-8", "surrogateescape"))
         return {"reader": "folder", "code": code_version(__file__, picture.__file__), "path": self.source,
                 "listing": listing.hexdigest(), "split": self.split}
 
@@ -70,7 +69,7 @@ class Folder:
 
 def decode_files(folder: str, names: list[str], look: Look, attributes: dict[str, np.ndarray]) -> Batch:
     """Some of a folder's files."""
-    return picture.decode_each(names, lambda i: io.BytesIO(read_regular(os.path.join(folder, names[i]))), look, attributes)
+    return picture.decode_each(names, lambda i: read_regular(os.path.join(folder, names[i])), look, attributes)
 
 
 def find_images(folder: Path) -> tuple[list[ListedFile], list[tuple[str, str]]]:
@@ -79,35 +78,37 @@ def find_images(folder: Path) -> tuple[list[ListedFile], list[tuple[str, str]]]:
     A name is relative to the folder, with "/" between its parts. Hidden files and folders are left out. Links to files
     are followed; links to folders are not, since they can lead in a circle or out to the whole disk.
     """
-    listing, skipped = [], []
-
-    cut = len(os.path.join(folder, ""))
-
-    def relative(path: str) -> str:
-        return path[cut:] or "."
-
-    def unlisted(error: OSError) -> None:
-        skipped.append((relative(error.filename), f"cannot be listed: {error.strerror}"))
-
-    for place, folders, files in os.walk(folder, onerror=unlisted):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in folders:
-            if os.path.islink(os.path.join(place, name)):
-                skipped.append((relative(os.path.join(place, name)), "a link to a folder, not followed"))
-        for name in files:
-            if name.startswith(".") or not name.lower().endswith(SUFFIXES):
-                continue
-            path = os.path.join(place, name)
-            try:
-                info = os.stat(path)
-            except OSError as error:
-                skipped.append((relative(path), picture.reason(error)))
-                continue
-            if stat.S_ISREG(info.st_mode):
-                listing.append((relative(path), info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_mode))
-            else:
-                skipped.append((relative(path), "not a regular file"))
+    listing, skipped, places = [], [], [""]
+    while places:
+        place = places.pop()                         # "" or a relative name that ends in "/"
+        try:
+            with os.scandir(os.path.join(folder, place)) as entries:
+                for entry in entries:
+                    if not entry.name.startswith("."):
+                        _list_one(entry, place + entry.name, listing, skipped, places)
+        except OSError as error:
+            skipped.append((place[:-1] or ".", f"cannot be listed: {error.strerror}"))
     return sorted(listing), sorted(skipped)
+
+
+def _list_one(entry: os.DirEntry, name: str, listing: list, skipped: list, places: list[str]) -> None:
+    """Puts what an entry is where it belongs."""
+    if entry.is_dir(follow_symlinks=False):
+        places.append(name + "/")
+    elif name.lower().endswith(SUFFIXES) or entry.is_symlink():
+        try:
+            info = entry.stat()
+        except OSError as error:
+            if name.lower().endswith(SUFFIXES):      # of a link that leads nowhere nobody can say what it was
+                skipped.append((name, picture.reason(error)))
+            return
+        if stat.S_ISDIR(info.st_mode):
+            skipped.append((name, "a link to a folder, not followed"))
+        elif name.lower().endswith(SUFFIXES):
+            if stat.S_ISREG(info.st_mode):
+                listing.append((name, info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_mode))
+            else:
+                skipped.append((name, "not a regular file"))
 
 
 def read_regular(path: str) -> bytes:

@@ -9,11 +9,12 @@ import numpy as np
 
 from .bag import BROKEN, Member, of_path, unreadable
 from .blocks import Block
-from .picture import PIXEL_LIMIT
+from .picture import PIXEL_LIMIT, reason
 from .reader import DataError
 
 MAGIC = re.compile(rb"\0\0\x08[\x01\x03\x04]")
 WHAT = "a file in MNIST's idx format"
+END = 16                             # times 4 KB that may follow the last row
 
 
 def shape_of(head: bytes) -> tuple[int, ...]:
@@ -40,7 +41,7 @@ def blocks(members: list[Member], path: Path) -> tuple[list[Block], tuple[str, .
         if partner is not None:
             attributes["label"] = _labels(partner, shape[0])
         rows = Rows(member, 4 + 4 * len(shape), shape[1:])
-        found.append(Block(member.name, shape[0], rows, attributes, rows.room()))
+        found.append(Block(member.name, shape[0], rows, attributes, rows.room(), rows.end))
     if not found:
         raise DataError(f"open_dataset: source: need {WHAT} that holds images, got {str(path)!r}")
     return found, ()
@@ -101,6 +102,16 @@ class Rows:
                 return " ".join(str(error).split()) or "damaged"
         rows = len(data) // self.row_bytes
         return np.frombuffer(data, np.uint8, rows * self.row_bytes).reshape(rows, *(self.shape or ()))
+
+    def end(self) -> str:
+        """Reads on after the last rows: a packed file has its checksum there. Where it is damaged, or nothing."""
+        try:
+            for _ in range(END):
+                if self._file is None or not self._file.read(1 << 12):
+                    break
+        except BROKEN as error:
+            return f"somewhere in {self.member.name} ({reason(error)})"
+        return ""
 
     def _up_to_the_damage(self, start: int, stop: int) -> bytes:
         rows = []

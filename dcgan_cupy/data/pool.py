@@ -1,18 +1,20 @@
 """Tasks over all cores, their results in order.
 
-The first half second of work is done here; if that was not all of it, worker processes are started: they take about as long to
-start, and Python's own share of the work needs processes, not threads.
+The first quarter of a second of work is done here; if that was not all of it, worker processes are started, since Python's own
+share of the work needs processes, not threads. Until they are up the work goes on here. Then they get several short tasks at a
+time: each exchange costs about a millisecond.
 """
 
 import multiprocessing
 import os
+import pickle
 import sys
 import threading
 import time
 import types
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import chain, islice
@@ -22,52 +24,85 @@ from PIL import Image
 from ..machine import cores
 from . import picture
 
-PATIENCE = 0.5                                 # seconds
-AHEAD = 4                                      # tasks that wait for each worker: no more, however many there are
+PATIENCE = 0.25                                # seconds
+AHEAD = 3                                      # groups of tasks that wait for each worker: no more, however many there are
+GROUP, SECONDS, BYTES = 16, 0.1, 1 << 18       # a group has at most so many tasks, work, pickled arguments; at least one task
 
 
 def in_order(function: Callable, tasks: Iterator) -> Iterator:
     """(task, function(task)) for each task, in order. Where no processes can be had it all happens here, and slower."""
     Image.init()                               # loads the decoders
-    tasks, end = iter(tasks), time.monotonic() + PATIENCE
-    workers = cores()
+    tasks, begun, done, workers = iter(tasks), time.monotonic(), 0, cores()
     for task in tasks:
         yield task, function(task)
-        if workers > 1 and time.monotonic() > end:
+        done += 1
+        if workers > 1 and time.monotonic() > begun + PATIENCE:
             break
-    waiting: deque[list] = deque([task, None] for task in islice(tasks, 1))
-    if waiting:                                # enough is left to be worth a pool
-        yield from _by_pool(function, tasks, waiting, workers)
-    for task in chain((task for task, _ in waiting), tasks):   # nothing, or what a pool that broke down has left
+    first = list(islice(tasks, 1))
+    tasks, waiting = chain(first, tasks), deque()
+    if first:                                  # enough is left to be worth a pool
+        pace = (time.monotonic() - begun) / done
+        yield from _by_pool(function, tasks, waiting, workers, min(GROUP, int(SECONDS / pace)))
+    for task in chain((task for group in waiting for task in group[0]), tasks):      # nothing, or what a pool that broke down has left
         yield task, function(task)
 
 
-def _by_pool(function: Callable, tasks: Iterator, waiting: "deque[list]", workers: int) -> Iterator:
+def _by_pool(function: Callable, tasks: Iterator, waiting: "deque[list]", workers: int, most: int) -> Iterator:
     """The same by worker processes. Returns early if they cannot be had; `waiting` holds what was taken and gave no result."""
     try:
         context = multiprocessing.get_context("spawn")         # a fork would copy locks that threads of ours may hold
         pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(context.Lock(), os.getpid()))
     except (OSError, ImportError, NotImplementedError):
         return
+    groups = _groups(tasks, most)
     try:
+        up = [_submit(pool, os.getpid) for _ in range(workers)]              # each starts a process
+        while up[0] is not None and not _is_done(up[0]) and (one := list(islice(tasks, 1))):
+            yield one[0], function(one[0])
         while True:
-            waiting.extend([task, None] for task in islice(tasks, AHEAD * workers - len(waiting)))
+            waiting.extend([some, None, packed] for some, packed in islice(groups, AHEAD * workers - len(waiting)))
             if not waiting:
                 return
-            try:
-                for pair in waiting:
-                    if pair[1] is None:
-                        with _nameless_main():
-                            pair[1] = pool.submit(function, pair[0])
-            except (OSError, AssertionError, BrokenProcessPool):         # AssertionError: a daemon may have no children
-                return
-            task, future = waiting[0]
+            for group in waiting:
+                if group[1] is None:
+                    group[1] = _submit(pool, _carry_out, function, group.pop())
+                    if group[1] is None:
+                        return
+            some, future = waiting[0]
             if isinstance(future.exception(), BrokenProcessPool):
                 return
             waiting.popleft()
-            yield task, future.result()                        # an error of the function's own goes on to the caller
+            yield from zip(some, future.result(), strict=True)               # an error of the function's own goes on to the caller
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _is_done(future: Future) -> bool:
+    return future.done()
+
+
+def _submit(pool: ProcessPoolExecutor, function: Callable, *arguments) -> Future | None:
+    """The result to come; None if the pool takes no more work."""
+    try:
+        with _nameless_main():
+            return pool.submit(function, *arguments)
+    except (OSError, AssertionError, BrokenProcessPool):       # AssertionError: a daemon may have no children
+        return None
+
+
+def _groups(tasks: Iterator, most: int) -> Iterator[tuple[list, list[bytes]]]:
+    """(tasks, the same pickled), some at a time."""
+    for task in tasks:
+        some, packed = [task], [pickle.dumps(task)]
+        while len(some) < most and sum(map(len, packed)) < BYTES and (more := list(islice(tasks, 1))):
+            some += more
+            packed.append(pickle.dumps(more[0]))
+        yield some, packed
+
+
+def _carry_out(function: Callable, packed: list[bytes]) -> list:
+    """In a worker: the results of a group."""
+    return [function(pickle.loads(task)) for task in packed]
 
 
 def _start(lock, parent: int) -> None:

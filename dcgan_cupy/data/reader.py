@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import PIL
 
 from ..errors import UserError
+from .decoders import VERSIONS
 
 CHUNK = 64                                     # items in one task
 
@@ -87,6 +87,6 @@ def span(start: int, total: int) -> Iterator[tuple[int, int]]:
 
 
 def code_version(*paths: str) -> str:
-    """A hash of modules' texts, and Pillow's version: when the code that makes the pixels changes, so does the key."""
+    """A hash of modules' texts, and the decoders' versions: when the code that makes the pixels changes, so does the key."""
     text = b"".join(Path(path).read_bytes() for path in paths)
-    return f"{hashlib.blake2b(text, digest_size=8).hexdigest()}, Pillow {PIL.__version__}"
+    return f"{hashlib.blake2b(text, digest_size=8).hexdigest()}, {VERSIONS}"

@@ -17,32 +17,30 @@ def split_of(name: str) -> str | None:
 
 def choose_split(names: list[str], split: str) -> list[str]:
     """The names of one split, if the folders that they lie in are a split each; all of them otherwise."""
-    depth = _common_depth(names)
-    parts = [name.split("/") for name in names]
-    tops = {p[depth] for p in parts if len(p) > depth + 1}
-    if split == "all" or len(tops) < 2 or any(len(p) <= depth + 1 for p in parts) or None in map(split_of, tops):
+    tops = _folders(names)
+    if split == "all" or len(found := set(tops.values())) < 2 or None in map(split_of, filter(None, found)) or None in found:
         return names
-    wanted = {top for top in tops if split_of(top) == split} or tops
-    return [name for name, p in zip(names, parts, strict=True) if p[depth] in wanted]
+    wanted = {top for top in found if split_of(top) == split} or found
+    return [name for name in names if tops[name.rpartition("/")[0]] in wanted]
 
 
 def class_labels(names: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray | None]:
     """(classes, a label for each name), if all lie in two or more folders of one level; ((), None) otherwise."""
-    depth = _common_depth(names)
-    parts = [name.split("/") for name in names]
-    if not names or any(len(p) <= depth + 1 for p in parts):
+    tops = _folders(names)
+    if not names or None in tops.values():
         return (), None
-    classes = tuple(sorted({p[depth] for p in parts}))
+    classes = tuple(sorted(set(tops.values())))
     number = {name: i for i, name in enumerate(classes)}
-    return classes, np.array([number[p[depth]] for p in parts], np.int32)
+    label = {folder: number[top] for folder, top in tops.items()}
+    return classes, np.array([label[name.rpartition("/")[0]] for name in names], np.int32)
 
 
-def _common_depth(names: Sequence[str]) -> int:
-    """How many leading folders all names share."""
-    folders = {name.rpartition("/")[0] for name in names}
+def _folders(names: Sequence[str]) -> dict[str, str | None]:
+    """For each folder that has one of the names: the first part of it that not all share, None if there is no such part."""
+    parts = {folder: folder.split("/") if folder else [] for folder in {name.rpartition("/")[0] for name in names}}
     depth = 0
-    for level in zip(*(folder.split("/") if folder else [] for folder in folders)):
+    for level in zip(*parts.values()):
         if len(set(level)) > 1:
             break
         depth += 1
-    return depth
+    return {folder: p[depth] if len(p) > depth else None for folder, p in parts.items()}
