@@ -25,6 +25,7 @@ class Layer:
         self.params, self.grads, self.buffers = {}, {}, {}
         self._saved = None
         self._made = {}
+        self.shares_gradient = False
 
     def forward(self, x, training: bool = True):
         """y of x. training=False uses running statistics and changes nothing that lasts."""
@@ -62,6 +63,10 @@ class Layer:
                 del made[next(iter(made))]
             made[shape, dtype] = self.device.empty(shape, dtype)
         return made[shape, dtype]
+
+    def _gradient(self, shape: tuple):
+        """Where dx goes: an array of the layer's own; in a network see share_gradients."""
+        return self.device.gradient(shape) if self.shares_gradient else self._buffer("dx", shape)
 
     def _add_param(self, name: str, shape: tuple) -> None:
         self.params[name] = self.device.empty(shape)
@@ -147,7 +152,7 @@ class Conv2d(_Convolution):
                 ops.conv2d_backward_bias(self.device, dy, self.grads["bias"], self.rung)
         if not input_grad:
             return None
-        dx = self._buffer("dx", x.shape)
+        dx = self._gradient(x.shape)
         ops.conv2d_backward_input(self.device, dy, self.params["weight"], None, dx, self.stride, self.padding, self.rung, known=True)
         return dx
 
@@ -204,7 +209,7 @@ class ConvTranspose2d(_Convolution):
                 ops.conv2d_backward_bias(self.device, dy, self.grads["bias"], self.rung)
         if not input_grad:
             return None
-        dx = self._buffer("dx", x.shape)
+        dx = self._gradient(x.shape)
         ops.conv2d_forward(self.device, dy, self.params["weight"], None, dx, self.stride, self.padding, self.rung, known=True)
         return dx
 
@@ -248,7 +253,7 @@ class BatchNorm2d(Layer):
     def backward(self, dy, param_grads=True, input_grad=True):
         """[..., num_features] -> the same shape"""
         x, *statistics, training = self._take_saved()
-        dx = self._buffer("dx", x.shape) if input_grad else None
+        dx = self._gradient(x.shape) if input_grad else None
         (self._fused_backward if self.rung in ops.FUSED else self._textbook_backward)(x, dy, dx, *statistics, training, param_grads)
         return dx
 
@@ -322,7 +327,7 @@ class _Activation(Layer):
         y = self._take_saved()
         if not input_grad:
             return None
-        dx = self._buffer("dx", y.shape)
+        dx = self._gradient(y.shape)
         self._backward_op(self.device, y, dy, dx, *self._constants)
         return dx
 
@@ -406,6 +411,15 @@ def fuse(layer: Layer) -> None:
                 first.slope, second.absorbed = second.slope, "both"
             elif isinstance(first, _Convolution) and getattr(second, "expression", None):
                 first.activation, second.absorbed = second.expression, "forward"
+
+
+def share_gradients(layer: Layer) -> None:
+    """Lets the layers inside `layer`, which must be in one line, put their dx into two arrays that take turns, the device's own
+    (Device.gradient): each is read by the layer before, then its memory is free. The first layer keeps its own: callers see that one.
+    """
+    line = [part for _, part in layer.walk() if not part.children()]
+    for part in line[1:]:
+        part.shares_gradient = True
 
 
 def initialise(layer: Layer, random: Random, std: float = 0.02, bn_gain_mean: float = 1.0) -> None:

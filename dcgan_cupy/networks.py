@@ -2,7 +2,19 @@
 
 from . import ops
 from .errors import UserError
-from .layers import BatchNorm2d, Conv2d, ConvTranspose2d, LeakyReLU, ReLU, Sequential, Sigmoid, Tanh, fuse, initialise
+from .layers import (
+    BatchNorm2d,
+    Conv2d,
+    ConvTranspose2d,
+    LeakyReLU,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Tanh,
+    fuse,
+    initialise,
+    share_gradients,
+)
 
 IMAGE_SIZES = (16, 32, 64, 128)
 ALIGN = 16      # parameters start on multiples of this many floats in their flat buffer: 64 bytes, so wide loads stay aligned
@@ -26,6 +38,7 @@ class _Network(Sequential):
         self.name, self.body = name, body
         self._flatten()
         fuse(self)
+        share_gradients(self)
         if random is not None:
             initialise(self, random, bn_gain_mean=bn_gain_mean)
 

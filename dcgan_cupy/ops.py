@@ -319,20 +319,21 @@ def _forward_tiled(dev, x, w, bias, y, stride, padding, sizes, known, activation
 def _backward_input_tiled(dev, dy, w, bias, dx, stride, padding, sizes, known, activation):
     file = "conv2d/backward_input_2_tiled.cu"
     (n, h, w_out, ic), (kh, kw, _, oc), pixels = dx.shape, w.shape, dy.size // dy.shape[3]
-    covers = _covers(dx, w, padding) and bias is None
-    if covers or ic <= tiles.THIN_INPUT[dev.kind]:
-        # One product over all pixels of dy: [pixels, OC] x [OC, KH*KW*IC]. Where the filter covers the image that is dx itself.
-        count = kh * kw * ic
-        wt, columns = dev.scratch(w.size, 0 if covers else pixels * count)
+    count = kh * kw * ic
+    if _covers(dx, w, padding) and bias is None:
+        wt, = dev.scratch(w.size)
         _transpose_weight(dev, w, wt, 1, count, oc)
-        out = (dx if covers else columns).reshape(pixels, 1, 1, count)
-        a, b = dy.reshape(pixels, 1, 1, oc), wt.reshape(1, 1, oc, count)
-        one = _convolution("conv2d_backward_input", a.shape, b.shape, out.shape, (1, 1), (0, 0))
-        _forward_tiled(dev, a, b, None, out, (1, 1), (0, 0), one, known, activation if covers else "v")
-        if not covers:
-            v = ic if ic <= 16 else 1
-            gather = dev.kernel(file, "gather_columns", GATHER=v, **_known(known, sizes), **_epilogue(activation))
-            gather(ceil_div(dx.size // v, BLOCK), BLOCK, columns, bias, dx, *sizes)
+        return _pixels_product(dev, dy, wt, dx, known, activation)
+    if ic <= tiles.THIN_INPUT[dev.kind]:
+        images = tiles.column_images(dev.kind, n, pixels // n * count)
+        wt, columns = dev.scratch(w.size, images * (pixels // n) * count)
+        _transpose_weight(dev, w, wt, 1, count, oc)
+        v = ic if ic <= 16 else 1
+        gather = dev.kernel(file, "gather_columns", GATHER=v, **_known(known, sizes), **_epilogue(activation))
+        for first in range(0, n, images):
+            part = dx[first:first + images]
+            _pixels_product(dev, dy[first:first + images], wt, columns, known)
+            gather(ceil_div(part.size // v, BLOCK), BLOCK, columns, bias, part, I32(len(part)), *sizes[1:])
         return
     wt, = dev.scratch(w.size)
     _transpose_weight(dev, w, wt, kh * kw, ic, oc)
@@ -342,6 +343,15 @@ def _backward_input_tiled(dev, dy, w, bias, dx, stride, padding, sizes, known, a
     grid = (ceil_div(rows, tile["BM"]), ceil_div(ic, tile["BN"]), stride[0] * stride[1])
     dev.kernel(file, "conv2d_backward_input", **tile, **_known(known, sizes), **_epilogue(activation))(
         grid, _threads(tile), dy, wt, bias, dx, *sizes)
+
+
+def _pixels_product(dev, dy, wt, out, known, activation="v"):
+    """out[m, j] = sum over oc of dy[m, oc] * wt[oc, j], m over all pixels of dy: one dense product, a 1 x 1 convolution."""
+    oc, pixels = dy.shape[3], dy.size // dy.shape[3]
+    a, b = dy.reshape(pixels, 1, 1, oc), wt.reshape(1, 1, oc, -1)
+    y = out.reshape(-1)[:pixels * b.shape[3]].reshape(pixels, 1, 1, -1)
+    sizes = _convolution("conv2d_backward_input", a.shape, b.shape, y.shape, (1, 1), (0, 0))
+    _forward_tiled(dev, a, b, None, y, (1, 1), (0, 0), sizes, known, activation)
 
 
 def _transpose_weight(dev, w, wt, taps: int, rows: int, columns: int):

@@ -14,6 +14,10 @@ THIN_INPUT = {"cpu": 8, "gpu": 8}
 """Input channels up to which backward_input is a product over the pixels of dy and a gather: fewer would not fill a tile's columns."""
 
 
+COLUMNS = {"cpu": 1 << 18, "gpu": 2**31}
+"""Floats of the columns that lie between that product and the gather: 1 MB stays in a core's second-level cache."""
+
+
 WINOGRAD_FROM = {"cpu": 16, "gpu": 2**31}
 """Channels, on both sides, from which the rung `best` takes winograd for the layers it is made for."""
 
@@ -54,6 +58,12 @@ def rows_product(kind: str, rows: int, columns: int, window_row: int, channels: 
     if kind == "cpu" and known:
         tile["BK"] = min(tile["BK"], ceil_div(depth, 4) * 4)     # a short sum fills no deep step
     return {**tile, **_loads(kind, tile["BK"], tile["BN"], window_row, channels, columns, aligned, known)}
+
+
+def column_images(kind: str, images: int, floats: int) -> int:
+    """How many images share the columns, of so many floats each: as equal parts as can be, in fours, which keeps pointers aligned."""
+    parts = ceil_div(images * floats, COLUMNS[kind])
+    return min(images, ceil_div(ceil_div(images, parts), 4) * 4)
 
 
 def columns_product(kind: str, columns: int, window_row: int, channels: int, aligned: bool, known: bool) -> dict[str, int]:

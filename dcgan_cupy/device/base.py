@@ -1,5 +1,6 @@
 """What every device is: arrays, kernels, and the checks that both devices make before a launch."""
 
+import math
 import re
 import time
 from functools import lru_cache
@@ -29,6 +30,7 @@ class Device:
         self.allocated_bytes = 0
         self._kernels = {}
         self._scratch = None
+        self._gradients = []
 
     @property
     def description(self) -> str:
@@ -60,6 +62,15 @@ class Device:
         if self._scratch is None or self._scratch.size < total:
             self._scratch = self.empty((total,))
         return [self._scratch[start:start + count] for start, count in zip(starts, counts, strict=True)]
+
+    def gradient(self, shape):
+        """A float32 array in one of two pieces of memory that take turns, grown when they must be: gone at the second next call."""
+        count = math.prod(shape)
+        memory = self._gradients.pop(0) if len(self._gradients) == 2 else None
+        if memory is None or memory.size < count:
+            memory = self.empty((count,))
+        self._gradients.append(memory)
+        return memory[:count].reshape(shape)
 
     def free_bytes(self) -> int:
         """Memory that new arrays can still take."""
