@@ -25,7 +25,7 @@ class Layer:
         self.params, self.grads, self.buffers = {}, {}, {}
         self._saved = None
         self._made = {}
-        self.shares_gradient = False
+        self.shares_gradient = self.overwrites_dy = False     # share_gradients
 
     def forward(self, x, training: bool = True):
         """y of x. training=False uses running statistics and changes nothing that lasts."""
@@ -65,7 +65,7 @@ class Layer:
         return made[shape, dtype]
 
     def _gradient(self, shape: tuple):
-        """Where dx goes: an array of the layer's own; in a network see share_gradients."""
+        """Where dx goes: an array of the layer's own, or as share_gradients has it."""
         return self.device.gradient(shape) if self.shares_gradient else self._buffer("dx", shape)
 
     def _add_param(self, name: str, shape: tuple) -> None:
@@ -253,7 +253,7 @@ class BatchNorm2d(Layer):
     def backward(self, dy, param_grads=True, input_grad=True):
         """[..., num_features] -> the same shape"""
         x, *statistics, training = self._take_saved()
-        dx = self._gradient(x.shape) if input_grad else None
+        dx = None if not input_grad else dy if self.overwrites_dy else self._gradient(x.shape)
         (self._fused_backward if self.rung in ops.FUSED else self._textbook_backward)(x, dy, dx, *statistics, training, param_grads)
         return dx
 
@@ -413,13 +413,17 @@ def fuse(layer: Layer) -> None:
                 first.activation, second.absorbed = second.expression, "forward"
 
 
-def share_gradients(layer: Layer) -> None:
-    """Lets the layers inside `layer`, which must be in one line, put their dx into two arrays that take turns, the device's own
-    (Device.gradient): each is read by the layer before, then its memory is free. The first layer keeps its own: callers see that one.
+def share_gradients(layer: Layer, first: bool = False) -> None:
+    """Saves memory inside `layer`, whose layers must be in one line: each dx is read by the layer before and then forgotten.
+
+    They lie in two arrays of the device that take turns (Device.gradient); batch norms inside write dx over dy. The first layer's
+    dx, which callers see, keeps an array of its own unless `first`.
     """
     line = [part for _, part in layer.walk() if not part.children()]
-    for part in line[1:]:
+    for part in line[0 if first else 1:]:
         part.shares_gradient = True
+    for part in line[1:-1]:
+        part.overwrites_dy = isinstance(part, BatchNorm2d)
 
 
 def initialise(layer: Layer, random: Random, std: float = 0.02, bn_gain_mean: float = 1.0) -> None:

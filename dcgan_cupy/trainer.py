@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from . import losses, ops
 from .config import Config
+from .layers import share_gradients
 from .networks import Discriminator, Generator
 from .optim import Adam
 from .random import Random
@@ -35,6 +36,7 @@ class Trainer:
         size, channels = config.image_size, config.channels
         self.d = Discriminator(channels, config.features_d, size, random=self._random("discriminator"), **shared)
         self.g = Generator(config.z_dim, channels, config.features_g, size, random=self._random("generator"), **shared)
+        share_gradients(self.d, first=True)      # its dx goes into G at once
         rates = {"lr": config.lr, "beta1": config.beta1, "beta2": config.beta2, "device": device}
         self.adam_d = Adam(self.d.param, self.d.grad, **rates)
         self.adam_g = Adam(self.g.param, self.g.grad, **rates)

@@ -123,11 +123,14 @@ void batchnorm_activation_forward(const float* x, const float* mean, const float
     int i = global_thread();
     if (i >= rows * (C / V)) return;
     int c = i % (C / V) * V;
-#pragma unroll
+    float p[V];                                                      // all loads before the first store: y may be x, so no compiler
+#pragma unroll                                                       // may widen loads that stand between stores
     for (int v = 0; v < V; v++) {
-        float p = fmaf(x[i * V + v] - mean[c + v], scale[c + v], beta[c + v]);
-        y[i * V + v] = p > 0.0f ? p : slope * p;
+        p[v] = fmaf(x[i * V + v] - mean[c + v], scale[c + v], beta[c + v]);
+        p[v] = p[v] > 0.0f ? p[v] : slope * p[v];
     }
+#pragma unroll
+    for (int v = 0; v < V; v++) y[i * V + v] = p[v];
 }
 
 extern "C" __global__ __launch_bounds__(LANES * ROWS)
@@ -186,11 +189,18 @@ void batchnorm_activation_backward(const float* x, const float* dy, const float*
     if (i >= rows * (C / V)) return;
     int c = i % (C / V) * V;
     const float one_over_rows = 1.0f / rows;
+    float centred[V], g[V];                                          // all loads before the first store, as in forward
 #pragma unroll
     for (int v = 0; v < V; v++) {
-        float centred = x[i * V + v] - mean[c + v], g = dy[i * V + v];
-        g = fmaf(centred, scale[c + v], beta[c + v]) > 0.0f ? g : slope * g;
-        float pull = sum_g ? sum_g[c + v] + centred * rstd[c + v] * sum_g_xhat[c + v] : 0.0f;
-        dx[i * V + v] = scale[c + v] * (g - pull * one_over_rows);
+        centred[v] = x[i * V + v] - mean[c + v], g[v] = dy[i * V + v];
+        g[v] = fmaf(centred[v], scale[c + v], beta[c + v]) > 0.0f ? g[v] : slope * g[v];
     }
+    if (sum_g)
+#pragma unroll
+        for (int v = 0; v < V; v++)
+            g[v] -= (sum_g[c + v] + centred[v] * rstd[c + v] * sum_g_xhat[c + v]) * one_over_rows;
+#pragma unroll
+    for (int v = 0; v < V; v++) g[v] *= scale[c + v];
+#pragma unroll
+    for (int v = 0; v < V; v++) dx[i * V + v] = g[v];
 }

@@ -626,6 +626,18 @@ def test_arrays(one):
     assert_equal(one.numpy(made), x.T + 1)
 
 
+def test_gradients_take_turns(one):
+    one._gradients = []
+    first, second = one.gradient((2, 3)), one.gradient((4,))
+    before, start = one.allocations, one.address(first)
+    assert first.shape == (2, 3) and first.dtype == F32 and one.address(second) != start
+    assert one.address(one.gradient((3, 2))) == start and one.address(one.gradient((2, 2))) == one.address(second)
+    assert one.allocations == before
+    larger = one.gradient((7,))                                  # grows the first, and the second stays
+    assert larger.shape == (7,) and one.allocations == before + 1
+    assert one.address(one.gradient((1,))) == one.address(second) and one.address(one.gradient((7,))) == one.address(larger)
+
+
 @pytest.mark.parametrize("shape, dtype", [((3, 5), F32), (1, np.uint8), (1000003, np.uint8), ((), np.float64)])
 def test_cpu_arrays_start_on_a_cache_line(cpu, shape, dtype):
     assert cpu.empty(shape, dtype).ctypes.data % 64 == 0

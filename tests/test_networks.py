@@ -315,6 +315,41 @@ def test_loading_keeps_the_views(device, which):
 # The networks as users meet them
 
 
+@every_network
+@pytest.mark.parametrize("rung", ["textbook", "best"])
+def test_shared_gradients_change_no_bit(device, rng, which, rung):
+    """The same network, each dx in an array of its own."""
+    network, _ = both(which, device, 32, 3, rung=rung)
+    x = device.array(an_input(which, rng, 32, 3))
+    dy = device.array(normal(rng, network.forward(x).shape))
+    before = device.numpy(dy)
+    parts = [part for _, part in network.walk() if not part.children()]
+    assert [part.shares_gradient for part in parts] == [False] + [True] * (len(parts) - 1)
+    assert any(part.overwrites_dy for part in parts) and not parts[0].overwrites_dy and not parts[-1].overwrites_dy
+    found = []
+    for shared in (True, False):
+        for part in parts:
+            part.shares_gradient, part.overwrites_dy = part.shares_gradient and shared, part.overwrites_dy and shared
+        network.zero_grads()
+        network.forward(x)
+        dx = network.backward(dy)
+        found.append((device.numpy(dx), device.numpy(network.grad)))
+        assert_equal(device.numpy(dy), before)                   # the caller's
+    for got, want in zip(*found):
+        assert_equal(got, want)
+
+
+def test_a_networks_dx_outlives_another_network(device, rng):
+    one, other = (both("discriminator", device, 16, 3, seed=seed)[0] for seed in (1, 2))
+    x = device.array(an_input("discriminator", rng, 16, 3))
+    dy = device.array(normal(rng, one.forward(x).shape))
+    dx = one.backward(dy)
+    want = device.numpy(dx)
+    other.forward(x)
+    other.backward(dy)
+    assert_equal(device.numpy(dx), want)
+
+
 def test_logits_are_the_discriminator_without_its_sigmoid(device, rng):
     network = Discriminator(3, 2, 16, device=device, kernels="direct", random=Random(device))
     x = device.array(an_input("discriminator", rng, 16, 3))

@@ -78,14 +78,12 @@ def test_plan_runs_nothing_and_counts_what_lives():
         device.kernel("elementwise.cu", "fill")(1, 256, view, 3.0, np.int32(50))
 
 
-@pytest.mark.parametrize("features, batch, size", [(16, 64, 32), (32, 64, 32)])
-def test_memory_beside_pytorch(features, batch, size):
-    """The plan against the peak of PyTorch's allocator, from its networks to the end of two steps.
-
-    The aim is 1. Today it is 1.4: every layer keeps its dx, which only the layer before it reads.
-    """
+@pytest.mark.parametrize("mode", ["eager", "channels_last"])
+@pytest.mark.parametrize("features, batch, size", [(16, 64, 32), (32, 64, 32), (16, 64, 64)])
+def test_memory_beside_pytorch(features, batch, size, mode):
+    """No more than the peak of PyTorch's allocator, from its networks to the end of two steps."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as events:
-        peer = Peer(features, batch, size, "eager", "cpu")
+        peer = Peer(features, batch, size, mode, "cpu")
         for _ in range(2):
             peer.step()
     now = peak = 0
@@ -94,4 +92,4 @@ def test_memory_beside_pytorch(features, batch, size):
         peak = max(peak, now)
     assert peak > 1e7
     ours = plan(config(features_g=features, features_d=features, batch_size=batch, image_size=size), "cpu").bytes + 4 * peer.real.numel()
-    assert ours <= 1.5 * peak
+    assert ours <= peak
