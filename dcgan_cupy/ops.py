@@ -356,7 +356,7 @@ def _pixels_product(dev, dy, wt, out, known, activation="v"):
 
 def _transpose_weight(dev, w, wt, taps: int, rows: int, columns: int):
     """wt[t, c, r] = w[t, r, c].   kernels/conv2d/backward_input_2_tiled.cu"""
-    v, block = tiles.neighbours(dev.kind, columns), _line(rows)
+    v, block = tiles.neighbours(dev.kind, columns, 8), _line(rows)
     transpose = dev.kernel("conv2d/backward_input_2_tiled.cu", "transpose_weight", NEIGHBOURS=v)
     transpose((columns // v * ceil_div(rows, block), taps), block, w, wt, I32(rows), I32(columns))
 
@@ -387,9 +387,10 @@ def _backward_weight_tiled(dev, x, dy, dw, stride, padding, sizes, known):
 # The Winograd rung: nine products on Winograd tiles, 2 x 2 pixels each
 
 def _launch_winograd(dev, file, symbol, tile, grid, known, sizes, activation, *arguments):
-    shared = tile["BUFFERS"] * 9 * tile["BK"] * (tile["BM"] + tile["BN"])
-    if symbol != "conv2d_backward_weight" and tile["BK"] != 8:
-        shared += tile["BUFFERS"] * 9 * 4 * tile["BM"]       # rows of a_s are 4 floats longer: A_ROW_PITCH of gemm_tile.cuh
+    weight = symbol == "conv2d_backward_weight"
+    pitch = tile["BK"] if weight or tile["BK"] == 8 else tile["BK"] + 4      # A_ROW_PITCH of gemm_tile.cuh
+    direct = tile.get("TAPS_DIRECT", 0)
+    shared = tile["BUFFERS"] * 9 * (pitch * tile["BM"] + (0 if direct else tile["BK"] * tile["BN"]))
     shared = max(shared, 9 * tile["BM"] // tile["PASSES"] * tile["BN"])
     dev.kernel(f"conv2d/{file}", symbol, **tile, **_known(known, sizes), **_epilogue(activation))(
         grid, 9 * _threads(tile), *arguments, shared_bytes=4 * shared)
@@ -397,24 +398,28 @@ def _launch_winograd(dev, file, symbol, tile, grid, known, sizes, activation, *a
 
 def _forward_winograd(dev, x, w, bias, y, sizes, known, activation):
     (n, oh, ow, oc), ic = y.shape, x.shape[3]
-    u, = dev.scratch(9 * 4 * ic * oc)
-    dev.kernel("conv2d/winograd_taps_3.cu", "winograd_taps")((ceil_div(ic * oc, BLOCK), 4), BLOCK, w, u, I32(ic), I32(oc))
-    count = n * ceil_div(oh, 2) * ceil_div(ow, 2)
     tile = tiles.winograd_rows(dev.kind, oc, ic, 4 * ic, _aligned(dev, x, y, bias), known)
-    _launch_winograd(dev, "forward_3_winograd.cu", "conv2d_forward", tile, (ceil_div(count, tile["BM"]), ceil_div(oc, tile["BN"])), known,
+    bn, v = tile["BN"], tiles.neighbours(dev.kind, oc, 16)
+    groups = ceil_div(oc, bn)
+    u, = dev.scratch(9 * 4 * ic * groups * bn)
+    taps = dev.kernel("conv2d/winograd_taps_3.cu", "winograd_taps", TILE_WIDTH=bn, NEIGHBOURS=v)
+    taps((4 * ic, groups), bn // v, w, u, I32(ic), I32(oc))
+    count = n * ceil_div(oh, 2) * ceil_div(ow, 2)
+    _launch_winograd(dev, "forward_3_winograd.cu", "conv2d_forward", tile, (ceil_div(count, tile["BM"]), groups), known,
                      sizes[:7], activation, x, u, bias, y, *sizes[:7])
 
 
 def _backward_input_winograd(dev, dy, w, bias, dx, sizes, known, activation):
     (n, h, w_out, ic), oc = dx.shape, dy.shape[3]
-    u, = dev.scratch(9 * 4 * ic * oc)
-    v, block = tiles.neighbours(dev.kind, oc), _line(ic)
-    taps = dev.kernel("conv2d/winograd_taps_3.cu", "winograd_taps_transposed", NEIGHBOURS=v)
-    taps((oc // v * ceil_div(ic, block), 4), block, w, u, I32(ic), I32(oc))
-    count = n * ceil_div(h, 4) * ceil_div(w_out, 4)          # of each of the 4 phases
     tile = tiles.winograd_rows(dev.kind, ic, oc, oc, _aligned(dev, dy, dx, bias), known)
-    _launch_winograd(dev, "backward_input_3_winograd.cu", "conv2d_backward_input", tile,
-                     (ceil_div(count, tile["BM"]), ceil_div(ic, tile["BN"]), 4), known, sizes[:7], activation, dy, u, bias, dx, *sizes[:7])
+    bn, v = tile["BN"], tiles.neighbours(dev.kind, oc, 16)
+    groups = ceil_div(ic, bn)
+    u, = dev.scratch(9 * 4 * oc * groups * bn)
+    taps = dev.kernel("conv2d/winograd_taps_3.cu", "winograd_taps_transposed", TILE_WIDTH=bn, NEIGHBOURS=v)
+    taps((oc // v, groups, 4), bn, w, u, I32(ic), I32(oc))
+    count = n * ceil_div(h, 4) * ceil_div(w_out, 4)          # of each of the 4 phases
+    _launch_winograd(dev, "backward_input_3_winograd.cu", "conv2d_backward_input", tile, (ceil_div(count, tile["BM"]), groups, 4), known,
+                     sizes[:7], activation, dy, u, bias, dx, *sizes[:7])
 
 
 def _backward_weight_winograd(dev, x, dy, dw, sizes, known):

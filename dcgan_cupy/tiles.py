@@ -104,7 +104,13 @@ def winograd_rows(kind: str, columns: int, channels: int, depth: int, aligned: b
     """Constants of the Winograd rung's forward and backward_input. channels: of one pixel; depth: of the sum."""
     tile = _winograd(kind, columns)
     if kind == "cpu" and known:
-        tile["BK"] = min(tile["BK"], ceil_div(depth, 4) * 4)
+        whole = next((bk for bk in (depth, 128, 96, 64, 48, 32) if bk <= 128 and depth % bk == bk % 4 == 0), 0)
+        if whole and columns % tile["BN"] == 0:
+            tile.update(BK=whole, TAPS_DIRECT=1)
+            if columns % 128 == 0:
+                tile.update(BM=16, BN=128)                   # pixels are transformed once for 128 channels
+        else:
+            tile["BK"] = min(tile["BK"], ceil_div(depth, 4) * 4)
     return {**tile, **_winograd_loads(kind, gcd(channels, tile["BK"]), gcd(columns, tile["BN"]), aligned, known)}
 
 
@@ -118,9 +124,10 @@ def winograd_columns(kind: str, columns: int, channels: int, aligned: bool, know
     return {**tile, **loads}
 
 
-def neighbours(kind: str, channels: int) -> int:
-    """Neighbouring channels that a thread of a transposing kernel takes. CPU: 8 beat 16 (too many lines written at once) and 4."""
-    return gcd(channels, 8) if kind == "cpu" else 1
+def neighbours(kind: str, channels: int, most: int) -> int:
+    """Neighbouring channels that a thread of a kernel that prepares weights takes. CPU: 16 fill a vector; transposing, 8 beat 16 where
+    results lie far apart (too many lines written at once)."""
+    return gcd(channels, most) if kind == "cpu" else 1
 
 
 def _winograd_loads(kind, run_a, run_b, aligned, known):

@@ -4,7 +4,7 @@
 //              dx[1 - a + 2*j] = sum over t of dy[j - a + t'] * w[a + 2*(1 - t')], t' = 1 - t: a stride-1 filter of 2 taps, backwards
 //   products   four phases (a, b) of 2 x 2 taps, nine products each (winograd.cuh). Here the phases are independent results:
 //              m[p][tile, ic] = sum over oc of v[p][tile, oc] * u[phase, p][oc, ic]
-//   shapes     dy[N,OH,OW,OC]  u[4, 9, OC, IC]: the taps transformed, by winograd_taps_transposed  dx[N,H,W,IC]
+//   shapes     dy[N,OH,OW,OC]  u[4, IC/BN, 9, OC, BN]: the taps transformed, by winograd_taps_transposed  dx[N,H,W,IC]
 //   mapping    grid (tiles of BM Winograd tiles, tiles of IC, 4 phases); Winograd tiles are 2 x 2 pixels of one phase of dx
 //   cost       2 * 9/16 of rung 2's FLOP where OH and OW are even, and 12 additions for 9 floats of v. dy is read 9/4 times for each
 //              phase and every BN channels of dx
@@ -26,6 +26,7 @@ void conv2d_backward_input(const float* dy, const float* u, const float* bias, f
     const int phase = blockIdx.z, a_h = phase / 2, a_w = phase % 2;
     const int TH = (H + 3) / 4, TW = (W + 3) / 4, M = N * TH * TW;   // tiles of the larger phase, whose pixels are the even ones
     const int m0 = blockIdx.x * BM, ic0 = blockIdx.y * BN;
+    const float* taps = u + (phase * gridDim.y + blockIdx.y) * (9 * OC * BN), * taps_now = taps;     // of the block's columns; from row k0 on
     const int product = threadIdx.x / TILE_THREADS, in_tile = threadIdx.x % TILE_THREADS;
     const int tx = in_tile % COLUMN_THREADS, ty = in_tile / COLUMN_THREADS;
 
@@ -47,14 +48,18 @@ void conv2d_backward_input(const float* dy, const float* u, const float* bias, f
             int oc = k0 + column;
             return {oc < OC && image[i] ? image[i] + oc : nullptr, top[i], left[i], 1};
         });
-        b.load(b_to, [&](int, int row, int column, int length) -> const float* {
-            int oc = k0 + row % BK, p = phase * 9 + row / BK;
-            return oc < OC && ic0 + column + length <= IC ? u + (p * OC + oc) * IC + ic0 + column : nullptr;
+        if (TAPS_DIRECT) taps_now = taps + k0 * BN;
+        else b.load(b_to, [&](int, int row, int column, int length) -> const float* {
+            int oc = k0 + row % BK;
+            return oc < OC && ic0 + column + length <= IC ? taps + (row / BK * OC + oc) * BN + column : nullptr;
         });
     };
-    auto store = [&](float* a_to, float* b_to) { a.store(a_to); b.store(b_to); };
+    auto store = [&](float* a_to, float* b_to) {
+        a.store(a_to);
+        if (!TAPS_DIRECT) b.store(b_to);
+    };
     auto multiply = [&](const float* a_from, const float* b_from) {
-        multiply_rows(a_from + product * (BM * A_ROW_PITCH), b_from + product * (BK * BN), acc, ty, tx);
+        multiply_rows(a_from + product * (BM * A_ROW_PITCH), TAPS_DIRECT ? taps_now + product * (OC * BN) : b_from + product * (BK * BN), acc, ty, tx);
     };
     steps(0, OC, a_s, 9 * BM * A_ROW_PITCH, b_s, 9 * BK * BN, load, store, multiply);
 

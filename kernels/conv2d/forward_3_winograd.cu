@@ -4,7 +4,7 @@
 //              taps g_t = w[a + 2*t] of one parity: y[oh] = sum over a, t of d_a[oh + t] * g_t, a stride-1 filter of 2 taps for each a
 //   products   in two dimensions four phases (a, b), each of 2 x 2 taps: nine products (winograd.cuh). The phases only lengthen the
 //              sum: m[p][tile, oc] = sum over k of v[p][tile, k] * u[p][k, oc]      k = (a, b, ic), ic fastest; p in [0, 9)
-//   shapes     x[N,H,W,IC]  u[9, 4*IC, OC]: the taps transformed, by winograd_taps  y[N,OH,OW,OC], OH = H/2, OW = W/2 rounded down
+//   shapes     x[N,H,W,IC]  u[OC/BN, 9, 4*IC, BN]: the taps transformed, by winograd_taps  y[N,OH,OW,OC], OH = H/2, OW = W/2 rounded down
 //   mapping    grid (tiles of BM Winograd tiles, tiles of OC); Winograd tiles are 2 x 2 pixels of y, TH*TW an image. A block has
 //              9 * TILE_THREADS threads: each works on one product, TM tiles x TN channels of it, as in rung 2
 //   cost       2 * 9/16 of rung 2's FLOP where OH and OW are even, and 12 additions for 9 floats of v. x is read 9/4 times for
@@ -27,6 +27,7 @@ void conv2d_forward(const float* x, const float* u, const float* bias, float* y,
     float* a_s = shared, * b_s = shared + BUFFERS * 9 * BM * A_ROW_PITCH;
     const int TH = (OH + 1) / 2, TW = (OW + 1) / 2, M = N * TH * TW, K = 4 * IC;
     const int m0 = blockIdx.x * BM, oc0 = blockIdx.y * BN;
+    const float* taps = u + blockIdx.y * (9 * K * BN), * taps_now = taps;      // of the block's columns; from row k0 on
     const int product = threadIdx.x / TILE_THREADS, in_tile = threadIdx.x % TILE_THREADS;
     const int tx = in_tile % COLUMN_THREADS, ty = in_tile / COLUMN_THREADS;
 
@@ -48,14 +49,18 @@ void conv2d_forward(const float* x, const float* u, const float* bias, float* y,
             int k = k0 + column, phase = k / IC, ic = k % IC;
             return {k < K && image[i] ? image[i] + ic : nullptr, top[i] + phase / 2, left[i] + phase % 2, 2};
         });
-        b.load(b_to, [&](int, int row, int column, int length) -> const float* {
+        if (TAPS_DIRECT) taps_now = taps + k0 * BN;
+        else b.load(b_to, [&](int, int row, int column, int length) -> const float* {
             int k = k0 + row % BK;
-            return k < K && oc0 + column + length <= OC ? u + ((row / BK) * K + k) * OC + oc0 + column : nullptr;
+            return k < K && oc0 + column + length <= OC ? taps + (row / BK * K + k) * BN + column : nullptr;
         });
     };
-    auto store = [&](float* a_to, float* b_to) { a.store(a_to); b.store(b_to); };
+    auto store = [&](float* a_to, float* b_to) {
+        a.store(a_to);
+        if (!TAPS_DIRECT) b.store(b_to);
+    };
     auto multiply = [&](const float* a_from, const float* b_from) {
-        multiply_rows(a_from + product * (BM * A_ROW_PITCH), b_from + product * (BK * BN), acc, ty, tx);
+        multiply_rows(a_from + product * (BM * A_ROW_PITCH), TAPS_DIRECT ? taps_now + product * (K * BN) : b_from + product * (BK * BN), acc, ty, tx);
     };
     steps(0, K, a_s, 9 * BM * A_ROW_PITCH, b_s, 9 * BK * BN, load, store, multiply);
 

@@ -37,11 +37,15 @@
 #ifndef ROW_READ
 #define ROW_READ 2       // beside 64 accumulators and the staged pixels there are no registers for 4
 #endif
+#ifndef TAPS_DIRECT
+#define TAPS_DIRECT 0    // 1: threads read the transformed taps where they lie. A CPU's caches do what b_s does on a GPU: no copy
+#endif
 #include "gemm_tile.cuh"
 
 #ifndef PASSES
 #define PASSES 1         // rounds in which the nine results are exchanged: more rounds need less shared memory
 #endif
+static_assert(!TAPS_DIRECT || BUFFERS == 1, "the taps read are those of the piece just loaded");
 static_assert(TM % PASSES == 0, "each round takes the same rows of every thread");
 
 // (d0, d1, d2) -> (d0 - d1, d1, d1 - d2), along both axes.
