@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dcgan_cupy.errors import UserError
 
-NAMES = {"dcgan_cupy": "this project", "eager": "PyTorch eager", "channels_last": "channels_last", "compile": "torch.compile",
+NAMES = {"dcgan_cupy": "this project", "eager": "PyTorch eager", "channels_last": "PyTorch channels_last", "compile": "torch.compile",
          "graph": "CUDA graph"}
 RUNGS = ("textbook", "tiled", "winograd", "tensorcore")
 BEGIN, END = "<!-- bench: begin (python -m bench.report) -->", "<!-- bench: end -->"

@@ -416,14 +416,15 @@ def fuse(layer: Layer) -> None:
 def share_gradients(layer: Layer, first: bool = False) -> None:
     """Saves memory inside `layer`, whose layers must be in one line: each dx is read by the layer before and then forgotten.
 
-    They lie in two arrays of the device that take turns (Device.gradient); batch norms inside write dx over dy. The first layer's
-    dx, which callers see, keeps an array of its own unless `first`.
+    They lie in two arrays of the device that take turns (Device.gradient), shared by all its networks; batch norms inside write dx
+    over dy, where that is another layer's and not the caller's. The first layer's dx, which callers see, keeps an array of its own
+    unless `first`. Call it after fuse.
     """
     line = [part for _, part in layer.walk() if not part.children()]
-    for part in line[0 if first else 1:]:
-        part.shares_gradient = True
-    for part in line[1:-1]:
-        part.overwrites_dy = isinstance(part, BatchNorm2d)
+    for i, part in enumerate(line):
+        passes_on = [getattr(later, "absorbed", "") == "both" for later in line[i + 1:]]
+        part.shares_gradient = i > 0 or first
+        part.overwrites_dy = i > 0 and isinstance(part, BatchNorm2d) and not all(passes_on)
 
 
 def initialise(layer: Layer, random: Random, std: float = 0.02, bn_gain_mean: float = 1.0) -> None:

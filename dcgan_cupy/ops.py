@@ -266,7 +266,8 @@ def _chosen(dev, rung: str, w, stride, padding) -> str:
     """The rung that runs: winograd where it can, tiled elsewhere."""
     if rung not in ("winograd", "best"):
         return rung
-    transformed = 36 * w.shape[2] * w.shape[3]               # elements of the taps, transformed
+    ic, oc = (ceil_div(count, 128) * 128 for count in w.shape[2:])       # whole tiles, at most
+    transformed = 36 * ic * oc                                           # elements of the taps, transformed
     if w.shape[:2] != (4, 4) or stride != (2, 2) or padding != (1, 1) or transformed > INDEX_LIMIT:
         return "tiled"
     return rung if rung == "winograd" else tiles.best(dev.kind, *w.shape[2:])

@@ -14,8 +14,8 @@ THIN_INPUT = {"cpu": 8, "gpu": 8}
 """Input channels up to which backward_input is a product over the pixels of dy and a gather: fewer would not fill a tile's columns."""
 
 
-COLUMNS = {"cpu": 1 << 18, "gpu": 2**31}
-"""Floats of the columns that lie between that product and the gather: 1 MB stays in a core's second-level cache."""
+COLUMNS = {"cpu": 1 << 18, "gpu": 1 << 30}
+"""Floats of the columns that lie between that product and the gather, at most: 1 MB stays in a core's second-level cache."""
 
 
 WINOGRAD_FROM = {"cpu": 16, "gpu": 2**31}
@@ -61,8 +61,11 @@ def rows_product(kind: str, rows: int, columns: int, window_row: int, channels: 
 
 
 def column_images(kind: str, images: int, floats: int) -> int:
-    """How many images share the columns, of so many floats each: as equal parts as can be, in fours, which keeps pointers aligned."""
-    parts = ceil_div(images * floats, COLUMNS[kind])
+    """How many images share the columns, of so many floats each: equal parts if fours, which keep pointers aligned, allow it."""
+    most = max(1, COLUMNS[kind] // floats)
+    if most < 4:
+        return min(images, most)
+    parts = ceil_div(images, most // 4 * 4)
     return min(images, ceil_div(ceil_div(images, parts), 4) * 4)
 
 

@@ -36,7 +36,7 @@ class Trainer:
         size, channels = config.image_size, config.channels
         self.d = Discriminator(channels, config.features_d, size, random=self._random("discriminator"), **shared)
         self.g = Generator(config.z_dim, channels, config.features_g, size, random=self._random("generator"), **shared)
-        share_gradients(self.d, first=True)      # its dx goes into G at once
+        share_gradients(self.d, first=True)      # its dx goes into G at once; another backward overwrites it
         rates = {"lr": config.lr, "beta1": config.beta1, "beta2": config.beta2, "device": device}
         self.adam_d = Adam(self.d.param, self.d.grad, **rates)
         self.adam_g = Adam(self.g.param, self.g.grad, **rates)
@@ -78,6 +78,7 @@ class Trainer:
 
     def _launch_step(self, real, z) -> None:
         d, g = self.d, self.g
+        self.device.rewind_gradients()
         if z is None:
             z = self.draw_z(self.z, self.random_z)
 

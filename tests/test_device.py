@@ -627,7 +627,7 @@ def test_arrays(one):
 
 
 def test_gradients_take_turns(one):
-    one._gradients = []
+    one._gradients, one._turn = [None, None], 0
     first, second = one.gradient((2, 3)), one.gradient((4,))
     before, start = one.allocations, one.address(first)
     assert first.shape == (2, 3) and first.dtype == F32 and one.address(second) != start
@@ -636,6 +636,10 @@ def test_gradients_take_turns(one):
     larger = one.gradient((7,))                                  # grows the first, and the second stays
     assert larger.shape == (7,) and one.allocations == before + 1
     assert one.address(one.gradient((1,))) == one.address(second) and one.address(one.gradient((7,))) == one.address(larger)
+    one.rewind_gradients()
+    assert one.address(one.gradient((7,))) == one.address(larger)
+    one.rewind_gradients()
+    assert one.address(one.gradient((7,))) == one.address(larger)
 
 
 @pytest.mark.parametrize("shape, dtype", [((3, 5), F32), (1, np.uint8), (1000003, np.uint8), ((), np.float64)])

@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dcgan_cupy.data import DataError, open_dataset
+from dcgan_cupy.data import DataError, open_dataset, pool
 from dcgan_cupy.data.__main__ import main
 
 IMAGES, LABELS = specimens.pictures()
@@ -129,6 +129,109 @@ def test_a_gzip_whose_checksum_is_wrong(place, count, trailing):
         dataset = opened(path, channels=1)
         assert len(dataset) == count and (dataset.images != images).sum() == 1
         assert "damaged somewhere in train-images-idx3-ubyte" in refused(path, channels=1, on_bad=None)
+
+
+def wrong_gzip(path: Path, place: int = 5000) -> None:
+    """Packs a file so that one byte is not what was packed; nothing but the checksum says so."""
+    packed = bytearray(gzip.compress(path.read_bytes(), 0))
+    packed[place] ^= 1
+    path.write_bytes(packed)
+
+
+def test_a_wrong_checksum_outlives_a_killed_run(place, monkeypatch):
+    """The first of two files is damaged; the run that read it ends in the second."""
+    images, labels = specimens.pictures(300, channels=1)
+    specimens.idx_plain(place, images, labels)
+    first = place / "train-images-idx3-ubyte"
+    (place / "more-train-images-idx3-ubyte").write_bytes(first.read_bytes())
+    wrong_gzip(place / "more-train-images-idx3-ubyte")                           # comes first
+
+    class Killed(Exception):
+        pass
+
+    def kill(done, total):
+        if done > 400:
+            raise Killed
+
+    with pytest.raises(Killed):
+        opened(place, channels=1, progress=kill)
+    assert "damaged somewhere in more-train-images" in refused(place, channels=1, on_bad=None)
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_a_wrong_checksum_of_images_that_are_not_wanted(place, monkeypatch, cores):
+    """Whether it is met must not depend on how far a pool reads ahead."""
+    images, labels = specimens.pictures(200, channels=1)
+    specimens.idx_plain(place, images, labels)
+    path = place / "train-images-idx3-ubyte"
+    wrong_gzip(path)
+    monkeypatch.setattr(pool, "PATIENCE", 0)
+    monkeypatch.setattr(pool, "STARTS", 0)
+    monkeypatch.setattr(pool, "cores", lambda: cores)
+    monkeypatch.setattr(pool, "_is_done", lambda future: True)
+    assert len(opened(path, channels=1, count=100, on_bad=None)) == 100
+
+
+def test_what_follows_a_whole_gzip_is_no_damage(place):
+    images, labels = specimens.pictures(11, channels=1)
+    specimens.idx(place, images, labels)
+    path = place / "train-images-idx3-ubyte.gz"
+    path.write_bytes(path.read_bytes() + b"something else")
+    assert (opened(path, channels=1, on_bad=None).images == images).all()
+
+
+def test_labels_with_a_wrong_checksum(place):
+    images, labels = specimens.pictures(6000, size=4, channels=1)
+    specimens.idx_plain(place, images, labels)
+    wrong_gzip(place / "train-labels-idx1-ubyte")
+    assert "labels" in refused(place, channels=1) and "checksum" in refused(place, channels=1)
+
+
+def test_an_array_with_a_wrong_checksum(place):
+    np.save(place / "set.npy", IMAGES)
+    wrong_gzip(place / "set.npy")
+    assert "damaged somewhere in set.npy" in refused(place / "set.npy", on_bad=None)
+
+
+def test_a_file_that_the_system_says_nothing_about(place, monkeypatch):
+    """Some network folders fail at a single file; the others must not be lost."""
+    for i in range(6):
+        (place / f"{i}.png").write_bytes(PNG)
+    real = os.scandir
+
+    class Entry:
+        def __init__(self, entry):
+            self.entry, self.name = entry, entry.name
+
+        def is_dir(self, follow_symlinks=True):
+            if self.name == "3.png":
+                raise OSError(5, "Input/output error")
+            return self.entry.is_dir(follow_symlinks=follow_symlinks)
+
+        def __getattr__(self, name):
+            return getattr(self.entry, name)
+
+    class Entries:
+        def __init__(self, path):
+            self.entries = real(path)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.entries.close()
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            return Entry(next(self.entries))
+
+        close = __exit__
+
+    monkeypatch.setattr(os, "scandir", Entries)
+    dataset = opened(place)
+    assert len(dataset) == 5 and dataset.skipped == [("3.png", "Input/output error")]
 
 
 # ------------------------------------------------------------------------------------------------------ wrong from the start

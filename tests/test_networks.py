@@ -12,6 +12,7 @@ from bench.peer import Discriminator as TorchDiscriminator
 from bench.peer import Generator as TorchGenerator
 from dcgan_cupy import ops
 from dcgan_cupy.errors import UserError
+from dcgan_cupy.layers import BatchNorm2d, Conv2d, ReLU, Sequential, fuse, share_gradients
 from dcgan_cupy.networks import Discriminator, Generator
 from dcgan_cupy.random import Random
 
@@ -337,6 +338,19 @@ def test_shared_gradients_change_no_bit(device, rng, which, rung):
         assert_equal(device.numpy(dy), before)                   # the caller's
     for got, want in zip(*found):
         assert_equal(got, want)
+
+
+def test_a_batch_norm_never_overwrites_the_callers_dy(device, rng):
+    """Where it is last, and where an activation that it took over is."""
+    for last in (BatchNorm2d(4, device=device), Sequential(BatchNorm2d(4, device=device), ReLU(device=device), device=device)):
+        line = Sequential(Conv2d(3, 4, 4, 2, 1, device=device), BatchNorm2d(4, device=device), last, device=device)
+        fuse(line)
+        share_gradients(line)
+        dy = device.array(normal(rng, line.forward(device.array(an_input("discriminator", rng, 16, 3))).shape))
+        before = device.numpy(dy)
+        line.backward(dy)
+        assert_equal(device.numpy(dy), before)
+        assert line.layers[1].overwrites_dy                      # its dy is the last batch norm's dx
 
 
 def test_a_networks_dx_outlives_another_network(device, rng):

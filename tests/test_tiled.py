@@ -182,6 +182,16 @@ def test_fused_networks_equal_unfused(device, kernels):
         assert_close(ours, want, 1e-5, name)
 
 
+def test_images_that_share_columns():
+    """All of them, in parts that fit and keep pointers on 16 bytes."""
+    for kind in ("cpu", "gpu"):
+        for images in (1, 3, 4, 5, 64, 127, 1000):
+            for floats in (1, 48 * 64, 12288, 65535, 65537, 1 << 18, 1 << 20, 1 << 29):
+                part = tiles.column_images(kind, images, floats)
+                assert 1 <= part <= images and (part * floats <= tiles.COLUMNS[kind] or part == 1)
+                assert part == images or part % 4 == 0 or 4 * floats > tiles.COLUMNS[kind]
+
+
 # What NVRTC says of the GPU's tiles
 
 def gpu_tiles():

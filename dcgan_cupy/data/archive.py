@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import picture
+from . import picture, splits
 from .fingerprint import fingerprint
 from .picture import BYTE_LIMIT, SUFFIXES
 from .reader import Batch, DataError, Look, Task, Unreadable, code_version, span
@@ -78,7 +78,7 @@ class Packed:
         return self._classes[0]
 
     def key(self) -> dict:
-        return {"reader": self.format, "code": code_version(__file__, picture.__file__), "content": fingerprint(self.path),
+        return {"reader": self.format, "code": code_version(__file__, picture.__file__, splits.__file__), "content": fingerprint(self.path),
                 "split": self.split}
 
     def known(self, first: int, stop: int) -> dict[str, np.ndarray]:

@@ -145,7 +145,7 @@ def _labels(images: Member, arrays: list[Member], count: int) -> dict[str, np.nd
         if labels.room() < count:
             continue                 # it promises more than it holds
         rows = labels(0, count)
-        if isinstance(rows, str) or len(rows) != count:
+        if isinstance(rows, str) or len(rows) != count or labels.end():
             continue
         labels = np.ascontiguousarray(rows).view(dtype).reshape(count).astype(np.int64)
         first = 1 if images.name.endswith("data") and labels.min(initial=1) >= 1 else 0      # the downsampled ImageNet

@@ -84,15 +84,22 @@ class Blocks:
                 if isinstance(rows, str):
                     rows, missing = np.empty((0, 1, 1), np.uint8), rows
                 if len(rows) == stop - first:
-                    self.damage = self.damage or (block.end() if stop == block.count else "")
                     names = [f"{block.name}[{i}]" for i in range(first, stop)]
-                    yield Task(base + stop, picture.fit_each, (names, rows, self.look, block.labelled(first, stop)))
+                    damage = block.end() if stop == block.count else ""
+                    yield Task(base + stop, fit_and_note, (names, rows, self.look, block.labelled(first, stop), damage))
                     continue
                 names = [f"{block.name}[{i}]" for i in range(first, first + len(rows))]
                 gone = (f"{block.name}[{first + len(rows)} to {block.count - 1}]", missing or "the file ends before they do")
                 yield Task(base + block.count, fit_and_miss, (names, rows, self.look, block.labelled(first, first + len(rows)), gone))
                 break
             base += block.count
+
+
+def fit_and_note(names: list[str], rows: np.ndarray, look: Look, attributes: dict[str, np.ndarray], damage: str) -> Batch:
+    """Some images of a file, and what its end says of them all."""
+    batch = picture.fit_each(names, rows, look, attributes)
+    batch.damage = damage
+    return batch
 
 
 def fit_and_miss(names: list[str], rows: np.ndarray, look: Look, attributes: dict[str, np.ndarray], gone: tuple[str, str]) -> Batch:

@@ -26,7 +26,7 @@ import numpy as np
 
 from ..machine import in_bytes
 from . import pool
-from .reader import Batch, DataError, Reader, Task
+from .reader import Batch, DataError, Reader, Task, tasks_in
 
 SUFFIXES = (".json", ".npy", ".journal", ".part")
 ABANDONED = 7 * 24 * 3600                      # seconds after which nobody will go on with an unfinished entry
@@ -135,6 +135,7 @@ class Part:
         self.header = len(_header((reader.total, *self.shape)))
         self.expected = self.header + min(self.total, getattr(reader, "room", self.total)) * self.row
         self.items = self.images = self.lost = 0
+        self.damage = reader.damage
         self.base = 0, 0                       # items and images that were there when this run began
         self.lines: list[dict] = []
         self._resume()
@@ -167,6 +168,7 @@ class Part:
     def _add(self, line: dict) -> None:
         self.lines.append(line)
         self.lost += line["lost"]
+        self.damage = self.damage or line["damage"]
         self.images += line["images"]
         self.items = line["stop"]
 
@@ -181,13 +183,13 @@ class Part:
         allowed = most_lost * max(1, reader.total)
         if self.images != reader.count and self.items < reader.total:
             place = partial(carry_out, str(self.path), self.header + (self.images - start) * self.row, self.row)
-            for (first_item, task), done in pool.in_order(place, _numbered(reader.tasks(start), start)):
+            for (first_item, task), done in pool.in_order(place, _numbered(reader.tasks(start), start), tasks_in(reader.total - start)):
                 self._take(first_item, task, done)
                 if progress is not None:
                     progress(min(self.images if reader.count else self.items, self.total), self.total)
                 if self.images == reader.count or self.lost > allowed:
                     break
-        batch = Batch(np.broadcast_to(np.uint8(0), (self.images, *self.shape)), {}, self.skipped())
+        batch = Batch(np.broadcast_to(np.uint8(0), (self.images, *self.shape)), {}, self.skipped(), self.damage)
         return Unstored(batch, self.all_lost()) if not self.images or self.lost > allowed else None
 
     def _take(self, first_item: int, task: Task, done: tuple) -> None:
@@ -196,7 +198,7 @@ class Part:
         count = len(batch.images)
         kept = first(batch, None if self.reader.count is None else self.reader.count - self.images)
         there = self.header + (self.base[1] + first_item - self.base[0]) * self.row
-        with _writing():
+        with _writing():                       # the images, and the journal
             if there != place or len(kept.images) != count:
                 with open(self.path, "r+b") as file:
                     data = os.pread(file.fileno(), len(kept.images) * self.row, there)
@@ -204,7 +206,7 @@ class Part:
                     os.pwrite(file.fileno(), data, place)
             packed, _ = pack(kept.attributes)
             line = {"stop": task.stop, "images": len(kept.images), "crc32": check, "lost": lost_of(task.stop - first_item, kept),
-                    "attributes": packed, "skipped": kept.skipped}
+                    "attributes": packed, "skipped": kept.skipped, "damage": kept.damage}
             self._write_line(line)
         self._add(line)
 
@@ -225,7 +227,7 @@ class Part:
         attributes, check = pack({name: np.concatenate(parts) for name, parts in columns.items()})
         note = {"key": self.key, "shape": (self.images, *self.shape), "pieces": [(line["images"], line["crc32"]) for line in self.lines],
                 "attributes": attributes, "crc32": check, "skipped": self.skipped(), "lost": self.all_lost(),
-                "damage": self.reader.damage, "classes": self.reader.classes, "source": self.reader.source}
+                "damage": self.damage, "classes": self.reader.classes, "source": self.reader.source}
         with _writing():
             with open(self.path, "r+b") as file:
                 header = _header((self.images, *self.shape))
@@ -272,7 +274,7 @@ def first(batch: Batch, count: int | None) -> Batch:
     """No more than so many images of a batch, and what was skipped: all of it."""
     if count is None or len(batch.images) <= count:
         return batch
-    return Batch(batch.images[:count], {name: values[:count] for name, values in batch.attributes.items()}, batch.skipped)
+    return replace(batch, images=batch.images[:count], attributes={name: values[:count] for name, values in batch.attributes.items()})
 
 
 def lost_of(items: int, batch: Batch) -> int:

@@ -23,7 +23,7 @@ from ..cache import cache_root
 from ..machine import free_memory, in_bytes
 from . import build, pool
 from .build import CannotWrite, unpack
-from .reader import Batch, DataError, Look, Reader, Task
+from .reader import Batch, DataError, Look, Reader, Task, tasks_in
 
 Progress = Callable[[int, int], None]          # (items done, items in all)
 VERIFIED = 1 << 30                             # bytes of an entry that are checked when it is opened: of a larger one, samples
@@ -33,7 +33,6 @@ class Found(Batch):
     """A whole dataset: what its reader gave, and what was wrong with its container."""
 
     classes: tuple[str, ...] = ()
-    damage: str = ""
     lost: int = 0                              # items that gave no image
     entry: Path | None = None                  # where it is kept
 
@@ -79,8 +78,8 @@ def place(reader: Reader, folder: Path) -> tuple[dict, Path]:
 
 
 def _found(batch: Batch, reader: Reader, lost: int) -> Found:
-    found = Found(batch.images, batch.attributes, batch.skipped)
-    found.classes, found.damage, found.lost = tuple(reader.classes), reader.damage, lost
+    found = Found(batch.images, batch.attributes, batch.skipped, batch.damage or reader.damage)
+    found.classes, found.lost = tuple(reader.classes), lost
     return found
 
 
@@ -95,12 +94,13 @@ def _without_cache(reader: Reader, progress: Progress | None, folder, error) -> 
                   "the images stay in memory and are made again next time", RuntimeWarning, stacklevel=4)
     rest, images, columns, done = Batch(np.empty((0, *reader.look.shape), np.uint8), {}, list(reader.skipped)), [], {}, 0
     have = lost = 0
-    for task, batch in pool.in_order(carry_out, reader.tasks(0)):
+    for task, batch in pool.in_order(carry_out, reader.tasks(0), tasks_in(reader.total)):
         batch = build.first(batch, None if reader.count is None else reader.count - have)
         images.append(batch.images)
         have += len(batch.images)
         lost += build.lost_of(task.stop - done, batch)
         rest.skipped.extend(batch.skipped)
+        rest.damage = rest.damage or batch.damage
         for name, values in batch.attributes.items():
             columns.setdefault(name, []).append(values)
         done = task.stop
@@ -135,8 +135,8 @@ def load(entry: Path, key: dict | None) -> Found | None:
         attributes, check = unpack(note["attributes"])
         if check != note["crc32"]:
             return None
-        found = Found(images, attributes, [(name, reason) for name, reason in note["skipped"]])
-        found.classes, found.damage, found.lost, found.entry = tuple(note["classes"]), note["damage"], note["lost"], entry
+        found = Found(images, attributes, [(name, reason) for name, reason in note["skipped"]], note["damage"])
+        found.classes, found.lost, found.entry = tuple(note["classes"]), note["lost"], entry
         return found
     except Exception:                          # absent, cut short, not ours: whatever it is, it is made again
         return None

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from . import picture
+from . import picture, splits
 from .picture import BYTE_LIMIT, SUFFIXES
 from .reader import Batch, Look, Task, Unreadable, code_version, span
 from .splits import choose_split, class_labels
@@ -56,8 +56,9 @@ class Folder:
     def key(self) -> dict:
         listing = hashlib.blake2b(digest_size=16)
         for rows in self._listing:
-            listing.update(repr(rows).encode("utf-8", "surrogateescape"))
-        return {"reader": "folder", "code": code_version(__file__, picture.__file__), "path": self.source,
+            for first in range(0, len(rows) + 1, 1000):
+                listing.update(repr(rows[first:first + 1000]).encode("utf-8", "surrogateescape"))
+        return {"reader": "folder", "code": code_version(__file__, picture.__file__, splits.__file__), "path": self.source,
                 "listing": listing.hexdigest(), "split": self.split}
 
     def tasks(self, start: int) -> Iterator[Task]:
@@ -87,28 +88,30 @@ def find_images(folder: Path) -> tuple[list[ListedFile], list[tuple[str, str]]]:
                     if not entry.name.startswith("."):
                         _list_one(entry, place + entry.name, listing, skipped, places)
         except OSError as error:
-            skipped.append((place[:-1] or ".", f"cannot be listed: {error.strerror}"))
+            skipped.append((place[:-1] or ".", f"cannot be listed: {picture.reason(error)}"))
     return sorted(listing), sorted(skipped)
 
 
 def _list_one(entry: os.DirEntry, name: str, listing: list, skipped: list, places: list[str]) -> None:
     """Puts what an entry is where it belongs."""
-    if entry.is_dir(follow_symlinks=False):
-        places.append(name + "/")
-    elif name.lower().endswith(SUFFIXES) or entry.is_symlink():
-        try:
-            info = entry.stat()
-        except OSError as error:
-            if name.lower().endswith(SUFFIXES):      # of a link that leads nowhere nobody can say what it was
-                skipped.append((name, picture.reason(error)))
+    image = name.lower().endswith(SUFFIXES)
+    try:
+        if entry.is_dir(follow_symlinks=False):
+            places.append(name + "/")
             return
-        if stat.S_ISDIR(info.st_mode):
-            skipped.append((name, "a link to a folder, not followed"))
-        elif name.lower().endswith(SUFFIXES):
-            if stat.S_ISREG(info.st_mode):
-                listing.append((name, info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_mode))
-            else:
-                skipped.append((name, "not a regular file"))
+        if not image and not entry.is_symlink():
+            return
+        info = entry.stat()
+    except OSError as error:
+        if image:                                    # of anything else nobody can say what it was
+            skipped.append((name, picture.reason(error)))
+        return
+    if stat.S_ISDIR(info.st_mode):
+        skipped.append((name, "a link to a folder, not followed"))
+    elif image and stat.S_ISREG(info.st_mode):
+        listing.append((name, info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_mode))
+    elif image:
+        skipped.append((name, "not a regular file"))
 
 
 def read_regular(path: str) -> bytes:

@@ -121,7 +121,8 @@ def plain_jpeg(data: bytes, look: Look) -> np.ndarray | None:
         return None
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(data)
-        if space not in ("YCbCr", "Gray") or height * width > LARGE or (look.crop or min(height, width)) >= 2 * GAP * look.size:
+        side = look.crop or min(height, width)
+        if space not in ("YCbCr", "Gray") or height * width > LARGE or not 2 * GAP * look.size > side <= min(height, width):
             return None
         return simplejpeg.decode_jpeg(data, "RGB" if space == "YCbCr" else "GRAY")
     except Exception:                                # warnings of libjpeg, kinds that it does not know: Pillow decides

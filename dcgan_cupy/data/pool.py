@@ -25,24 +25,30 @@ from ..machine import cores
 from . import picture
 
 PATIENCE = 0.25                                # seconds
+STARTS = 0.5                                   # seconds of work left that are worth a start of processes, which takes half of that
 AHEAD = 3                                      # groups of tasks that wait for each worker: no more, however many there are
-GROUP, SECONDS, BYTES = 16, 0.1, 1 << 18       # a group has at most so many tasks, work, pickled arguments; at least one task
+GROUP, SECONDS, BYTES = 16, 0.1, 1 << 18       # a group is full with so many tasks, so much work, or so many bytes of arguments
+WAITING = 1 << 26                              # bytes of arguments from which no further group is taken
 
 
-def in_order(function: Callable, tasks: Iterator) -> Iterator:
-    """(task, function(task)) for each task, in order. Where no processes can be had it all happens here, and slower."""
+def in_order(function: Callable, tasks: Iterator, count: int | None = None) -> Iterator:
+    """(task, function(task)) for each task, in order. Where no processes can be had it all happens here, and slower.
+
+    count: how many tasks there are, about: for the last few no process is started.
+    """
     Image.init()                               # loads the decoders
     tasks, begun, done, workers = iter(tasks), time.monotonic(), 0, cores()
     for task in tasks:
         yield task, function(task)
         done += 1
-        if workers > 1 and time.monotonic() > begun + PATIENCE:
+        spent = time.monotonic() - begun
+        if workers > 1 and spent > PATIENCE and (count is None or spent / done * (count - done) > STARTS):
             break
     first = list(islice(tasks, 1))
     tasks, waiting = chain(first, tasks), deque()
     if first:                                  # enough is left to be worth a pool
         pace = (time.monotonic() - begun) / done
-        yield from _by_pool(function, tasks, waiting, workers, min(GROUP, int(SECONDS / pace)))
+        yield from _by_pool(function, tasks, waiting, workers, max(1, min(GROUP, int(SECONDS / pace))))
     for task in chain((task for group in waiting for task in group[0]), tasks):      # nothing, or what a pool that broke down has left
         yield task, function(task)
 
@@ -60,19 +66,25 @@ def _by_pool(function: Callable, tasks: Iterator, waiting: "deque[list]", worker
         while up[0] is not None and not _is_done(up[0]) and (one := list(islice(tasks, 1))):
             yield one[0], function(one[0])
         while True:
-            waiting.extend([some, None, packed] for some, packed in islice(groups, AHEAD * workers - len(waiting)))
+            while len(waiting) < AHEAD * workers and sum(group[2] for group in waiting) < WAITING and (more := next(groups, None)):
+                some, packed = more
+                waiting.append([some, None, sum(map(len, packed))])
+                waiting[-1][1] = _submit(pool, _carry_out, function, packed)
+                if waiting[-1][1] is None:
+                    return
             if not waiting:
                 return
-            for group in waiting:
-                if group[1] is None:
-                    group[1] = _submit(pool, _carry_out, function, group.pop())
-                    if group[1] is None:
-                        return
-            some, future = waiting[0]
+            some, future, size = waiting[0]
             if isinstance(future.exception(), BrokenProcessPool):
                 return
+            done = future.result()                                           # an error of the function's own goes on to the caller
             waiting.popleft()
-            yield from zip(some, future.result(), strict=True)               # an error of the function's own goes on to the caller
+            if rest := some[len(done):]:             # one failed: now the first of a group, so that its error comes out
+                packed = [pickle.dumps(task) for task in rest]
+                waiting.appendleft([rest, _submit(pool, _carry_out, function, packed), size])
+            yield from zip(some, done)
+            if rest and waiting[0][1] is None:
+                return
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -101,8 +113,16 @@ def _groups(tasks: Iterator, most: int) -> Iterator[tuple[list, list[bytes]]]:
 
 
 def _carry_out(function: Callable, packed: list[bytes]) -> list:
-    """In a worker: the results of a group."""
-    return [function(pickle.loads(task)) for task in packed]
+    """In a worker: the results of a group, up to the first task that fails. If that is the first of all, its error."""
+    done = []
+    for task in packed:
+        try:
+            done.append(function(pickle.loads(task)))
+        except Exception:
+            if not done:
+                raise
+            break
+    return done
 
 
 def _start(lock, parent: int) -> None:

@@ -45,11 +45,13 @@ class Batch:
     """Some images in a row, and what is known of them.
 
     Shapes: images uint8 [n, H, W, C]; each of attributes [n, ...].   `skipped`: (name, reason) of what gave no image.
+    `damage`: what is wrong with the container, as far as this piece of it can tell, or nothing.
     """
 
     images: np.ndarray
     attributes: dict[str, np.ndarray] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    damage: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Reader(Protocol):
     total: int                                 # items that tasks() tries
     classes: tuple[str, ...]                   # names of the labels, where the source has names
     skipped: list[tuple[str, str]]             # what the listing already gave up, with the reason
-    damage: str                                # what is wrong with the container as a whole, or nothing
+    damage: str                                # what the listing found wrong with the container, or nothing
 
     def key(self) -> dict:
         """Everything that determines the pixels, as JSON can hold it."""
@@ -84,6 +86,11 @@ def span(start: int, total: int) -> Iterator[tuple[int, int]]:
     """(start, stop) of the pieces of CHUNK items from `start` to `total`."""
     for first in range(start, total, CHUNK):
         yield first, min(first + CHUNK, total)
+
+
+def tasks_in(items: int) -> int:
+    """How many pieces that makes, about: a source in several parts has some more."""
+    return -(-items // CHUNK)
 
 
 def code_version(*paths: str) -> str:

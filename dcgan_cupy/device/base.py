@@ -30,7 +30,7 @@ class Device:
         self.allocated_bytes = 0
         self._kernels = {}
         self._scratch = None
-        self._gradients = []
+        self._gradients, self._turn = [None, None], 0
 
     @property
     def description(self) -> str:
@@ -65,12 +65,15 @@ class Device:
 
     def gradient(self, shape):
         """A float32 array in one of two pieces of memory that take turns, grown when they must be: gone at the second next call."""
-        count = math.prod(shape)
-        memory = self._gradients.pop(0) if len(self._gradients) == 2 else None
-        if memory is None or memory.size < count:
-            memory = self.empty((count,))
-        self._gradients.append(memory)
-        return memory[:count].reshape(shape)
+        turn, count = self._turn, math.prod(shape)
+        if self._gradients[turn] is None or self._gradients[turn].size < count:
+            self._gradients[turn] = self.empty((count,))
+        self._turn = 1 - turn
+        return self._gradients[turn][:count].reshape(shape)
+
+    def rewind_gradients(self) -> None:
+        """The first of the two is next: so that work which is repeated asks each for the same sizes every time."""
+        self._turn = 0
 
     def free_bytes(self) -> int:
         """Memory that new arrays can still take."""

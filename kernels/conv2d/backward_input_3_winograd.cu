@@ -26,7 +26,7 @@ void conv2d_backward_input(const float* dy, const float* u, const float* bias, f
     const int phase = blockIdx.z, a_h = phase / 2, a_w = phase % 2;
     const int TH = (H + 3) / 4, TW = (W + 3) / 4, M = N * TH * TW;   // tiles of the larger phase, whose pixels are the even ones
     const int m0 = blockIdx.x * BM, ic0 = blockIdx.y * BN;
-    const float* taps = u + (phase * gridDim.y + blockIdx.y) * (9 * OC * BN), * taps_now = taps;     // of the block's columns; from row k0 on
+    const float* taps = u + (phase * gridDim.y + blockIdx.y) * (9 * OC * BN), * taps_now = taps;   // of the block's columns; from row k0
     const int product = threadIdx.x / TILE_THREADS, in_tile = threadIdx.x % TILE_THREADS;
     const int tx = in_tile % COLUMN_THREADS, ty = in_tile / COLUMN_THREADS;
 
@@ -59,7 +59,8 @@ void conv2d_backward_input(const float* dy, const float* u, const float* bias, f
         if (!TAPS_DIRECT) b.store(b_to);
     };
     auto multiply = [&](const float* a_from, const float* b_from) {
-        multiply_rows(a_from + product * (BM * A_ROW_PITCH), TAPS_DIRECT ? taps_now + product * (OC * BN) : b_from + product * (BK * BN), acc, ty, tx);
+        const float* b = TAPS_DIRECT ? taps_now + product * (OC * BN) : b_from + product * (BK * BN);
+        multiply_rows(a_from + product * (BM * A_ROW_PITCH), b, acc, ty, tx);
     };
     steps(0, OC, a_s, 9 * BM * A_ROW_PITCH, b_s, 9 * BK * BN, load, store, multiply);
 

@@ -60,7 +60,8 @@ void conv2d_forward(const float* x, const float* u, const float* bias, float* y,
         if (!TAPS_DIRECT) b.store(b_to);
     };
     auto multiply = [&](const float* a_from, const float* b_from) {
-        multiply_rows(a_from + product * (BM * A_ROW_PITCH), TAPS_DIRECT ? taps_now + product * (K * BN) : b_from + product * (BK * BN), acc, ty, tx);
+        const float* b = TAPS_DIRECT ? taps_now + product * (K * BN) : b_from + product * (BK * BN);
+        multiply_rows(a_from + product * (BM * A_ROW_PITCH), b, acc, ty, tx);
     };
     steps(0, K, a_s, 9 * BM * A_ROW_PITCH, b_s, 9 * BK * BN, load, store, multiply);
 

@@ -1,9 +1,9 @@
 // winograd_taps: the weights as the Winograd rung wants them, transformed once a launch, in memory.
 //
 //   formula    each phase (a, b) of the 4 x 4 taps has 2 x 2 of them; g -> (g0, g0 + g1, g1) along both axes: nine numbers
-//   shapes     w[4,4,IC,OC]  u[OC/TILE_WIDTH, 9, 4*IC, TILE_WIDTH] for forward (row (a, b, ic)), u[4, IC/TILE_WIDTH, 9, OC, TILE_WIDTH] for backward_input: cut into
-//              tiles of TILE_WIDTH = BN columns, so that what a block of theirs reads lies together. What a last tile has beyond is never written
-//   mapping    blocks TILE_WIDTH threads wide, one for each column of a tile: neighbouring threads write neighbouring floats
+//   shapes     w[4,4,IC,OC]  u[OC/T, 9, 4*IC, T] for forward (row (a, b, ic)), u[4, IC/T, 9, OC, T] for backward_input, T = TILE_WIDTH:
+//              cut into tiles of columns, so that what a block of theirs reads lies together. What a last tile has beyond is never written
+//   mapping    a block covers one row of a tile (for backward_input NEIGHBOURS rows): neighbouring threads write neighbouring floats
 //   cost       memory bound: 16 floats in, 36 out for each (ic, oc): 9/4 of the weights
 //   aliasing   none
 //   lesson     transform what is used often and is small once, in memory; what is large and used once, on its way through
