@@ -42,6 +42,9 @@ class Results:
         print(line, flush=True)
 
 
+LONG = 12            # minutes from which there is time for the textbook rung at full width
+
+
 def run(dev, results: Results, minutes: float) -> None:
     """Steps get half of the time, kernels a third, growth what is left."""
     begun = time.monotonic()
@@ -61,7 +64,7 @@ def run(dev, results: Results, minutes: float) -> None:
 
     print("\nlayer and pass: ms of the best rung, ms of PyTorch, ratio, GFLOP/s, GB/s, % of roofline")
     for size, share in zip(KERNEL_SIZES[dev.kind], (0.3, 0.6)):
-        textbook = size[0] < 64 or dev.kind == "gpu"             # at full width it would take a CPU minutes
+        textbook = size[0] < 64 or dev.kind == "gpu" or minutes >= LONG       # at full width it takes a CPU a minute or two
         kernels.measure(dev, *size, limits, 9, time.monotonic() + (end - time.monotonic()) * share, textbook, lambda row: results.add(
             "kernels", row, f"  {row['features']:3} {row['layer']} {row['pass']:<16} {row['best']:<9}{row[row['best']]['ms']:9.3f} "
                             f"{row['torch']['ms']:9.3f}  {row['ratio']:.2f}  {row['gflops']:7.1f} {row['gb_per_s']:7.1f}  "
