@@ -36,6 +36,8 @@ def steps_table(result: dict) -> str:
                  [[row["features"], row["batch"], row["size"], *(cell(row, mode) for mode in modes), f"**{row['ratio']:.2f}**"]
                   for row in result["steps"]])
 
+FLOP = "GFLOP/s and the roofline count the direct form's multiplications and additions; Winograd does 9 of 16, so 100 % is not its limit."
+
 
 def kernels_table(result: dict) -> str:
     """Medians of each rung; GFLOP/s, GB/s and ratio are those of the fastest."""
@@ -55,7 +57,7 @@ def report(result: dict, images: str | None = None) -> str:
              + (f"; measured limits {limits['gflops']} GFLOP/s and {limits['gb_per_s']} GB/s." if limits else ".")]
     parts += [steps_table(result)] if result["steps"] else []
     parts += [f"![time of a step as batch, features and image size grow]({images})"] if images and result["growth"] else []
-    parts += [kernels_table(result)] if result["kernels"] else []
+    parts += [kernels_table(result), FLOP] if result["kernels"] else []
     parts += ["Left out for want of time: " + ", ".join(f"step {tuple(row['step'])}" for row in result["left_out"]) + "."
               ] if result["left_out"] else []
     return "\n\n".join(parts)
