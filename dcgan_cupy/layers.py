@@ -422,9 +422,9 @@ def share_gradients(layer: Layer, first: bool = False) -> None:
     """
     line = [part for _, part in layer.walk() if not part.children()]
     for i, part in enumerate(line):
-        passes_on = [getattr(later, "absorbed", "") == "both" for later in line[i + 1:]]
+        from_inside = any(getattr(later, "absorbed", "") != "both" for later in line[i + 1:])      # an absorbed one passes its dy on
         part.shares_gradient = i > 0 or first
-        part.overwrites_dy = i > 0 and isinstance(part, BatchNorm2d) and not all(passes_on)
+        part.overwrites_dy = i > 0 and isinstance(part, BatchNorm2d) and from_inside
 
 
 def initialise(layer: Layer, random: Random, std: float = 0.02, bn_gain_mean: float = 1.0) -> None:

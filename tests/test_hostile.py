@@ -115,6 +115,13 @@ def test_a_damaged_gzip_gives_what_comes_before(place):
     assert 50 < len(dataset) < 110 and (dataset.images == images[:len(dataset)]).all() and dataset.skipped
 
 
+def wrong_gzip(path: Path) -> None:
+    """Packs a file so that one byte is not what was packed; nothing but the checksum says so."""
+    packed = bytearray(gzip.compress(path.read_bytes(), 0))                      # stored: a changed byte is no fault of deflate's
+    packed[5000] ^= 1
+    path.write_bytes(packed)
+
+
 @pytest.mark.parametrize("count", [11, 200])
 @pytest.mark.parametrize("trailing", [b"", b"more"])
 def test_a_gzip_whose_checksum_is_wrong(place, count, trailing):
@@ -122,20 +129,12 @@ def test_a_gzip_whose_checksum_is_wrong(place, count, trailing):
     images, labels = specimens.pictures(count, channels=1)
     specimens.idx_plain(place, images, labels)
     path = place / "train-images-idx3-ubyte"
-    packed = bytearray(gzip.compress(path.read_bytes() + trailing, 0))           # stored: a changed byte is no fault of deflate's
-    packed[5000] ^= 1
-    path.write_bytes(packed)
+    path.write_bytes(path.read_bytes() + trailing)
+    wrong_gzip(path)
     for _ in range(2):                                                           # read, then from the cache
         dataset = opened(path, channels=1)
         assert len(dataset) == count and (dataset.images != images).sum() == 1
         assert "damaged somewhere in train-images-idx3-ubyte" in refused(path, channels=1, on_bad=None)
-
-
-def wrong_gzip(path: Path, place: int = 5000) -> None:
-    """Packs a file so that one byte is not what was packed; nothing but the checksum says so."""
-    packed = bytearray(gzip.compress(path.read_bytes(), 0))
-    packed[place] ^= 1
-    path.write_bytes(packed)
 
 
 def test_a_wrong_checksum_outlives_a_killed_run(place, monkeypatch):

@@ -80,30 +80,25 @@ class Blocks:
         base = 0
         for block in self.blocks:
             for first, stop in span(max(0, start - base), block.count):
-                rows, missing = block.read(first, stop), ""
+                rows, missing = block.read(first, stop), "the file ends before they do"
                 if isinstance(rows, str):
-                    rows, missing = np.empty((0, 1, 1), np.uint8), rows
-                if len(rows) == stop - first:
-                    names = [f"{block.name}[{i}]" for i in range(first, stop)]
-                    damage = block.end() if stop == block.count else ""
-                    yield Task(base + stop, fit_and_note, (names, rows, self.look, block.labelled(first, stop), damage))
-                    continue
-                names = [f"{block.name}[{i}]" for i in range(first, first + len(rows))]
-                gone = (f"{block.name}[{first + len(rows)} to {block.count - 1}]", missing or "the file ends before they do")
-                yield Task(base + block.count, fit_and_miss, (names, rows, self.look, block.labelled(first, first + len(rows)), gone))
-                break
+                    rows, missing = np.empty((0, 1, 1), np.uint8), rows or missing
+                end, damage, gone = first + len(rows), "", []
+                if end < stop:                               # and nothing of the file is left
+                    gone, stop = [(f"{block.name}[{end} to {block.count - 1}]", missing)], block.count
+                elif stop == block.count:
+                    damage = block.end()
+                names = [f"{block.name}[{i}]" for i in range(first, end)]
+                yield Task(base + stop, fit_and_note, (names, rows, self.look, block.labelled(first, end), gone, damage))
+                if gone:
+                    break
             base += block.count
 
 
-def fit_and_note(names: list[str], rows: np.ndarray, look: Look, attributes: dict[str, np.ndarray], damage: str) -> Batch:
-    """Some images of a file, and what its end says of them all."""
+def fit_and_note(names: list[str], rows: np.ndarray, look: Look, attributes: dict[str, np.ndarray], gone: list[tuple[str, str]],
+                 damage: str) -> Batch:
+    """Some images of a file, a note of those behind them that are gone, and what the file's end says of them all."""
     batch = picture.fit_each(names, rows, look, attributes)
+    batch.skipped.extend(gone)
     batch.damage = damage
-    return batch
-
-
-def fit_and_miss(names: list[str], rows: np.ndarray, look: Look, attributes: dict[str, np.ndarray], gone: tuple[str, str]) -> Batch:
-    """The last images of a file that ends early, and a note of those that are gone."""
-    batch = picture.fit_each(names, rows, look, attributes)
-    batch.skipped.append(gone)
     return batch

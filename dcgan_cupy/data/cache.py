@@ -78,7 +78,7 @@ def place(reader: Reader, folder: Path) -> tuple[dict, Path]:
 
 
 def _found(batch: Batch, reader: Reader, lost: int) -> Found:
-    found = Found(batch.images, batch.attributes, batch.skipped, batch.damage or reader.damage)
+    found = Found(batch.images, batch.attributes, batch.skipped, batch.damage)
     found.classes, found.lost = tuple(reader.classes), lost
     return found
 
@@ -92,7 +92,8 @@ def _without_cache(reader: Reader, progress: Progress | None, folder, error) -> 
                         f"take {in_bytes(need)} of {in_bytes(free)}")
     warnings.warn(f"open_dataset: cache: need a folder that can be written, got {folder} ({cause}); "
                   "the images stay in memory and are made again next time", RuntimeWarning, stacklevel=4)
-    rest, images, columns, done = Batch(np.empty((0, *reader.look.shape), np.uint8), {}, list(reader.skipped)), [], {}, 0
+    rest = Batch(np.empty((0, *reader.look.shape), np.uint8), {}, list(reader.skipped), reader.damage)
+    images, columns, done = [], {}, 0
     have = lost = 0
     for task, batch in pool.in_order(carry_out, reader.tasks(0), tasks_in(reader.total)):
         batch = build.first(batch, None if reader.count is None else reader.count - have)

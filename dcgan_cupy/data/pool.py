@@ -53,7 +53,7 @@ def in_order(function: Callable, tasks: Iterator, count: int | None = None) -> I
         yield task, function(task)
 
 
-def _by_pool(function: Callable, tasks: Iterator, waiting: "deque[list]", workers: int, most: int) -> Iterator:
+def _by_pool(function: Callable, tasks: Iterator, waiting: deque[tuple[list, Future | None, int]], workers: int, most: int) -> Iterator:
     """The same by worker processes. Returns early if they cannot be had; `waiting` holds what was taken and gave no result."""
     try:
         context = multiprocessing.get_context("spawn")         # a fork would copy locks that threads of ours may hold
@@ -68,8 +68,7 @@ def _by_pool(function: Callable, tasks: Iterator, waiting: "deque[list]", worker
         while True:
             while len(waiting) < AHEAD * workers and sum(group[2] for group in waiting) < WAITING and (more := next(groups, None)):
                 some, packed = more
-                waiting.append([some, None, sum(map(len, packed))])
-                waiting[-1][1] = _submit(pool, _carry_out, function, packed)
+                waiting.append((some, _submit(pool, _carry_out, function, packed), sum(map(len, packed))))
                 if waiting[-1][1] is None:
                     return
             if not waiting:
@@ -81,7 +80,7 @@ def _by_pool(function: Callable, tasks: Iterator, waiting: "deque[list]", worker
             waiting.popleft()
             if rest := some[len(done):]:             # one failed: now the first of a group, so that its error comes out
                 packed = [pickle.dumps(task) for task in rest]
-                waiting.appendleft([rest, _submit(pool, _carry_out, function, packed), size])
+                waiting.appendleft((rest, _submit(pool, _carry_out, function, packed), size))
             yield from zip(some, done)
             if rest and waiting[0][1] is None:
                 return
@@ -90,6 +89,7 @@ def _by_pool(function: Callable, tasks: Iterator, waiting: "deque[list]", worker
 
 
 def _is_done(future: Future) -> bool:
+    """Whether a worker has answered: by a name that tests can put something else behind."""
     return future.done()
 
 

@@ -18,7 +18,8 @@ def split_of(name: str) -> str | None:
 def choose_split(names: list[str], split: str) -> list[str]:
     """The names of one split, if the folders that they lie in are a split each; all of them otherwise."""
     tops = _folders(names)
-    if split == "all" or len(found := set(tops.values())) < 2 or None in map(split_of, filter(None, found)) or None in found:
+    found = set(tops.values())
+    if split == "all" or len(found) < 2 or None in found or None in map(split_of, found):
         return names
     wanted = {top for top in found if split_of(top) == split} or found
     return [name for name in names if tops[name.rpartition("/")[0]] in wanted]
