@@ -42,7 +42,7 @@ class Results:
         print(line, flush=True)
 
 
-LONG = 12            # minutes from which there is time for the textbook rung at full width
+LONG = 12  # minutes from which there is time for the textbook rung at full width
 
 
 def run(dev, results: Results, minutes: float) -> None:
@@ -55,7 +55,7 @@ def run(dev, results: Results, minutes: float) -> None:
     print("\nstep (features, batch, size): images/s, ratio to the best PyTorch mode")
     steps_end = begun + 30 * minutes
     for i, size in enumerate(steps.SIZES):
-        share = 0.5 if len(steps.SIZES) - i > 1 else 1.0         # the last is the largest
+        share = 0.5 if len(steps.SIZES) - i > 1 else 1.0  # the last is the largest
         row = steps.compare(dev, *size, rounds=15, budget=(steps_end - time.monotonic()) * share)
         if row is None:
             results.add("left_out", {"step": size, "why": "no time"}, f"  {size}: left out, it needs more minutes")
@@ -64,22 +64,43 @@ def run(dev, results: Results, minutes: float) -> None:
 
     print("\nlayer and pass: ms of the best rung, ms of PyTorch, ratio, GFLOP/s, GB/s, % of roofline")
     for size, share in zip(KERNEL_SIZES[dev.kind], (0.3, 0.6)):
-        textbook = size[0] < 64 or dev.kind == "gpu" or minutes >= LONG       # at full width it takes a CPU a minute or two
-        kernels.measure(dev, *size, limits, 9, time.monotonic() + (end - time.monotonic()) * share, textbook, lambda row: results.add(
-            "kernels", row, f"  {row['features']:3} {row['layer']} {row['pass']:<16} {row['best']:<9}{row[row['best']]['ms']:9.3f} "
-                            f"{row['torch']['ms']:9.3f}  {row['ratio']:.2f}  {row['gflops']:7.1f} {row['gb_per_s']:7.1f}  "
-                            f"{row['percent_of_roofline']:.0f} %"))
+        textbook = size[0] < 64 or dev.kind == "gpu" or minutes >= LONG  # at full width it takes a CPU a minute or two
+        kernels.measure(
+            dev,
+            *size,
+            limits,
+            9,
+            time.monotonic() + (end - time.monotonic()) * share,
+            textbook,
+            lambda row: results.add(
+                "kernels",
+                row,
+                f"  {row['features']:3} {row['layer']} {row['pass']:<16} {row['best']:<9}{row[row['best']]['ms']:9.3f} "
+                f"{row['torch']['ms']:9.3f}  {row['ratio']:.2f}  {row['gflops']:7.1f} {row['gb_per_s']:7.1f}  "
+                f"{row['percent_of_roofline']:.0f} %",
+            ),
+        )
 
     print("\ngrowth: ms a step, PyTorch channels_last")
-    steps.growth(dev, 5, end, lambda row: results.add(
-        "growth", row, f"  {row['along']}: {row['features'], row['batch'], row['size']} {row[steps.OURS]['ms']:.1f}  "
-                       f"{row['channels_last']['ms']:.1f}"))
+    steps.growth(
+        dev,
+        5,
+        end,
+        lambda row: results.add(
+            "growth",
+            row,
+            f"  {row['along']}: {row['features'], row['batch'], row['size']} {row[steps.OURS]['ms']:.1f}  "
+            f"{row['channels_last']['ms']:.1f}",
+        ),
+    )
 
 
 def main(arguments=None) -> int:
     """Exit codes: 0 done, 1 a check failed, 2 wrong use, 130 interrupted (what was measured is kept)."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="kernels and training steps beside PyTorch")
-    parser.add_argument("--out", default=str(Path(__file__).parent / "results"), help="folder of the results (default: bench/results)")
+    parser.add_argument(
+        "--out", default=str(Path(__file__).parent / "results"), help="folder of the results (default: bench/results)"
+    )
     parser.add_argument("--minutes", type=float, default=15, help="time to stay within (default: 15)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "gpu"))
     given = parser.parse_args(arguments)
@@ -93,7 +114,9 @@ def main(arguments=None) -> int:
             results.path.parent.mkdir(parents=True, exist_ok=True)
             results.save()
         except OSError as error:
-            raise UserError(f"bench: --out: need a folder that can be written, got {given.out}: {error.strerror}") from None
+            raise UserError(
+                f"bench: --out: need a folder that can be written, got {given.out}: {error.strerror}"
+            ) from None
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
@@ -106,10 +129,16 @@ def main(arguments=None) -> int:
         return 130
     finally:
         print(f"\n{results.path}: {time.monotonic() - begun:.0f} s")
-    failed = [f"{row['layer']} {row['pass']}: errors {row['errors']}, need less than {kernels.LIMIT}"
-              for row in results.values["kernels"] if row["failed"]]
-    failed += [f"step {row['features'], row['batch'], row['size']}: need finite losses" for row in results.values["steps"]
-               if not row["finite"]]
+    failed = [
+        f"{row['layer']} {row['pass']}: errors {row['errors']}, need less than {kernels.LIMIT}"
+        for row in results.values["kernels"]
+        if row["failed"]
+    ]
+    failed += [
+        f"step {row['features'], row['batch'], row['size']}: need finite losses"
+        for row in results.values["steps"]
+        if not row["finite"]
+    ]
     for line in failed:
         print(f"check failed: {line}", file=sys.stderr)
     return 1 if failed else 0

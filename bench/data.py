@@ -24,7 +24,7 @@ from PIL import Image
 
 from dcgan_cupy import device
 from dcgan_cupy.data import open_dataset
-from dcgan_cupy.data.batches import shuffled
+from dcgan_cupy.feed import shuffled
 from dcgan_cupy.machine import cores
 
 from .measure import header
@@ -36,7 +36,9 @@ def write_jpegs(folder: Path, first: int, stop: int) -> None:
     """Pictures with some detail, of about the size that photos of 64 x 64 have."""
     for i in range(first, stop):
         random = np.random.default_rng(i)
-        coarse = Image.fromarray(random.integers(0, 256, (12, 12, 3), np.uint8)).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+        coarse = Image.fromarray(random.integers(0, 256, (12, 12, 3), np.uint8)).resize(
+            (SIZE, SIZE), Image.Resampling.BICUBIC
+        )
         path = folder / f"{i // 1000:03d}" / f"{i:06d}.jpg"
         path.parent.mkdir(exist_ok=True)
         coarse.save(path, quality=90)
@@ -97,13 +99,15 @@ def read_batches(images: np.ndarray, seconds: float) -> float:
     buffer, done, begun = np.empty((128, *images.shape[1:]), np.uint8), 0, time.perf_counter()
     while time.perf_counter() - begun < seconds:
         start = done * 128 % (len(order) - 128)
-        np.take(images, order[start:start + 128], axis=0, out=buffer, mode="clip")
+        np.take(images, order[start : start + 128], axis=0, out=buffer, mode="clip")
         done += 1
     return done * buffer.nbytes / (time.perf_counter() - begun)
 
 
 def main(arguments=None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.data", description="how fast a dataset is read, beside Pillow alone")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.data", description="how fast a dataset is read, beside Pillow alone"
+    )
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", default=str(Path(__file__).parent / "results"))
@@ -112,9 +116,14 @@ def main(arguments=None) -> int:
     with tempfile.TemporaryDirectory() as scratch, ProcessPoolExecutor(workers, mp_context=context) as pool:
         folder, cache = Path(scratch) / "jpegs", Path(scratch) / "cache"
         folder.mkdir()
-        list(pool.map(write_jpegs, *zip(*((folder, i, min(i + 1000, given.images)) for i in range(0, given.images, 1000)), strict=True)))
+        list(
+            pool.map(
+                write_jpegs,
+                *zip(*((folder, i, min(i + 1000, given.images)) for i in range(0, given.images, 1000)), strict=True),
+            )
+        )
         paths = sorted(str(path) for path in folder.rglob("*.jpg"))
-        pieces = [paths[i:i + 1000] for i in range(0, len(paths), 1000)]
+        pieces = [paths[i : i + 1000] for i in range(0, len(paths), 1000)]
         ours, theirs = [], []
         for _ in range(given.rounds):
             begun = time.perf_counter()
@@ -126,15 +135,24 @@ def main(arguments=None) -> int:
         speeds = [read_batches(images, 2) / 1e6 for _ in range(5)]
         quarter = build(folder, cache, given.images // 4)[1]
     ratio = float(np.median(np.array(ours) / np.array(theirs)))
-    result = {"header": header(device.get("cpu")), "images": len(paths), "processes": workers,
-              "build_images_per_s": [round(v) for v in ours], "pillow_images_per_s": [round(v) for v in theirs],
-              "ratio": round(ratio, 3), "batches_mb_per_s": round(float(np.median(speeds))),
-              "memory_mb": round(most / 1e6), "memory_mb_quarter": round(quarter / 1e6)}
+    result = {
+        "header": header(device.get("cpu")),
+        "images": len(paths),
+        "processes": workers,
+        "build_images_per_s": [round(v) for v in ours],
+        "pillow_images_per_s": [round(v) for v in theirs],
+        "ratio": round(ratio, 3),
+        "batches_mb_per_s": round(float(np.median(speeds))),
+        "memory_mb": round(most / 1e6),
+        "memory_mb_quarter": round(quarter / 1e6),
+    }
     path = Path(given.out) / f"data-{result['header']['date']}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"ratio {ratio:.2f}, batches {result['batches_mb_per_s']} MB/s, memory {result['memory_mb']} MB "
-          f"({result['memory_mb_quarter']} MB for a quarter): {path}")
+    print(
+        f"ratio {ratio:.2f}, batches {result['batches_mb_per_s']} MB/s, memory {result['memory_mb']} MB "
+        f"({result['memory_mb_quarter']} MB for a quarter): {path}"
+    )
     return 0
 
 

@@ -7,12 +7,13 @@ import numpy as np
 import torch
 
 from dcgan_cupy import ops
+from dcgan_cupy.choices import RUNGS
 
 from .measure import sample, summary, torch_seconds
 
 PASSES = ("forward", "backward_input", "backward_weight")
-NOT_A_KERNEL = ("direct", "best")      # direct is textbook's convolution, best a choice among the others
-LIMIT = 1e-5                           # relative norm of the difference: float32 sums of up to 1e5 terms
+NOT_A_KERNEL = ("direct", "best")  # direct is textbook's convolution, best a choice among the others
+LIMIT = 1e-5  # relative norm of the difference: float32 sums of up to 1e5 terms
 
 
 def layers(features: int, batch: int, size: int):
@@ -83,8 +84,11 @@ class Case:
 def rungs(case: Case, textbook: bool) -> list[str]:
     """The rungs that differ for this layer. textbook: with the first one, which takes a CPU long."""
     special = case.w.shape[:2] == (4, 4) and case.stride == (2, 2) and case.padding == (1, 1)
-    return [rung for rung in ops.RUNGS if rung not in NOT_A_KERNEL
-            and (rung != "textbook" or textbook) and (rung != "winograd" or special)]
+    return [
+        rung
+        for rung in RUNGS
+        if rung not in NOT_A_KERNEL and (rung != "textbook" or textbook) and (rung != "winograd" or special)
+    ]
 
 
 def row_of(case: Case, direction: str, limits: dict, rounds: int, deadline: float, textbook: bool) -> dict:
@@ -101,12 +105,19 @@ def row_of(case: Case, direction: str, limits: dict, rounds: int, deadline: floa
     ms = {name: summary(t) for name, t in times.items()}
     best = min(quick, key=lambda rung: ms[rung]["ms"])
     mine = ms[best]["ms"]
-    floor = max(case.flop / limits["gflops"], case.bytes / limits["gb_per_s"]) / 1e6      # ms
-    return {"layer": case.name, "pass": direction, **ms, "best": best,
-            "gflops": round(case.flop / mine / 1e6, 1), "gb_per_s": round(case.bytes / mine / 1e6, 2),
-            "percent_of_roofline": round(100 * floor / mine, 1), "ratio": round(ms["torch"]["ms"] / mine, 3),
-            "errors": {rung: float(f"{error:.2g}") for rung, error in errors.items()},
-            "failed": not all(error < LIMIT for error in errors.values())}      # NaN fails too
+    floor = max(case.flop / limits["gflops"], case.bytes / limits["gb_per_s"]) / 1e6  # ms
+    return {
+        "layer": case.name,
+        "pass": direction,
+        **ms,
+        "best": best,
+        "gflops": round(case.flop / mine / 1e6, 1),
+        "gb_per_s": round(case.bytes / mine / 1e6, 2),
+        "percent_of_roofline": round(100 * floor / mine, 1),
+        "ratio": round(ms["torch"]["ms"] / mine, 3),
+        "errors": {rung: float(f"{error:.2g}") for rung, error in errors.items()},
+        "failed": not all(error < LIMIT for error in errors.values()),
+    }  # NaN fails too
 
 
 def measure(dev, features, batch, size, limits, rounds, end, textbook, add) -> None:

@@ -27,7 +27,12 @@ def sample(works: dict, rounds: int, deadline: float) -> dict[str, list[float]]:
 def summary(seconds: list[float]) -> dict:
     """Median, p10, p90 in milliseconds."""
     p10, median, p90 = np.percentile(seconds, [10, 50, 90]) * 1e3
-    return {"ms": round(float(median), 4), "p10": round(float(p10), 4), "p90": round(float(p90), 4), "samples": len(seconds)}
+    return {
+        "ms": round(float(median), 4),
+        "p10": round(float(p10), 4),
+        "p90": round(float(p90), 4),
+        "samples": len(seconds),
+    }
 
 
 def torch_seconds(work, device: str) -> float:
@@ -53,18 +58,31 @@ def roofline(device: str) -> dict:
     for _ in range(7):
         gemm.append(torch_seconds(lambda: torch.mm(a, b, out=c), device))
         copy.append(torch_seconds(lambda: y.copy_(x), device))
-    return {"gflops": round(2 * n**3 / np.median(gemm[1:]) / 1e9, 1), "gb_per_s": round(8 * size / np.median(copy[1:]) / 1e9, 1)}
+    return {
+        "gflops": round(2 * n**3 / np.median(gemm[1:]) / 1e9, 1),
+        "gb_per_s": round(8 * size / np.median(copy[1:]) / 1e9, 1),
+    }
 
 
 def header(dev) -> dict:
     """Device, versions, precision, commit."""
+
     def git(*words):
         done = subprocess.run(["git", *words], capture_output=True, text=True, cwd=Path(__file__).parent)
         return done.stdout.strip() if done.returncode == 0 else ""
+
     return {
-        "device": dev.description, "runs": "on the GPU" if dev.kind == "gpu" else "CUDA kernels emulated on the CPU",
-        "kind": dev.kind, "date": datetime.date.today().isoformat(), "precision": "float32, TF32 off",
-        "commit": (git("rev-parse", "--short", "HEAD") or "none") + ("+changes" if git("status", "--porcelain") else ""),
-        "dcgan_cupy": dcgan_cupy.__version__, "python": sys.version.split()[0], "numpy": np.__version__, "torch": torch.__version__,
-        "torch_threads": torch.get_num_threads(), "system": platform.platform(),
+        "device": dev.description,
+        "runs": "on the GPU" if dev.kind == "gpu" else "CUDA kernels emulated on the CPU",
+        "kind": dev.kind,
+        "date": datetime.date.today().isoformat(),
+        "precision": "float32, TF32 off",
+        "commit": (git("rev-parse", "--short", "HEAD") or "none")
+        + ("+changes" if git("status", "--porcelain") else ""),
+        "dcgan_cupy": dcgan_cupy.__version__,
+        "python": sys.version.split()[0],
+        "numpy": np.__version__,
+        "torch": torch.__version__,
+        "torch_threads": torch.get_num_threads(),
+        "system": platform.platform(),
     }

@@ -15,7 +15,7 @@ from dcgan_cupy.config import Config
 from dcgan_cupy.device import gpu, source
 from dcgan_cupy.errors import UserError
 from dcgan_cupy.machine import cores
-from dcgan_cupy.plan import plan
+from dcgan_cupy.preflight import plan
 
 from .report import table
 
@@ -25,13 +25,17 @@ class Multiprocessor(NamedTuple):
 
     warps: int
     blocks: int
-    shared: int              # bytes
+    shared: int  # bytes
     registers: int = 65536
 
 
-ARCHITECTURES = {80: Multiprocessor(64, 32, 164 * 1024), 86: Multiprocessor(48, 16, 100 * 1024), 90: Multiprocessor(64, 32, 228 * 1024),
-                 120: Multiprocessor(48, 24, 100 * 1024)}
-RESERVED = 1024              # bytes of shared memory that the system keeps for itself in each block
+ARCHITECTURES = {
+    80: Multiprocessor(64, 32, 164 * 1024),
+    86: Multiprocessor(48, 16, 100 * 1024),
+    90: Multiprocessor(64, 32, 228 * 1024),
+    120: Multiprocessor(48, 24, 100 * 1024),
+}
+RESERVED = 1024  # bytes of shared memory that the system keeps for itself in each block
 
 
 class Row(NamedTuple):
@@ -61,10 +65,15 @@ def rows(kernels: str | None = None) -> list[Row]:
 
     Raises: UserError without NVRTC.
     """
-    config = Config(image_size=64, features_g=64, features_d=64, batch_size=128, steps=1, kernels=kernels).resolved("gpu")
-    asked = [(file, symbol, macros, arch, launches) for (file, symbol, macros), launches in plan(config, "gpu").kernels.items()
-             for arch in ARCHITECTURES]
-    with ThreadPoolExecutor(cores()) as pool:        # NVRTC works outside the interpreter's lock
+    config = Config(image_size=64, features_g=64, features_d=64, batch_size=128, steps=1, kernels=kernels).resolved(
+        "gpu"
+    )
+    asked = [
+        (file, symbol, macros, arch, launches)
+        for (file, symbol, macros), launches in plan(config, "gpu").kernels.items()
+        for arch in ARCHITECTURES
+    ]
+    with ThreadPoolExecutor(cores()) as pool:  # NVRTC works outside the interpreter's lock
         return list(pool.map(lambda one: _row(*one), asked))
 
 
@@ -73,10 +82,26 @@ def _row(file, symbol, macros, arch, launches) -> Row:
     threads = max(x * y * z for _, (x, y, z), _ in launches)
     shared = found.shared + max(dynamic for *_, dynamic in launches)
     known = dict(re.findall(r"(\w+) = (\d+)", dict(macros).get("KNOWN", "")))
-    shape = f"C {known['C']}" if "C" in known else f"{known['IC']}→{known['OC']}, {known['H']} px" if "H" in known else \
-        f"{known['IC']}→{known['OC']}" if known else ""
-    return Row(symbol, shape, threads, arch, found.registers, shared, found.stack, found.spills,
-               occupancy(arch, found.registers, shared, threads))
+    shape = (
+        f"C {known['C']}"
+        if "C" in known
+        else f"{known['IC']}→{known['OC']}, {known['H']} px"
+        if "H" in known
+        else f"{known['IC']}→{known['OC']}"
+        if known
+        else ""
+    )
+    return Row(
+        symbol,
+        shape,
+        threads,
+        arch,
+        found.registers,
+        shared,
+        found.stack,
+        found.spills,
+        occupancy(arch, found.registers, shared, threads),
+    )
 
 
 def markdown(found: list[Row]) -> str:
@@ -87,12 +112,16 @@ def markdown(found: list[Row]) -> str:
         cell = f"{row.registers} · {row.shared / 1024:.4g} · {row.occupancy:.0%}{marks}"
         lines.setdefault((row.symbol, row.shape, row.threads), []).append(cell)
     head = [f"sm_{arch}: registers · KiB shared · occupancy" for arch in ARCHITECTURES]
-    return table(["kernel", "shape", "threads", *head], [[f"`{symbol}`", shape, threads, *cells]
-                                                           for (symbol, shape, threads), cells in lines.items()])
+    return table(
+        ["kernel", "shape", "threads", *head],
+        [[f"`{symbol}`", shape, threads, *cells] for (symbol, shape, threads), cells in lines.items()],
+    )
 
 
 def main(arguments=None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.occupancy", description="what every kernel takes of a GPU, with no GPU")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.occupancy", description="what every kernel takes of a GPU, with no GPU"
+    )
     parser.add_argument("--kernels", help="rung of the convolutions (default: a GPU's)")
     parser.add_argument("--out", help="write the table to this file too")
     given = parser.parse_args(arguments)

@@ -75,7 +75,9 @@ class Peer:
         torch.manual_seed(0)
         self.device, self.batch = device, batch
         layout = torch.channels_last if mode != "eager" else torch.contiguous_format
-        self.d = Discriminator(3, features, size).disc[:-1].to(device, memory_format=layout)       # without Sigmoid: see step
+        self.d = (
+            Discriminator(3, features, size).disc[:-1].to(device, memory_format=layout)
+        )  # without Sigmoid: see step
         self.g = Generator(100, 3, features, size).to(device, memory_format=layout)
         for net in (self.d, self.g):
             for p in net.parameters():
@@ -84,7 +86,10 @@ class Peer:
         rates = {"lr": 2e-4, "betas": (0.5, 0.999)}
         if device == "cuda":
             rates.update(fused=True, capturable=mode == "graph")
-        self.opt_d, self.opt_g = torch.optim.Adam(self.d.parameters(), **rates), torch.optim.Adam(self.g.parameters(), **rates)
+        self.opt_d, self.opt_g = (
+            torch.optim.Adam(self.d.parameters(), **rates),
+            torch.optim.Adam(self.g.parameters(), **rates),
+        )
         self.real = torch.rand(batch, 3, size, size, device=device).mul_(2).sub_(1).contiguous(memory_format=layout)
         self.ones, self.zeros = torch.ones(batch, 1, 1, 1, device=device), torch.zeros(batch, 1, 1, 1, device=device)
         if mode == "compile":
@@ -94,7 +99,7 @@ class Peer:
         if mode == "graph":
             side = torch.cuda.Stream()
             side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):              # everything is allocated before the capture, on a stream of its own
+            with torch.cuda.stream(side):  # everything is allocated before the capture, on a stream of its own
                 for _ in range(3):
                     self._step()
             torch.cuda.current_stream().wait_stream(side)
@@ -119,5 +124,5 @@ class Peer:
         (loss(self.d(self.real), self.ones) + loss(self.d(fake.detach()), self.zeros)).backward()
         self.opt_d.step()
         self.opt_g.zero_grad(set_to_none=True)
-        loss(self.d(fake), self.ones).backward()        # as PyTorch's example has it: D's weight gradients come along, unused
+        loss(self.d(fake), self.ones).backward()  # as PyTorch's example has it: D's weight gradients come along, unused
         self.opt_g.step()

@@ -19,7 +19,13 @@ class Clock:
     """Times every launch of a device under its symbol and the shape that tells it from its like."""
 
     def __init__(self, dev, seconds):
-        self.dev, self.seconds, self.times, self.calls, self.on = dev, seconds, defaultdict(list), defaultdict(int), False
+        self.dev, self.seconds, self.times, self.calls, self.on = (
+            dev,
+            seconds,
+            defaultdict(list),
+            defaultdict(int),
+            False,
+        )
         compile_ = dev._compile
 
         def watched(file, symbol, macros):
@@ -33,8 +39,10 @@ class Clock:
                 launch(grid, block, arguments, shared_bytes)
                 dev.synchronize()
                 self.times[symbol, self.label(arguments), grid].append(self.seconds() - start)
+
             kernel.launch = timed
             return kernel
+
         dev._compile = watched
 
     @staticmethod
@@ -65,10 +73,12 @@ def main() -> int:
     totals = []
     for _ in range(given.steps):
         start = seconds()
-        trainer._launch_step(real, None)                     # launch by launch: a replay shows no launch of its own
+        trainer._launch_step(real, None)  # launch by launch: a replay shows no launch of its own
         totals.append(seconds() - start)
     total = np.median(totals) * 1e3
-    rows = sorted(((np.sum(t) / given.steps * 1e3, len(t) / given.steps, *key) for key, t in clock.times.items()), reverse=True)
+    rows = sorted(
+        ((np.sum(t) / given.steps * 1e3, len(t) / given.steps, *key) for key, t in clock.times.items()), reverse=True
+    )
     clock.on = False
     trainer.step(real)
     replays = []
@@ -76,10 +86,12 @@ def main() -> int:
         start = seconds()
         trainer.step(real)
         replays.append(seconds() - start)
-    print(f"{dev.description}\nfeatures {f}, batch {b}, size {s}: {total:.2f} ms a step launch by launch, "
-          f"{np.median(replays) * 1e3:.2f} ms replayed; {len(rows)} kinds of launch, "
-          f"{sum(r[1] for r in rows):.0f} launches; between launches {total - sum(r[0] for r in rows):.2f} ms")
-    for ms, calls, symbol, label, grid in rows[:given.rows]:
+    print(
+        f"{dev.description}\nfeatures {f}, batch {b}, size {s}: {total:.2f} ms a step launch by launch, "
+        f"{np.median(replays) * 1e3:.2f} ms replayed; {len(rows)} kinds of launch, "
+        f"{sum(r[1] for r in rows):.0f} launches; between launches {total - sum(r[0] for r in rows):.2f} ms"
+    )
+    for ms, calls, symbol, label, grid in rows[: given.rows]:
         print(f"{ms:8.3f} ms {100 * ms / total:5.1f} %  {calls:4.0f} x  {symbol:32} {label}  grid {grid}")
     by_symbol = defaultdict(float)
     for ms, _, symbol, *_ in rows:

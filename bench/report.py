@@ -11,8 +11,13 @@ from pathlib import Path
 
 from dcgan_cupy.errors import UserError
 
-NAMES = {"dcgan_cupy": "this project", "eager": "PyTorch eager", "channels_last": "PyTorch channels_last", "compile": "torch.compile",
-         "graph": "CUDA graph"}
+NAMES = {
+    "dcgan_cupy": "this project",
+    "eager": "PyTorch eager",
+    "channels_last": "PyTorch channels_last",
+    "compile": "torch.compile",
+    "graph": "CUDA graph",
+}
 RUNGS = ("textbook", "tiled", "winograd", "tensorcore")
 BEGIN, END = "<!-- bench: begin (python -m bench.report) -->", "<!-- bench: end -->"
 COLOURS = {"dcgan_cupy": "#c2410c", "channels_last": "#1d4ed8"}
@@ -32,9 +37,21 @@ def steps_table(result: dict) -> str:
             return "–"
         p10, median, p90 = (1000 * row["batch"] / row[mode][key] for key in ("p90", "ms", "p10"))
         return f"{median:.0f} ({p10:.0f}–{p90:.0f})"
-    return table(["features", "batch", "size", *(f"{NAMES[mode]}, images/s" for mode in modes), "ratio to the best"],
-                 [[row["features"], row["batch"], row["size"], *(cell(row, mode) for mode in modes), f"**{row['ratio']:.2f}**"]
-                  for row in result["steps"]])
+
+    return table(
+        ["features", "batch", "size", *(f"{NAMES[mode]}, images/s" for mode in modes), "ratio to the best"],
+        [
+            [
+                row["features"],
+                row["batch"],
+                row["size"],
+                *(cell(row, mode) for mode in modes),
+                f"**{row['ratio']:.2f}**",
+            ]
+            for row in result["steps"]
+        ],
+    )
+
 
 FLOP = "GFLOP/s and the roofline count the direct form's multiplications and additions; Winograd does 9 of 16, so 100 % is not its limit."
 
@@ -42,30 +59,61 @@ FLOP = "GFLOP/s and the roofline count the direct form's multiplications and add
 def kernels_table(result: dict) -> str:
     """Medians of each rung; GFLOP/s, GB/s and ratio are those of the fastest."""
     rungs = [rung for rung in RUNGS if any(rung in row for row in result["kernels"])]
-    head = ["features", "layer", "pass", *(f"{rung} ms" for rung in rungs), "PyTorch ms", "ratio", "GFLOP/s", "GB/s", "% of roofline"]
-    return table(head,
-                 [[row["features"], row["layer"], row["pass"], *(f"{row[r]['ms']:.3g}" if r in row else "–" for r in rungs),
-                   f"{row['torch']['ms']:.3g}", f"{row['ratio']:.2f}", row["gflops"], row["gb_per_s"], row["percent_of_roofline"]]
-                  for row in result["kernels"]])
+    head = [
+        "features",
+        "layer",
+        "pass",
+        *(f"{rung} ms" for rung in rungs),
+        "PyTorch ms",
+        "ratio",
+        "GFLOP/s",
+        "GB/s",
+        "% of roofline",
+    ]
+    return table(
+        head,
+        [
+            [
+                row["features"],
+                row["layer"],
+                row["pass"],
+                *(f"{row[r]['ms']:.3g}" if r in row else "–" for r in rungs),
+                f"{row['torch']['ms']:.3g}",
+                f"{row['ratio']:.2f}",
+                row["gflops"],
+                row["gb_per_s"],
+                row["percent_of_roofline"],
+            ]
+            for row in result["kernels"]
+        ],
+    )
 
 
 def report(result: dict, images: str | None = None) -> str:
     """Who measured what, the steps, the layers, what was left out. images: path of the plot to show."""
     head = result["header"]
     limits = head.get("roofline")
-    parts = [f"{head['device']}: {head['runs']}. {head['date']}, commit {head['commit']}, torch {head['torch']}, {head['precision']}"
-             + (f"; measured limits {limits['gflops']} GFLOP/s and {limits['gb_per_s']} GB/s." if limits else ".")]
+    parts = [
+        f"{head['device']}: {head['runs']}. {head['date']}, commit {head['commit']}, torch {head['torch']}, {head['precision']}"
+        + (f"; measured limits {limits['gflops']} GFLOP/s and {limits['gb_per_s']} GB/s." if limits else ".")
+    ]
     parts += [steps_table(result)] if result["steps"] else []
-    parts += [f"![time of a step as batch, features and image size grow]({images})"] if images and result["growth"] else []
+    parts += (
+        [f"![time of a step as batch, features and image size grow]({images})"] if images and result["growth"] else []
+    )
     parts += [kernels_table(result), FLOP] if result["kernels"] else []
-    parts += ["Left out for want of time: " + ", ".join(f"step {tuple(row['step'])}" for row in result["left_out"]) + "."
-              ] if result["left_out"] else []
+    parts += (
+        ["Left out for want of time: " + ", ".join(f"step {tuple(row['step'])}" for row in result["left_out"]) + "."]
+        if result["left_out"]
+        else []
+    )
     return "\n\n".join(parts)
 
 
 def plot(result: dict, path: Path) -> None:
     """Milliseconds a step over batch, features and image size, both axes logarithmic. Needs matplotlib (the bench extra)."""
     import matplotlib
+
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -115,7 +163,9 @@ def main(arguments=None) -> int:
         try:
             result = json.loads(Path(given.file).read_text())
         except (OSError, ValueError) as error:
-            raise UserError(f"bench.report: file: need a result file (bench/results/*.json), got {given.file}: {error}") from None
+            raise UserError(
+                f"bench.report: file: need a result file (bench/results/*.json), got {given.file}: {error}"
+            ) from None
         picture = None
         if given.images and result["growth"]:
             picture = Path(given.images) / f"growth-{result['header']['kind']}.png"

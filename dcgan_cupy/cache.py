@@ -23,12 +23,18 @@ def private_folder(path: Path) -> Path:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         info = path.stat()
     except OSError as error:
-        raise UserError(f"cache: {path}: need a folder that can be written, got: {error.strerror} "
-                        "(set DCGAN_CUPY_CACHE to another place)") from None
+        raise UserError(
+            f"cache: {path}: need a folder that can be written, got: {error.strerror} "
+            "(set DCGAN_CUPY_CACHE to another place)"
+        ) from None
     if info.st_uid != os.getuid():
-        raise UserError(f"cache: {path}: need a folder of your own, got one of user {info.st_uid} "
-                        "(set DCGAN_CUPY_CACHE to another place)")
+        raise UserError(
+            f"cache: {path}: need a folder of your own, got one of user {info.st_uid} "
+            "(set DCGAN_CUPY_CACHE to another place)"
+        )
     if info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise UserError(f"cache: {path}: need a folder that only you can write, got mode {stat.S_IMODE(info.st_mode):o} "
-                        f"(chmod 700 {path}, or set DCGAN_CUPY_CACHE to another place)")
+        raise UserError(
+            f"cache: {path}: need a folder that only you can write, got mode {stat.S_IMODE(info.st_mode):o} "
+            f"(chmod 700 {path}, or set DCGAN_CUPY_CACHE to another place)"
+        )
     return path

@@ -3,9 +3,8 @@
 import math
 from dataclasses import dataclass, field, fields, replace
 
+from .choices import DEVICES, FORMATS, IMAGE_SIZES, LATENTS, LOSSES, ON_BAD, RUNGS, SPLITS
 from .errors import UserError
-from .networks import IMAGE_SIZES
-from .ops import RUNGS
 
 DEVICE_DEFAULTS = {
     "cpu": {"image_size": 32, "features_g": 16, "features_d": 16, "batch_size": 64, "steps": 1000},
@@ -14,51 +13,82 @@ DEVICE_DEFAULTS = {
 """What a run without flags does: minutes of work on either device."""
 
 
-FORMATS = ("folder", "zip", "tar", "idx", "cifar", "pickle", "lmdb", "mat", "numpy")
-SPLITS = ("train", "test", "all")
-SIZE, COUNT = 2**16, 2**31     # bounds of sizes and of counts: beyond them only arithmetic would break
+SIZE, COUNT = 2**16, 2**31  # bounds of sizes and of counts: beyond them only arithmetic would break
 
 
 def setting(default, help, least=None, below=None, choices=None, aliases=()):
     """A field with what the command needs to know about it. least, below: the range [least, below)."""
-    return field(default=default, metadata={"help": help, "least": least, "below": below, "choices": choices, "aliases": aliases})
+    return field(
+        default=default, metadata={"help": help, "least": least, "below": below, "choices": choices, "aliases": aliases}
+    )
 
 
 @dataclass(frozen=True)
 class Config:
     """A training run. None means: decided by the device (DEVICE_DEFAULTS) or by another setting."""
 
-    data: str = setting("faces", "dataset: faces, mnist, fashion-mnist, cifar10, svhn, or a path: a folder of images, a zip, tar, …",
-                        aliases=("--dataroot",))
+    data: str = setting(
+        "faces",
+        "dataset: faces, mnist, fashion-mnist, cifar10, svhn, or a path: a folder of images, a zip, tar, …",
+        aliases=("--dataroot",),
+    )
     format: str | None = setting(None, "what the data are (default: what their content shows)", choices=FORMATS)
     split: str = setting("train", "which images, where the data tell them apart", choices=SPLITS)
-    crop: int | None = setting(None, "side of the square cut from the middle of each image first, px (default: its short side)", least=1,
-                               below=SIZE)
-    on_bad: str | None = setting(None, "images that cannot be read: skip them, or fail (default: skip one in a hundred, fail on more)",
-                                 choices=("skip", "fail"))
-    image_size: int | None = setting(None, "height and width of the images, px", choices=IMAGE_SIZES, aliases=("--imageSize",))
+    crop: int | None = setting(
+        None,
+        "side of the square cut from the middle of each image first, px (default: its short side)",
+        least=1,
+        below=SIZE,
+    )
+    on_bad: str | None = setting(
+        None,
+        "images that cannot be read: skip them, or fail (default: skip one in a hundred, fail on more)",
+        choices=ON_BAD,
+    )
+    image_size: int | None = setting(
+        None, "height and width of the images, px", choices=IMAGE_SIZES, aliases=("--imageSize",)
+    )
     channels: int = setting(3, "colours of the images: 1 (grey) or 3", choices=(1, 3), aliases=("--nc",))
     flip: bool = setting(False, "mirror images at random")
-    batch_size: int | None = setting(None, "images in a step (paper: 128)", least=2, below=SIZE, aliases=("--batchSize",))
+    batch_size: int | None = setting(
+        None, "images in a step (paper: 128)", least=2, below=SIZE, aliases=("--batchSize",)
+    )
     z_dim: int = setting(100, "length of the latent vector (paper: 100)", least=1, below=SIZE, aliases=("--nz",))
-    z: str = setting("uniform", "latent prior: uniform in [-1, 1] (paper), or normal", choices=("uniform", "normal"))
-    features_g: int | None = setting(None, "channels of G before its last layer, halved (seeds: 64)", least=1, below=SIZE,
-                                     aliases=("--ngf",))
-    features_d: int | None = setting(None, "channels after D's first layer (seeds: 64)", least=1, below=SIZE, aliases=("--ndf",))
+    z: str = setting("uniform", "latent prior: uniform in [-1, 1] (paper), or normal", choices=LATENTS)
+    features_g: int | None = setting(
+        None, "channels of G before its last layer, halved (seeds: 64)", least=1, below=SIZE, aliases=("--ngf",)
+    )
+    features_d: int | None = setting(
+        None, "channels after D's first layer (seeds: 64)", least=1, below=SIZE, aliases=("--ndf",)
+    )
     steps: int | None = setting(None, "training steps", least=1, below=COUNT)
-    epochs: int | None = setting(None, "passes over the data, instead of steps", least=1, below=COUNT, aliases=("--niter",))
+    epochs: int | None = setting(
+        None, "passes over the data, instead of steps", least=1, below=COUNT, aliases=("--niter",)
+    )
     lr: float = setting(2e-4, "Adam's learning rate (paper: 0.0002)", least=0.0)
     beta1: float = setting(0.5, "Adam's beta1 (paper: 0.5)", least=0.0, below=1.0)
     beta2: float = setting(0.999, "Adam's beta2 (paper: 0.999)", least=0.0, below=1.0)
-    loss: str = setting("non-saturating", "G's loss: -log D(G(z)), or the minimax log(1 - D(G(z)))", choices=("non-saturating", "minimax"))
-    bn_gain: float = setting(1.0, "mean of the initial batch-norm gains: 1 (paper's code) or 0 (second seed)", choices=(0.0, 1.0))
-    seed: int = setting(0, "seed of weights, latent vectors, data order and faces", least=0, below=2**63, aliases=("--manualSeed",))
-    device: str = setting("auto", "where kernels run: auto, cpu or gpu", choices=("auto", "cpu", "gpu"))
-    kernels: str | None = setting(None, "rung of the convolution kernels (default: the fastest for the device)", choices=tuple(RUNGS))
-    out: str | None = setting(None, "folder of the run (default: the next free runs/<data>-<size>px-<number>)", aliases=("--outf",))
-    sample_every: int | None = setting(None, "steps between sample grids (default: a tenth of the run)", least=1, below=COUNT)
+    loss: str = setting("non-saturating", "G's loss: -log D(G(z)), or the minimax log(1 - D(G(z)))", choices=LOSSES)
+    bn_gain: float = setting(
+        1.0, "mean of the initial batch-norm gains: 1 (paper's code) or 0 (second seed)", choices=(0.0, 1.0)
+    )
+    seed: int = setting(
+        0, "seed of weights, latent vectors, data order and faces", least=0, below=2**63, aliases=("--manualSeed",)
+    )
+    device: str = setting("auto", "where kernels run: auto, cpu or gpu", choices=DEVICES)
+    kernels: str | None = setting(
+        None, "rung of the convolution kernels (default: the fastest for the device)", choices=RUNGS
+    )
+    out: str | None = setting(
+        None, "folder of the run (default: the next free runs/<data>-<size>px-<number>)", aliases=("--outf",)
+    )
+    sample_every: int | None = setting(
+        None, "steps between sample grids (default: a tenth of the run)", least=1, below=COUNT
+    )
     generator: str | None = setting(None, "start from these weights of G (generator.npz of a run)", aliases=("--netG",))
-    discriminator: str | None = setting(None, "start from these weights of D (discriminator.npz of a run)", aliases=("--netD",))
+    discriminator: str | None = setting(
+        None, "start from these weights of D (discriminator.npz of a run)", aliases=("--netD",)
+    )
     dry_run: bool = setting(False, "two steps only, to see that everything works", aliases=("--dry_run",))
 
     def __post_init__(self):
@@ -96,7 +126,9 @@ def check(f, value) -> None:
     if type(value) is not kind or (kind is float and not math.isfinite(value)):
         raise UserError(f"{where}: need {NAMES[kind]}, got {value!r}")
     if meta["choices"] and value not in meta["choices"]:
-        raise UserError(f"{where}: need one of {', '.join(f'{c:g}' if kind is float else str(c) for c in meta['choices'])}, got {value!r}")
+        raise UserError(
+            f"{where}: need one of {', '.join(f'{c:g}' if kind is float else str(c) for c in meta['choices'])}, got {value!r}"
+        )
     least, below = meta["least"], meta["below"]
     inside = (least is None or value >= least) and (below is None or value < below)
     if not inside:

@@ -17,7 +17,7 @@ def free_memory() -> int:
     try:
         limit, used = (int((CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
         found.append(max(0, limit - used))
-    except (OSError, ValueError):              # no container, or one without a limit ("max")
+    except (OSError, ValueError):  # no container, or one without a limit ("max")
         pass
     return min(found)
 

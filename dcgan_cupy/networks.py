@@ -1,6 +1,7 @@
 """The two networks of the seeds, for images of 16 to 128 pixels: 2^k pixels take k - 2 stages of stride 2."""
 
 from . import ops
+from .choices import IMAGE_SIZES
 from .errors import UserError
 from .layers import (
     BatchNorm2d,
@@ -16,8 +17,9 @@ from .layers import (
     share_gradients,
 )
 
-IMAGE_SIZES = (16, 32, 64, 128)
-ALIGN = 16      # parameters start on multiples of this many floats in their flat buffer: 64 bytes, so wide loads stay aligned
+ALIGN = (
+    16  # parameters start on multiples of this many floats in their flat buffer: 64 bytes, so wide loads stay aligned
+)
 
 
 def _check(where: str, image_size: int, channels_img: int, **sizes) -> None:
@@ -57,7 +59,7 @@ class _Network(Sequential):
         for layer, name, start in places:
             old = layer.params[name]
             for flat, views in ((self.param, layer.params), (self.grad, layer.grads)):
-                views[name] = flat[start:start + old.size].reshape(old.shape)
+                views[name] = flat[start : start + old.size].reshape(old.shape)
             layer.params[name][...] = old
 
     def zero_grads(self) -> None:
@@ -66,8 +68,10 @@ class _Network(Sequential):
 
     def state_dict(self) -> dict:
         """Name -> NumPy array, names and layouts of the seeds' nn.Module: loads there with strict=True."""
-        return {name: self.device.numpy(array).transpose(axes).copy() if axes else self._unwrapped(name, array)
-                for name, array, axes in self._states()}
+        return {
+            name: self.device.numpy(array).transpose(axes).copy() if axes else self._unwrapped(name, array)
+            for name, array, axes in self._states()
+        }
 
     def load_state_dict(self, values: dict) -> None:
         """Takes what state_dict gives, or a PyTorch state_dict (CPU tensors).
@@ -78,9 +82,14 @@ class _Network(Sequential):
         want = {name: (array, axes) for name, array, axes in self._states()}
         missing, unknown = [k for k in want if k not in values], [k for k in values if k not in want]
         if missing or unknown:
-            raise UserError(f"{where}: need the names of this network, got "
-                            + " and ".join(f"{len(names)} {what} (first: {names[0]})"
-                                           for names, what in ((missing, "missing"), (unknown, "unknown")) if names))
+            raise UserError(
+                f"{where}: need the names of this network, got "
+                + " and ".join(
+                    f"{len(names)} {what} (first: {names[0]})"
+                    for names, what in ((missing, "missing"), (unknown, "unknown"))
+                    if names
+                )
+            )
         for name, (array, axes) in want.items():
             shape = self._torch_shape(name, array, axes)
             if tuple(values[name].shape) != shape:
@@ -113,17 +122,23 @@ class Discriminator(_Network):
     Source: Radford et al. 2015; the second seed's Discriminator.
     """
 
-    def __init__(self, channels_img=3, features_d=64, image_size=64, *, device, kernels=None, random=None, bn_gain_mean=1.0):
+    def __init__(
+        self, channels_img=3, features_d=64, image_size=64, *, device, kernels=None, random=None, bn_gain_mean=1.0
+    ):
         _check("Discriminator", image_size, channels_img, features_d=features_d)
-        conv = [Conv2d(channels_img, features_d, 4, 2, 1, device=device, kernels=kernels)]     # image_size / 2
+        conv = [Conv2d(channels_img, features_d, 4, 2, 1, device=device, kernels=kernels)]  # image_size / 2
         stages, channels, size = [conv[0], LeakyReLU(0.2, device=device)], features_d, image_size // 2
         while size > 4:
-            stages.append(Sequential(
-                Conv2d(channels, 2 * channels, 4, 2, 1, bias=False, device=device, kernels=kernels),    # size / 2
-                BatchNorm2d(2 * channels, device=device, kernels=kernels),
-                LeakyReLU(0.2, device=device), device=device))
+            stages.append(
+                Sequential(
+                    Conv2d(channels, 2 * channels, 4, 2, 1, bias=False, device=device, kernels=kernels),  # size / 2
+                    BatchNorm2d(2 * channels, device=device, kernels=kernels),
+                    LeakyReLU(0.2, device=device),
+                    device=device,
+                )
+            )
             channels, size = 2 * channels, size // 2
-        stages.append(Conv2d(channels, 1, 4, 2, 0, device=device, kernels=kernels))            # 4 -> 1
+        stages.append(Conv2d(channels, 1, 4, 2, 0, device=device, kernels=kernels))  # 4 -> 1
         self.sigmoid = Sigmoid(device=device)
         stages.append(self.sigmoid)
         super().__init__("disc", Sequential(*stages, device=device), random, bn_gain_mean, device)
@@ -140,19 +155,36 @@ class Generator(_Network):
     Source: Radford et al. 2015; the second seed's Generator.
     """
 
-    def __init__(self, z_dim=100, channels_img=3, features_g=64, image_size=64, *, device, kernels=None, random=None, bn_gain_mean=1.0):
+    def __init__(
+        self,
+        z_dim=100,
+        channels_img=3,
+        features_g=64,
+        image_size=64,
+        *,
+        device,
+        kernels=None,
+        random=None,
+        bn_gain_mean=1.0,
+    ):
         _check("Generator", image_size, channels_img, z_dim=z_dim, features_g=features_g)
         self.z_dim = z_dim
 
         def block(channels_in, channels_out, stride, padding):
-            return Sequential(ConvTranspose2d(channels_in, channels_out, 4, stride, padding, bias=False, device=device, kernels=kernels),
-                              BatchNorm2d(channels_out, device=device, kernels=kernels), ReLU(device=device), device=device)
+            return Sequential(
+                ConvTranspose2d(
+                    channels_in, channels_out, 4, stride, padding, bias=False, device=device, kernels=kernels
+                ),
+                BatchNorm2d(channels_out, device=device, kernels=kernels),
+                ReLU(device=device),
+                device=device,
+            )
 
         channels, size = features_g * image_size // 4, 4
-        stages = [block(z_dim, channels, 1, 0)]                                                # 1 -> 4
+        stages = [block(z_dim, channels, 1, 0)]  # 1 -> 4
         while size < image_size // 2:
-            stages.append(block(channels, channels // 2, 2, 1))                                # size * 2
+            stages.append(block(channels, channels // 2, 2, 1))  # size * 2
             channels, size = channels // 2, 2 * size
-        stages.append(ConvTranspose2d(channels, channels_img, 4, 2, 1, device=device, kernels=kernels))   # image_size
+        stages.append(ConvTranspose2d(channels, channels_img, 4, 2, 1, device=device, kernels=kernels))  # image_size
         stages.append(Tanh(device=device))
         super().__init__("gen", Sequential(*stages, device=device), random, bn_gain_mean, device)

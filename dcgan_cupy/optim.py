@@ -22,7 +22,7 @@ class Adam:
         self.device, self.param, self.grad = device, param, grad
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
         self.m, self.v = device.zeros(param.shape), device.zeros(param.shape)
-        self.state = device.zeros((2,), "float64")        # step count, learning rate
+        self.state = device.zeros((2,), "float64")  # step count, learning rate
         self.factors = device.zeros((2,))
         self.set_lr(lr)
 
@@ -35,4 +35,6 @@ class Adam:
     def step(self) -> None:
         """param -= lr * mhat / (sqrt(vhat) + eps), by the gradients that lie in grad."""
         ops.adam_advance(self.device, self.state, self.factors, self.beta1, self.beta2)
-        ops.adam_step(self.device, self.param, self.grad, self.m, self.v, self.factors, self.beta1, self.beta2, self.eps)
+        ops.adam_step(
+            self.device, self.param, self.grad, self.m, self.v, self.factors, self.beta1, self.beta2, self.eps
+        )

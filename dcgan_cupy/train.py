@@ -18,14 +18,14 @@ from . import device as devices
 from . import ops
 from .config import Config, flag, type_of
 from .data import open_dataset
-from .data.batches import Batches
 from .device import KernelError
 from .errors import UserError
-from .plan import plan
+from .feed import Batches
+from .preflight import plan
 from .runs import RunFolder, load_weights
 from .trainer import Trainer
 
-GRID = 64      # images in a sample grid
+GRID = 64  # images in a sample grid
 
 
 class _Parser(argparse.ArgumentParser):
@@ -35,18 +35,34 @@ class _Parser(argparse.ArgumentParser):
 
 def parse(arguments: list[str]) -> Config:
     """The settings that the flags give. Raises: UserError."""
-    parser = _Parser(prog="python -m dcgan_cupy.train", description=__doc__.split("\n")[0].partition(": ")[2], allow_abbrev=False)
+    parser = _Parser(
+        prog="python -m dcgan_cupy.train", description=__doc__.split("\n")[0].partition(": ")[2], allow_abbrev=False
+    )
     for f in fields(Config):
         names, kind, meta = (flag(f.name), *f.metadata["aliases"]), type_of(f), f.metadata
         if kind is bool:
             parser.add_argument(*names, dest=f.name, action="store_true", help=meta["help"])
         else:
-            shown = f" (default: {f.default:g})" if kind is float else f" (default: {f.default})" if f.default is not None else ""
+            shown = (
+                f" (default: {f.default:g})"
+                if kind is float
+                else f" (default: {f.default})"
+                if f.default is not None
+                else ""
+            )
             choices = "|".join(f"{c:g}" if kind is float else str(c) for c in meta["choices"] or ())
-            parser.add_argument(*names, dest=f.name, default=f.default, type=_number(kind), metavar=choices or f.name.upper(),
-                                help=meta["help"] + shown)
+            parser.add_argument(
+                *names,
+                dest=f.name,
+                default=f.default,
+                type=_number(kind),
+                metavar=choices or f.name.upper(),
+                help=meta["help"] + shown,
+            )
     parser.add_argument("--dataset", help="a dataset's name (PyTorch's example's flag; --data takes names and folders)")
-    parser.add_argument("--workers", type=_number(int), help="accepted and not used: images are decoded once, on all cores")
+    parser.add_argument(
+        "--workers", type=_number(int), help="accepted and not used: images are decoded once, on all cores"
+    )
     given = vars(parser.parse_args(arguments))
     dataset, data = given.pop("dataset"), given["data"]
     given.pop("workers")
@@ -62,7 +78,10 @@ def _number(kind):
         try:
             return kind(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"need {'a whole number' if kind is int else 'a number'}, got {text!r}") from None
+            raise argparse.ArgumentTypeError(
+                f"need {'a whole number' if kind is int else 'a number'}, got {text!r}"
+            ) from None
+
     return convert
 
 
@@ -71,11 +90,17 @@ def train(config: Config, console: Console) -> int:
     device = devices.get(config.device)
     config = config.resolved(device.kind)
     planned = plan(config, device.kind, GRID)
-    console.print(f"[bold]device[/]    {_plain(device.description)}\n          {_plain(_because(config, device))}", highlight=False,
-                  soft_wrap=True)
+    console.print(
+        f"[bold]device[/]    {_plain(device.description)}\n          {_plain(_because(config, device))}",
+        highlight=False,
+        soft_wrap=True,
+    )
     _compile(device, planned, console)
     trainer = Trainer(config, device)
-    for network, path, name in ((trainer.g, config.generator, "generator"), (trainer.d, config.discriminator, "discriminator")):
+    for network, path, name in (
+        (trainer.g, config.generator, "generator"),
+        (trainer.d, config.discriminator, "discriminator"),
+    ):
         if path:
             network.load_state_dict(load_weights(path, f"train: --{name}"))
     dataset = _open(config, console)
@@ -100,7 +125,7 @@ def train(config: Config, console: Console) -> int:
                 folder.log(step=done, epoch=epoch, **last._asdict())
                 display.update(done, last, config.batch_size * done / (time.perf_counter() - started))
                 if not all(map(math.isfinite, last)):
-                    break                                    # and keep the weights that were saved last
+                    break  # and keep the weights that were saved last
                 if done % every == 0 or done == steps or stop:
                     folder.sample(f"{done:06d}", _pictures(trainer, z))
                     folder.weights(trainer)
@@ -111,14 +136,25 @@ def train(config: Config, console: Console) -> int:
             seconds = time.perf_counter() - started
             batches.close()
             waiting = batches.waited / seconds
-            folder.timing(steps=done, seconds=round(seconds, 3), images_per_second=round(config.batch_size * done / seconds, 2),
-                          waiting_for_data=round(waiting, 5))
+            folder.timing(
+                steps=done,
+                seconds=round(seconds, 3),
+                images_per_second=round(config.batch_size * done / seconds, 2),
+                waiting_for_data=round(waiting, 5),
+            )
             folder.close()
-    console.print(f"{done} steps in {seconds:.0f} s, {config.batch_size * done / seconds:.0f} images/s, {waiting:.1%} of the time waiting "
-                  f"for data; pictures, log and weights are in [bold]{_plain(folder.path)}[/]", highlight=False, soft_wrap=True)
+    console.print(
+        f"{done} steps in {seconds:.0f} s, {config.batch_size * done / seconds:.0f} images/s, {waiting:.1%} of the time waiting "
+        f"for data; pictures, log and weights are in [bold]{_plain(folder.path)}[/]",
+        highlight=False,
+        soft_wrap=True,
+    )
     if not all(map(math.isfinite, last)):
-        print(f"train: step {done}: loss: need finite numbers, got {last.loss_d:g} of D and {last.loss_g:g} of G; try a lower --lr or "
-              "another --seed (the weights are those saved last, if any)", file=sys.stderr)
+        print(
+            f"train: step {done}: loss: need finite numbers, got {last.loss_d:g} of D and {last.loss_g:g} of G; try a lower --lr or "
+            "another --seed (the weights are those saved last, if any)",
+            file=sys.stderr,
+        )
         return 1
     return 130 if stop else 0
 
@@ -147,28 +183,57 @@ def _compile(device, planned, console) -> None:
         task = progress.add_task("compiling", total=len(planned.kernels))
         device.prepare(planned.kernels, lambda done, total: progress.update(task, completed=done))
     if (seconds := time.perf_counter() - start) > 2:
-        console.print(f"[bold]kernels[/]   {len(planned.kernels)} compiled in {seconds:.0f} s, kept for the next run", highlight=False)
+        console.print(
+            f"[bold]kernels[/]   {len(planned.kernels)} compiled in {seconds:.0f} s, kept for the next run",
+            highlight=False,
+        )
 
 
 def _open(config, console):
-    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                  console=console, transient=True) as progress:
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    ) as progress:
         task = progress.add_task(f"reading {_plain(config.data)}", total=None)
-        return open_dataset(config.data, config.image_size, config.channels, seed=config.seed, crop=config.crop, format=config.format,
-                            split=config.split, on_bad=config.on_bad,
-                            progress=lambda done, total: progress.update(task, completed=done, total=total))
+        return open_dataset(
+            config.data,
+            config.image_size,
+            config.channels,
+            seed=config.seed,
+            crop=config.crop,
+            format=config.format,
+            split=config.split,
+            on_bad=config.on_bad,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
 
 
 def _announce(config, console, trainer, dataset, batches, steps, folder, memory) -> None:
     count = f"{trainer.g.param.size / 1e6:.2f} M parameters in G, {trainer.d.param.size / 1e6:.2f} M in D"
     rung = config.kernels or trainer.d.logits.layers[0].rung
     lines = [
-        ("data", f"{dataset.name}: {len(dataset.images)} images, {config.image_size} x {config.image_size} px; {batches.place}"
-                 + (f"; {len(dataset.skipped)} files skipped" if dataset.skipped else "")),
-        ("networks", f"features {config.features_g} / {config.features_d}, z {config.z_dim} {config.z}; {count}; kernels: {rung}"),
-        ("training", f"{steps} steps of {config.batch_size} images ({steps / batches.per_epoch:.1f} epochs), Adam lr {config.lr:g} "
-                     f"beta1 {config.beta1:g}, loss {config.loss}, seed {config.seed}"),
-        ("memory", f"{sum(memory) / 1e6:.0f} MB of arrays at most: networks {memory[0] / 1e6:.0f}, data {memory[1] / 1e6:.0f}"),
+        (
+            "data",
+            f"{dataset.name}: {len(dataset.images)} images, {config.image_size} x {config.image_size} px; {batches.place}"
+            + (f"; {len(dataset.skipped)} files skipped" if dataset.skipped else ""),
+        ),
+        (
+            "networks",
+            f"features {config.features_g} / {config.features_d}, z {config.z_dim} {config.z}; {count}; kernels: {rung}",
+        ),
+        (
+            "training",
+            f"{steps} steps of {config.batch_size} images ({steps / batches.per_epoch:.1f} epochs), Adam lr {config.lr:g} "
+            f"beta1 {config.beta1:g}, loss {config.loss}, seed {config.seed}",
+        ),
+        (
+            "memory",
+            f"{sum(memory) / 1e6:.0f} MB of arrays at most: networks {memory[0] / 1e6:.0f}, data {memory[1] / 1e6:.0f}",
+        ),
         ("results", f"{folder.path}/"),
     ]
     for name, text in lines:
@@ -224,8 +289,10 @@ class _Display:
         elif done % self.every == 0 or done in (1, self.steps):
             epoch, i = divmod(done - 1, self.per_epoch)
             epochs = -(-self.steps // self.per_epoch)
-            line = (f"[{epoch}/{epochs}][{i}/{self.per_epoch}] Loss_D: {s.loss_d:.4f} Loss_G: {s.loss_g:.4f} D(x): {s.d_real:.4f} "
-                    f"D(G(z)): {s.d_fake:.4f} / {s.d_fake_after:.4f}  {rate:.0f} images/s")
+            line = (
+                f"[{epoch}/{epochs}][{i}/{self.per_epoch}] Loss_D: {s.loss_d:.4f} Loss_G: {s.loss_g:.4f} D(x): {s.d_real:.4f} "
+                f"D(G(z)): {s.d_fake:.4f} / {s.d_fake_after:.4f}  {rate:.0f} images/s"
+            )
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -241,10 +308,16 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"kernel error: {error}", file=sys.stderr)
         return 1
     except MemoryError as error:
-        print(f"train: memory: need more than is free: {error}; try a smaller --batch-size or fewer features", file=sys.stderr)
+        print(
+            f"train: memory: need more than is free: {error}; try a smaller --batch-size or fewer features",
+            file=sys.stderr,
+        )
         return 1
     except OSError as error:
-        print(f"train: {error.filename or 'files'}: need to read and write, got: {error.strerror or error}", file=sys.stderr)
+        print(
+            f"train: {error.filename or 'files'}: need to read and write, got: {error.strerror or error}",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print("interrupted; what was not saved yet is lost", file=sys.stderr)

@@ -16,11 +16,11 @@ STREAMS = {"discriminator": 0, "generator": 1, "z": 2, "fixed_z": 3}
 class Step(NamedTuple):
     """What one step tells. D(x), D(G(z)): mean probabilities that D gives to real images, and to fakes before and after its update."""
 
-    loss_d: float         # -log D(x) - log(1 - D(G(z))), batch mean
-    loss_g: float         # -log D(G(z)), or log(1 - D(G(z))) for minimax
-    d_real: float         # D(x)
-    d_fake: float         # D(G(z)), before D's update
-    d_fake_after: float   # D(G(z)), after it
+    loss_d: float  # -log D(x) - log(1 - D(G(z))), batch mean
+    loss_g: float  # -log D(G(z)), or log(1 - D(G(z))) for minimax
+    d_real: float  # D(x)
+    d_fake: float  # D(G(z)), before D's update
+    d_fake_after: float  # D(G(z)), after it
 
 
 class Trainer:
@@ -36,7 +36,7 @@ class Trainer:
         size, channels = config.image_size, config.channels
         self.d = Discriminator(channels, config.features_d, size, random=self._random("discriminator"), **shared)
         self.g = Generator(config.z_dim, channels, config.features_g, size, random=self._random("generator"), **shared)
-        share_gradients(self.d, first=True)      # its dx goes into G at once; another backward overwrites it
+        share_gradients(self.d, first=True)  # its dx goes into G at once; another backward overwrites it
         rates = {"lr": config.lr, "beta1": config.beta1, "beta2": config.beta2, "device": device}
         self.adam_d = Adam(self.d.param, self.d.grad, **rates)
         self.adam_g = Adam(self.g.param, self.g.grad, **rates)
@@ -44,12 +44,12 @@ class Trainer:
         n = config.batch_size
         self.z = device.empty((n, 1, 1, config.z_dim))
         self.random_z = self._random("z")
-        self.real, self.fake = device.empty((n, 1, 1, 1)), device.empty((n, 1, 1, 1))     # the labels 1 and 0
+        self.real, self.fake = device.empty((n, 1, 1, 1)), device.empty((n, 1, 1, 1))  # the labels 1 and 0
         ops.fill(device, self.real, 1.0)
         ops.fill(device, self.fake, 0.0)
         self.gradient = device.empty((n, 1, 1, 1))
-        self.results = device.zeros((3, 2))     # loss and mean probability of: D on real, D on fake, G
-        self._real, self._graph = None, None    # the last step's images, and the launches of a step on them
+        self.results = device.zeros((3, 2))  # loss and mean probability of: D on real, D on fake, G
+        self._real, self._graph = None, None  # the last step's images, and the launches of a step on them
 
     def _random(self, stream: str) -> Random:
         return Random(self.device, self.config.seed, STREAMS[stream])
@@ -96,10 +96,10 @@ class Trainer:
         g.zero_grads()
         logits = d.logits.forward(fake)
         if self.config.loss == "minimax":
-            self._loss(logits, self.fake, self.results[2], scale=-1.0)     # descend log(1 - D(G(z)))
+            self._loss(logits, self.fake, self.results[2], scale=-1.0)  # descend log(1 - D(G(z)))
         else:
-            self._loss(logits, self.real, self.results[2])                 # ascend log D(G(z))
-        dfake = d.logits.backward(self.gradient, param_grads=False)        # through D: nothing uses its weight gradients now
+            self._loss(logits, self.real, self.results[2])  # ascend log D(G(z))
+        dfake = d.logits.backward(self.gradient, param_grads=False)  # through D: nothing uses its weight gradients now
         g.backward(dfake, input_grad=False)
         self.adam_g.step()
 

@@ -531,10 +531,30 @@ extern "C" __global__ void planted(const float* x, float* y) {
 ]
 
 # (file, what stands there, what takes its place, operation, shape and rung, kind, the line: text of the line at fault)
-RUNG2 = {"n": 2, "h": 9, "w": 6, "ic": 3, "oc": 5, "kh": 4, "kw": 3, "stride_h": 2, "stride_w": 1, "pad_h": 1, "pad_w": 0}
+RUNG2 = {
+    "n": 2,
+    "h": 9,
+    "w": 6,
+    "ic": 3,
+    "oc": 5,
+    "kh": 4,
+    "kw": 3,
+    "stride_h": 2,
+    "stride_w": 1,
+    "pad_h": 1,
+    "pad_w": 0,
+}
 ROWS = {"rows": 37, "c": 3}
 MUTATIONS = [
-    ("activations.cu", "    if (i >= n) return;", "", "relu_backward", {"n": 257}, "out-of-bounds", "dx[i] = y[i] > 0.0f"),
+    (
+        "activations.cu",
+        "    if (i >= n) return;",
+        "",
+        "relu_backward",
+        {"n": 257},
+        "out-of-bounds",
+        "dx[i] = y[i] > 0.0f",
+    ),
     ("elementwise.cu", "if (i < n) y[i]", "if (i <= n) y[i]", "add", {"n": 255}, "out-of-bounds", "y[i] += x[i]"),
     (
         "random.cu",
@@ -545,7 +565,15 @@ MUTATIONS = [
         "out-of-bounds",
         "out[4 * i + k] = fmaf(high",
     ),
-    ("images.cu", "W - 1 - col : col", "W - col : col", "images_to_float", {"n": 5, "h": 8, "w": 9, "c": 4}, None, "y[i] = images"),
+    (
+        "images.cu",
+        "W - 1 - col : col",
+        "W - col : col",
+        "images_to_float",
+        {"n": 5, "h": 8, "w": 9, "c": 4},
+        None,
+        "y[i] = images",
+    ),
     (
         "conv2d/forward_1_textbook.cu",
         "if (h < 0 || h >= H) continue;",
@@ -556,7 +584,7 @@ MUTATIONS = [
         "sum += x_pixel[ic]",
     ),
     (
-        "conv2d/forward_2_tiled.cu",
+        "conv2d/forward_4_tiled.cu",
         "k < K && (unsigned)h < (unsigned)H",
         "k < K",
         "conv2d_forward",
@@ -564,7 +592,15 @@ MUTATIONS = [
         "out-of-bounds",
         "i < SHARE",
     ),  # the compiler has merged two calls of copy() in this loop: it names the loop
-    ("conv2d/forward_2_tiled.cu", "k0 + row < K && oc0", "oc0", "conv2d_forward", {**RUNG2, "rung": "tiled"}, "out-of-bounds", "i < SHARE"),
+    (
+        "conv2d/forward_4_tiled.cu",
+        "k0 + row < K && oc0",
+        "oc0",
+        "conv2d_forward",
+        {**RUNG2, "rung": "tiled"},
+        "out-of-bounds",
+        "i < SHARE",
+    ),
     (
         "conv2d/backward_input_1_textbook.cu",
         "up / stride_h >= OH",
@@ -575,7 +611,7 @@ MUTATIONS = [
         "sum += dy_pixel[oc]",
     ),
     (
-        "conv2d/backward_weight_2_tiled.cu",
+        "conv2d/backward_weight_4_tiled.cu",
         "__shared__ __align__(16) float b_s[BUFFERS * BK * BN];",
         "__shared__ __align__(16) float b_s[BUFFERS * BK * BN - 4];",
         "conv2d_backward_weight",
@@ -664,10 +700,18 @@ MUTATIONS = [
         "race",
         "",
     ),
-    ("batchnorm_2_fused.cu", "if (more == 0) break;", "", "batchnorm_batch", {"rows": 2, "c": 1}, "uninitialised", "join((float)n"),
+    (
+        "batchnorm_2_fused.cu",
+        "if (more == 0) break;",
+        "",
+        "batchnorm_batch",
+        {"rows": 2, "c": 1},
+        "uninitialised",
+        "join((float)n",
+    ),
     ("batchnorm.cu", "if (c < C && threadIdx.y == 0) {", "if (c < C) {", "batchnorm_statistics", ROWS, "race", ""),
     (
-        "conv2d/backward_weight_2_tiled.cu",
+        "conv2d/backward_weight_4_tiled.cu",
         "s < splits",
         "s <= splits",
         "conv2d_backward_weight",

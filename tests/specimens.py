@@ -41,7 +41,9 @@ def zipped(place: Path, images, labels) -> Path:
     with zipfile.ZipFile(place / "pictures.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("set/", b"")
         for i, (image, label) in enumerate(zip(images, labels, strict=True)):
-            archive.writestr(f"set/class{label}/{i:04d}.png", png(image), zipfile.ZIP_DEFLATED if i % 2 else zipfile.ZIP_STORED)
+            archive.writestr(
+                f"set/class{label}/{i:04d}.png", png(image), zipfile.ZIP_DEFLATED if i % 2 else zipfile.ZIP_STORED
+            )
         archive.writestr("set/readme.txt", "not an image")
     return place / "pictures.zip"
 
@@ -83,8 +85,12 @@ def idx(place: Path, images, labels, squeeze=gzip.compress) -> Path:
     suffix = ".gz" if squeeze is gzip.compress else ""
     for split in ("train", "t10k"):
         pixels = images if split == "train" else 255 - images
-        (place / f"{split}-images-idx3-ubyte{suffix}").write_bytes(squeeze(struct.pack(">4B3I", 0, 0, 8, 3, n, h, w) + pixels.tobytes()))
-        (place / f"{split}-labels-idx1-ubyte{suffix}").write_bytes(squeeze(struct.pack(">4BI", 0, 0, 8, 1, n) + bytes(labels.tolist())))
+        (place / f"{split}-images-idx3-ubyte{suffix}").write_bytes(
+            squeeze(struct.pack(">4B3I", 0, 0, 8, 3, n, h, w) + pixels.tobytes())
+        )
+        (place / f"{split}-labels-idx1-ubyte{suffix}").write_bytes(
+            squeeze(struct.pack(">4BI", 0, 0, 8, 1, n) + bytes(labels.tolist()))
+        )
     return place
 
 
@@ -149,7 +155,12 @@ def planes(images) -> np.ndarray:
 def cifar10_python(place: Path, images, labels) -> Path:
     half = len(images) // 2
     for i, part in enumerate((slice(None, half), slice(half, None)), 1):
-        content = {"batch_label": f"batch {i}", "labels": labels[part].tolist(), "data": planes(images[part]), "filenames": ["a.png"]}
+        content = {
+            "batch_label": f"batch {i}",
+            "labels": labels[part].tolist(),
+            "data": planes(images[part]),
+            "filenames": ["a.png"],
+        }
         (place / f"data_batch_{i}").write_bytes(python2(content))
     (place / "test_batch").write_bytes(python2({"labels": labels.tolist(), "data": planes(255 - images)}))
     (place / "batches.meta").write_bytes(python2({"label_names": [f"class{i}" for i in range(10)], "num_vis": 3072}))
@@ -168,12 +179,14 @@ def cifar10_python_tar(place: Path, images, labels) -> Path:
 def cifar100_python(place: Path, images, labels) -> Path:
     content = {"fine_labels": labels.tolist(), "coarse_labels": (labels // 2).tolist(), "data": planes(images)}
     (place / "train").write_bytes(python2(content))
-    (place / "meta").write_bytes(python2({"fine_label_names": [f"class{i}" for i in range(10)], "coarse_label_names": ["a"]}))
+    (place / "meta").write_bytes(
+        python2({"fine_label_names": [f"class{i}" for i in range(10)], "coarse_label_names": ["a"]})
+    )
     return place
 
 
 def imagenet32_pickle(place: Path, images, labels) -> Path:
-    for i, part in enumerate((slice(None, 5), slice(5, None)), 9):     # 9 and 10: in the order of numbers, not of letters
+    for i, part in enumerate((slice(None, 5), slice(5, None)), 9):  # 9 and 10: in the order of numbers, not of letters
         content = {"data": planes(images[part]), "labels": (labels[part] + 1).tolist(), "mean": np.zeros(3072)}
         (place / f"train_data_batch_{i}").write_bytes(pickle.dumps(content, protocol=3))
     return place
@@ -181,7 +194,12 @@ def imagenet32_pickle(place: Path, images, labels) -> Path:
 
 def imagenet32_npz(place: Path, images, labels) -> Path:
     for i, part in enumerate((slice(None, 5), slice(5, None)), 9):
-        np.savez(place / f"train_data_batch_{i}.npz", data=planes(images[part]), labels=labels[part] + 1, mean=np.zeros(3072, np.uint8))
+        np.savez(
+            place / f"train_data_batch_{i}.npz",
+            data=planes(images[part]),
+            labels=labels[part] + 1,
+            mean=np.zeros(3072, np.uint8),
+        )
     return place
 
 
@@ -216,7 +234,10 @@ def matrix(name: str, values: np.ndarray) -> bytes:
 
 def mat(place: Path, images, labels, squeeze: bool = True) -> Path:
     header = b"MATLAB 5.0 MAT-file, written by a test".ljust(124) + struct.pack("<HH", 0x0100, 0x4D49)
-    parts = [matrix("X", images.transpose(1, 2, 3, 0)), matrix("y", np.where(labels == 0, 10, labels).astype(np.uint8)[:, None])]
+    parts = [
+        matrix("X", images.transpose(1, 2, 3, 0)),
+        matrix("y", np.where(labels == 0, 10, labels).astype(np.uint8)[:, None]),
+    ]
     if squeeze:
         parts = [struct.pack("<II", 15, len(z)) + z for z in map(zlib.compress, parts)]
     (place / "train_32x32.mat").write_bytes(header + b"".join(parts))
@@ -230,6 +251,7 @@ def mat_plain(place: Path, images, labels) -> Path:
 def lmdb(place: Path, images, labels) -> Path:
     """By the library itself."""
     import lmdb as library
+
     path = place / "bedroom_train_lmdb"
     with library.open(str(path), map_size=1 << 26) as environment, environment.begin(write=True) as transaction:
         for i, image in enumerate(images):
@@ -237,9 +259,28 @@ def lmdb(place: Path, images, labels) -> Path:
     return path
 
 
-COLOUR = [folder, zipped, tarred, tar_gz, tar_of_tars, cifar10_binary, cifar10_binary_tar, cifar100_binary, cifar10_python,
-          cifar10_python_tar, cifar100_python, imagenet32_pickle, imagenet32_npz, npy, npy_channels_first, npz, mat, mat_plain, lmdb]
+COLOUR = [
+    folder,
+    zipped,
+    tarred,
+    tar_gz,
+    tar_of_tars,
+    cifar10_binary,
+    cifar10_binary_tar,
+    cifar100_binary,
+    cifar10_python,
+    cifar10_python_tar,
+    cifar100_python,
+    imagenet32_pickle,
+    imagenet32_npz,
+    npy,
+    npy_channels_first,
+    npz,
+    mat,
+    mat_plain,
+    lmdb,
+]
 GREY = [idx, idx_plain]
-UNORDERED = {folder, zipped, tarred, tar_gz, tar_of_tars}      # by name, so by class
+UNORDERED = {folder, zipped, tarred, tar_gz, tar_of_tars}  # by name, so by class
 UNLABELLED = {npy, npy_channels_first, lmdb}
 EVERY = COLOUR + GREY

@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from dcgan_cupy.data.batches import Batches
 from dcgan_cupy.errors import UserError
+from dcgan_cupy.feed import Batches
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_batches_go_on_anywhere(device, images, resident, position):
     whole = Batches(device, images, 8, seed=4, flip=True, resident=resident)
     want = taken(device, whole, position + 8)[position:]
     again = Batches(device, images, 8, seed=4, flip=True, resident=resident)
-    taken(device, again, 3)                                                      # and back, or far ahead
+    taken(device, again, 3)  # and back, or far ahead
     again.position = position
     assert (np.stack(taken(device, again, 8)) == np.stack(want)).all()
     whole.close()
@@ -63,7 +63,9 @@ def test_batches_go_on_anywhere(device, images, resident, position):
 def test_batches_mirror_half_of_the_images(device, images, resident):
     batches = Batches(device, images, 10, seed=5, flip=True, resident=resident)
     got = np.concatenate(taken(device, batches, 5))
-    plain, mirrored = ({image.tobytes() for image in variant} for variant in (images, np.ascontiguousarray(images[:, :, ::-1])))
+    plain, mirrored = (
+        {image.tobytes() for image in variant} for variant in (images, np.ascontiguousarray(images[:, :, ::-1]))
+    )
     flips = [image.tobytes() in mirrored for image in got]
     assert all(image.tobytes() in plain | mirrored for image in got) and 10 < sum(flips) < 40
     batches.close()
@@ -83,6 +85,7 @@ def test_batches_read_in_the_background_when_the_device_is_too_small(device, ima
 
 def test_batches_lie_ready_while_the_device_works(device, images):
     """A disk that takes 50 ms for a batch, steps of 150 ms: ten batches would cost half a second, were they not read meanwhile."""
+
     class Slow(np.ndarray):
         def take(self, indices, axis, out, mode):
             time.sleep(0.05)

@@ -45,13 +45,15 @@ def tiny(monkeypatch):
     """The same bench at sizes that take seconds and end before the time does, without torch.compile."""
     monkeypatch.setattr(peer, "MODES", ("eager", "channels_last"))
     monkeypatch.setattr(steps, "SIZES", ((2, 2, 16), (2, 4, 16)))
-    monkeypatch.setattr(steps, "growth_points", lambda kind: [("batch", 2, 2, 16), ("batch", 2, 4, 16), ("size", 2, 2, 16)])
+    monkeypatch.setattr(
+        steps, "growth_points", lambda kind: [("batch", 2, 2, 16), ("batch", 2, 4, 16), ("size", 2, 2, 16)]
+    )
     monkeypatch.setattr(command, "roofline", lambda device: {"gflops": 50.0, "gb_per_s": 10.0})
     monkeypatch.setattr(command, "KERNEL_SIZES", {"cpu": ((2, 2, 16),), "gpu": ((2, 2, 16),)})
 
 
 def results(folder):
-    path, = folder.iterdir()
+    (path,) = folder.iterdir()
     return path, json.loads(path.read_text())
 
 
@@ -63,7 +65,9 @@ def test_bench_measures_checks_and_reports(tiny, tmp_path, capsys):
     names = {(row["layer"], row["pass"]) for row in found["kernels"]}
     assert len(names) == len(found["kernels"]) == 18 and len(found["growth"]) == 3
     for row in found["kernels"]:
-        wanted = {"textbook", "tiled", "winograd"} if row["layer"] in ("D1", "D2", "G2", "G3") else {"textbook", "tiled"}
+        wanted = (
+            {"textbook", "tiled", "winograd"} if row["layer"] in ("D1", "D2", "G2", "G3") else {"textbook", "tiled"}
+        )
         assert row["errors"].keys() == wanted and not row["failed"] and row["best"] in wanted
     for key in ("device", "runs", "commit", "torch", "numpy", "precision", "date"):
         assert found["header"][key]
@@ -74,7 +78,9 @@ def test_bench_measures_checks_and_reports(tiny, tmp_path, capsys):
     for _ in range(2):
         assert report.main([str(path), "--readme", str(readme), "--images", str(tmp_path / "images")]) == 0
     text = readme.read_text()
-    assert text.startswith(f"# title\n{report.BEGIN}\n") and text.endswith(f"\n{report.END}\nrest\n") and "old" not in text
+    assert (
+        text.startswith(f"# title\n{report.BEGIN}\n") and text.endswith(f"\n{report.END}\nrest\n") and "old" not in text
+    )
     assert "| 2 | 4 | 16 |" in text and "emulated on the CPU" in text and "images/growth-cpu.png" in text
     assert (tmp_path / "images" / "growth-cpu.png").read_bytes().startswith(b"\x89PNG")
     readme.write_text("no marks")
@@ -96,6 +102,7 @@ def test_bench_failed_check_fails(tiny, monkeypatch, tmp_path, capsys):
         forward(dev, x, w, bias, y, stride, padding, rung, *rest, **named)
         if rung == "tiled":
             y[..., 0] *= 1.001
+
     monkeypatch.setattr(ops, "conv2d_forward", wrong)
     assert command.main(["--out", str(tmp_path), "--minutes", "10", "--device", "cpu"]) == 1
     assert "check failed: D1 forward: errors {" in capsys.readouterr().err
@@ -104,7 +111,9 @@ def test_bench_failed_check_fails(tiny, monkeypatch, tmp_path, capsys):
 
 def test_bench_wrong_use(tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    for flags, sentence in ((["--minutes", "0"], "bench: --minutes: need more than 0, got 0"),
-                            (["--out", str(tmp_path / "file" / "x"), "--device", "cpu"], "bench: --out: need a folder")):
+    for flags, sentence in (
+        (["--minutes", "0"], "bench: --minutes: need more than 0, got 0"),
+        (["--out", str(tmp_path / "file" / "x"), "--device", "cpu"], "bench: --out: need a folder"),
+    ):
         assert command.main(flags) == 2
         assert capsys.readouterr().err.startswith(sentence)

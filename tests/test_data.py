@@ -21,7 +21,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dcgan_cupy.data import DataError, build, cache, faces, folder, open_dataset, picture, reader
+from dcgan_cupy.data import DataError, faces, open_dataset, picture, reader
+from dcgan_cupy.data.formats import folder
+from dcgan_cupy.data.store import build
+from dcgan_cupy.data.store import entry as cache
 from dcgan_cupy.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,6 +57,7 @@ def save(path: Path, pixels: np.ndarray, **options) -> Path:
 
 def png_header(width: int, height: int) -> bytes:
     """A PNG that claims a size and has next to nothing in it."""
+
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -67,12 +71,13 @@ def reasons(dataset) -> dict[str, str]:
 
 # ------------------------------------------------------------------------------------------------------------- faces
 
+
 def test_faces_same_face_alone_and_in_any_set():
     small, large = open_dataset("faces", 16, count=3, seed=7), open_dataset("faces", 16, count=70, seed=7)
     alone = np.asarray(faces.draw(2, 16, seed=7)[0])
     assert (small.images[2] == alone).all() and (large.images[2] == alone).all()
     assert (large.images[:3] == small.images).all()
-    assert (large.images[69] == np.asarray(faces.draw(69, 16, 7)[0])).all()      # from the second batch
+    assert (large.images[69] == np.asarray(faces.draw(69, 16, 7)[0])).all()  # from the second batch
 
 
 def test_faces_differ_by_index_and_seed():
@@ -85,7 +90,7 @@ def test_faces_shapes_types_and_grey():
     assert colour.images.shape == (5, 24, 24, 3) and grey.images.shape == (5, 24, 24, 1)
     assert colour.images.dtype == grey.images.dtype == np.uint8
     assert len(colour) == 5 and colour.name == colour.source == "faces" and colour.skipped == []
-    weights = np.array([299, 587, 114]) / 1000                                   # ITU-R 601, rounded by Pillow
+    weights = np.array([299, 587, 114]) / 1000  # ITU-R 601, rounded by Pillow
     assert np.abs(grey.images[..., 0] - colour.images @ weights).max() <= 1
 
 
@@ -102,8 +107,8 @@ def test_faces_attributes_are_as_declared():
             assert values.min() >= limits[0] and values.max() <= limits[-1], name
             assert len(np.unique(values, axis=0)) >= 2, name
     share = np.mean([row["glasses"] for row in rows])
-    assert .15 < share < .45
-    assert min(row["smile"] for row in rows) < -.8 and max(row["smile"] for row in rows) > .95
+    assert 0.15 < share < 0.45
+    assert min(row["smile"] for row in rows) < -0.8 and max(row["smile"] for row in rows) > 0.95
 
 
 def test_faces_attributes_travel_with_their_images():
@@ -121,7 +126,7 @@ def test_faces_background_is_in_the_corners():
         picture, known = faces.draw(i, 32)
         pixels = np.asarray(picture).astype(int)
         for corner in (pixels[0, 0], pixels[0, -1]):
-            assert np.abs(corner - known["background"]).max() <= 2, i            # 2: the gradient's first step
+            assert np.abs(corner - known["background"]).max() <= 2, i  # 2: the gradient's first step
 
 
 def test_faces_hair_colour_is_in_the_picture():
@@ -130,7 +135,7 @@ def test_faces_hair_colour_is_in_the_picture():
         count = (np.asarray(picture) == known["hair_colour"]).all(axis=2).sum()
         if known["hair_cut"] == "bald":
             assert count == 0, i
-        elif known["hair_cut"] != "buzz":                                        # through which the skin shines
+        elif known["hair_cut"] != "buzz":  # through which the skin shines
             assert count > 40, (i, known["hair_cut"], count)
 
 
@@ -138,39 +143,51 @@ def mouth_row(picture: Image.Image, column: float) -> float:
     """The row, as a fraction of the side, about which the lower face is redder than skin near this column."""
     pixels = np.asarray(picture).astype(float)
     side = len(pixels)
-    strip = pixels[int(.6 * side):int(.78 * side), int(column * side) - 1:int(column * side) + 2]
+    strip = pixels[int(0.6 * side) : int(0.78 * side), int(column * side) - 1 : int(column * side) + 2]
     red = (strip[..., 0] - strip[..., 1]).mean(axis=1)
     excess = np.maximum(0, red - np.median(red) - 20)
-    return .6 + (excess * np.arange(len(red))).sum() / excess.sum() / side
+    return 0.6 + (excess * np.arange(len(red))).sum() / excess.sum() / side
 
 
 def test_faces_each_trait_shows_where_it_should():
-    plain = replace(faces.traits(0), tilt=0.0, shift=(0.0, 0.0), beard=False, glasses=False, skin_tone=.2, blush=0.0,
-                    smile=0.0, lips=True, hair_cut="long", fringe="centre", hair_length=.7)
+    plain = replace(
+        faces.traits(0),
+        tilt=0.0,
+        shift=(0.0, 0.0),
+        beard=False,
+        glasses=False,
+        skin_tone=0.2,
+        blush=0.0,
+        smile=0.0,
+        lips=True,
+        hair_cut="long",
+        fringe="centre",
+        hair_length=0.7,
+    )
 
     def pixels(**changes) -> np.ndarray:
         return np.asarray(faces.paint(replace(plain, **changes), 128)).astype(int)
 
-    changed = (pixels(glasses=True) != pixels()).any(axis=2)                     # glasses: about the eyes, nowhere else
+    changed = (pixels(glasses=True) != pixels()).any(axis=2)  # glasses: about the eyes, nowhere else
     rows, columns = np.nonzero(changed)
-    assert changed.sum() > 300 and rows.min() > .3 * 128 and rows.max() < .62 * 128
-    assert columns.min() < .4 * 128 and columns.max() > .6 * 128
+    assert changed.sum() > 300 and rows.min() > 0.3 * 128 and rows.max() < 0.62 * 128
+    assert columns.min() < 0.4 * 128 and columns.max() > 0.6 * 128
 
-    sagging = []                                                                 # a smile hangs down in the middle
-    for smile in (-1, -.5, 0, .25):
+    sagging = []  # a smile hangs down in the middle
+    for smile in (-1, -0.5, 0, 0.25):
         picture = faces.paint(replace(plain, smile=smile), 256)
-        sagging.append(mouth_row(picture, .5) - mouth_row(picture, .44))
-    assert sagging == sorted(sagging) and sagging[0] < -.015 and sagging[-1] > .003, sagging
+        sagging.append(mouth_row(picture, 0.5) - mouth_row(picture, 0.44))
+    assert sagging == sorted(sagging) and sagging[0] < -0.015 and sagging[-1] > 0.003, sagging
 
     def mouth_inside(smile):
         return (pixels(smile=smile) == (122, 30, 44)).all(axis=2).sum()
 
-    assert mouth_inside(-1) == mouth_inside(.2) == 0 < mouth_inside(.4) < mouth_inside(.7) < mouth_inside(1)
+    assert mouth_inside(-1) == mouth_inside(0.2) == 0 < mouth_inside(0.4) < mouth_inside(0.7) < mouth_inside(1)
 
-    cheek = [pixels(skin_tone=tone)[int(.62 * 128), int(.38 * 128)].sum() for tone in (0, .25, .5, .75, 1)]
+    cheek = [pixels(skin_tone=tone)[int(0.62 * 128), int(0.38 * 128)].sum() for tone in (0, 0.25, 0.5, 0.75, 1)]
     assert cheek == sorted(cheek, reverse=True) and cheek[0] - cheek[-1] > 200
 
-    covered = [(pixels(hair_length=length) != pixels(hair_cut="bald")).any(axis=2).sum() for length in (.65, .8, 1)]
+    covered = [(pixels(hair_length=length) != pixels(hair_cut="bald")).any(axis=2).sum() for length in (0.65, 0.8, 1)]
     assert covered == sorted(covered) and covered[0] < covered[-1]
 
     blue = pixels(eye_colour=(0, 0, 255)) @ [-1, -1, 1]
@@ -182,10 +199,11 @@ def test_faces_any_size_fills_the_picture_alike(size):
     """The same face at another size is the same picture, larger or smaller."""
     want = np.asarray(faces.draw(5, 256)[0].resize((size, size), Image.Resampling.BOX)).astype(float)
     got = np.asarray(faces.draw(5, size)[0]).astype(float)
-    assert np.abs(got - want).mean() < 4                                         # of 255: the filters' difference
+    assert np.abs(got - want).mean() < 4  # of 255: the filters' difference
 
 
 # ------------------------------------------------------------------------------------------------------------ folder
+
 
 def test_folder_same_size_is_the_file_itself(photos):
     pixels = noise(1, 16, 16)
@@ -200,11 +218,12 @@ def test_folder_resizes_the_short_side_and_cuts_the_centre(photos, height, width
     pixels = noise(2, height, width)
     save(photos / "a.png", pixels)
     got = open_dataset(str(photos), 16).images[0]
-    if (height, width) == (16, 21):                                              # nothing to resize: a cut and no blur
+    if (height, width) == (16, 21):  # nothing to resize: a cut and no blur
         want = pixels[:, 2:18]
     else:
-        scaled = Image.fromarray(pixels).resize((width * 16 // min(height, width), height * 16 // min(height, width)),
-                                                Image.Resampling.LANCZOS)
+        scaled = Image.fromarray(pixels).resize(
+            (width * 16 // min(height, width), height * 16 // min(height, width)), Image.Resampling.LANCZOS
+        )
         left, top = (scaled.width - 16) // 2, (scaled.height - 16) // 2
         want = np.asarray(scaled.crop((left, top, left + 16, top + 16)))
     assert (got == want).all()
@@ -216,7 +235,7 @@ def test_folder_far_larger_images_are_antialiased(photos):
     stripes[:, ::2] = 255
     save(photos / "a.png", stripes)
     got = open_dataset(str(photos), 16).images[0].astype(int)
-    assert np.abs(got - 127).max() <= 8                                          # 8: the outermost blocks are not full
+    assert np.abs(got - 127).max() <= 8  # 8: the outermost blocks are not full
 
 
 def test_folder_large_jpeg_is_near_the_full_decode(photos):
@@ -246,7 +265,9 @@ def by_pillow(data: bytes) -> np.ndarray:
 def test_plain_jpegs_are_decoded_as_pillow_does(mode, subsampling, progressive):
     for seed in range(12):
         height, width = np.random.default_rng(seed).integers(1, 90, 2)
-        data = jpeg(noise(seed, height, width), mode, subsampling=subsampling, progressive=progressive, quality=30 + 5 * seed)
+        data = jpeg(
+            noise(seed, height, width), mode, subsampling=subsampling, progressive=progressive, quality=30 + 5 * seed
+        )
         got = picture.plain_jpeg(data, reader.Look(64, 3))
         assert got.shape == by_pillow(data).shape and (got == by_pillow(data)).all(), (seed, height, width)
 
@@ -260,7 +281,7 @@ def test_jpegs_that_are_not_plain_go_to_pillow():
     assert picture.plain_jpeg(jpeg(pixels, "CMYK"), look) is None
     assert picture.plain_jpeg(jpeg(pixels, keep_rgb=True), look) is None
     assert picture.plain_jpeg(jpeg(pixels)[:-200], look) is None
-    assert picture.plain_jpeg(jpeg(noise(1, 600, 600)), look) is None                # is shrunk while it is decoded
+    assert picture.plain_jpeg(jpeg(noise(1, 600, 600)), look) is None  # is shrunk while it is decoded
 
 
 @given(st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 255)), min_size=1, max_size=4), st.integers(50, 3000))
@@ -292,21 +313,29 @@ def test_jpegs_without_simplejpeg_are_the_same(monkeypatch, mode, channels, crop
 
 def test_folder_reads_every_format_in_the_order_of_names(photos):
     names = ["B.PNG", "a/x/1.bmp", "a/x/10.webp", "a/x/2.gif", "b.jpeg", "c.jpg"]
-    for i, name in enumerate(reversed(names)):                                   # made in another order than named
+    for i, name in enumerate(reversed(names)):  # made in another order than named
         save(photos / name, np.full((8, 8, 3), 40 * (5 - i), np.uint8))
     (photos / "notes.txt").write_text("not an image, and not meant as one")
     save(photos / ".thumbs" / "t.png", noise(0, 8, 8))
     save(photos / "._a.png", noise(0, 8, 8))
     dataset = open_dataset(str(photos), 8)
     assert dataset.skipped == []
-    assert np.abs(dataset.images.mean(axis=(1, 2, 3)) - 40 * np.arange(6)).max() <= 2      # lossy formats: 2 of 255
+    assert np.abs(dataset.images.mean(axis=(1, 2, 3)) - 40 * np.arange(6)).max() <= 2  # lossy formats: 2 of 255
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_folder_turns_photos_upright(photos, orientation):
     pixels = noise(4, 16, 16)
-    stored = {1: pixels, 2: pixels[:, ::-1], 3: pixels[::-1, ::-1], 4: pixels[::-1], 5: pixels.transpose(1, 0, 2),
-              6: np.rot90(pixels), 7: np.rot90(pixels, 2).transpose(1, 0, 2), 8: np.rot90(pixels, -1)}[orientation]
+    stored = {
+        1: pixels,
+        2: pixels[:, ::-1],
+        3: pixels[::-1, ::-1],
+        4: pixels[::-1],
+        5: pixels.transpose(1, 0, 2),
+        6: np.rot90(pixels),
+        7: np.rot90(pixels, 2).transpose(1, 0, 2),
+        8: np.rot90(pixels, -1),
+    }[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
     save(photos / "a.png", np.ascontiguousarray(stored), exif=exif)
@@ -323,7 +352,7 @@ def test_folder_transparent_lies_on_white(photos):
     palette.resize((16, 16)).save(photos / "3_palette.png", transparency=0)
     alpha = rgba[..., 3:] / 255
     got = open_dataset(str(photos), 16).images.astype(float)
-    assert np.abs(got[0] - (rgba[..., :3] * alpha + 255 * (1 - alpha))).max() <= 1          # 1: rounding
+    assert np.abs(got[0] - (rgba[..., :3] * alpha + 255 * (1 - alpha))).max() <= 1  # 1: rounding
     assert np.abs(got[1] - (rgba[..., :1] * alpha + 255 * (1 - alpha))).max() <= 1
     assert (got[2, :8] == 255).all() and (got[2, 8:] == (40, 50, 60)).all()
 
@@ -338,7 +367,7 @@ def test_folder_sixteen_bits_cmyk_grey_and_bilevel(photos):
     got = open_dataset(str(photos), 16).images
     assert (got[0] == (deep >> 8)[..., None]).all() and (got[1] == grey[..., None]).all()
     assert (got[2] == np.where(grey > 127, 255, 0)[..., None]).all()
-    assert np.abs(got[3].astype(int) - (255, 0, 0)).max() <= 8                   # no cyan, all magenta and yellow: red
+    assert np.abs(got[3].astype(int) - (255, 0, 0)).max() <= 8  # no cyan, all magenta and yellow: red
     alone = open_dataset(str(photos), 16, 1).images
     assert alone.shape == (4, 16, 16, 1) and (alone[0, ..., 0] == deep >> 8).all() and (alone[1, ..., 0] == grey).all()
 
@@ -373,6 +402,7 @@ def test_folder_more_than_one_batch(photos, monkeypatch):
 
 # ----------------------------------------------------------------------------------------------- files from strangers
 
+
 def test_folder_hostile_files_are_skipped_and_named(photos, tmp_path):
     good = save(photos / "good.png", noise(8, 32, 32))
     jpeg = save(tmp_path / "whole.jpg", noise(8, 64, 64))
@@ -383,7 +413,7 @@ def test_folder_hostile_files_are_skipped_and_named(photos, tmp_path):
     (photos / "text.png").write_text("This is not a picture.")
     (photos / "vector.jpg").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n")
     (photos / "bomb.png").write_bytes(png_header(60_000, 60_000))
-    (photos / "bomblet.png").write_bytes(png_header(9_000, 9_000))               # below the limit Pillow warns from
+    (photos / "bomblet.png").write_bytes(png_header(9_000, 9_000))  # below the limit Pillow warns from
     damaged = bytearray(good.read_bytes())
     damaged[100] ^= 0xFF
     (photos / "flipped.png").write_bytes(damaged)
@@ -393,7 +423,7 @@ def test_folder_hostile_files_are_skipped_and_named(photos, tmp_path):
     (photos / "circle").symlink_to(photos)
     with open(photos / "sparse.webp", "wb") as file:
         file.write(b"RIFF\x00\x00\x00\x40WEBPVP8L")
-        file.truncate(picture.BYTE_LIMIT + 1)                                     # takes no room on the disk
+        file.truncate(picture.BYTE_LIMIT + 1)  # takes no room on the disk
 
     done = []
     worker = threading.Thread(target=lambda: done.append(open_dataset(str(photos), 16, on_bad="skip")), daemon=True)
@@ -402,8 +432,22 @@ def test_folder_hostile_files_are_skipped_and_named(photos, tmp_path):
     assert done, "opening the folder hangs"
     assert len(done[0]) == 1
     why = reasons(done[0])
-    assert set(why) == {"cut.png", "cut.jpg", "head_only.png", "empty.png", "text.png", "vector.jpg", "bomb.png",
-                        "bomblet.png", "flipped.png", "pipe.png", "gone.png", "device.png", "circle", "sparse.webp"}
+    assert set(why) == {
+        "cut.png",
+        "cut.jpg",
+        "head_only.png",
+        "empty.png",
+        "text.png",
+        "vector.jpg",
+        "bomb.png",
+        "bomblet.png",
+        "flipped.png",
+        "pipe.png",
+        "gone.png",
+        "device.png",
+        "circle",
+        "sparse.webp",
+    }
     assert "truncated" in why["cut.png"] and "truncated" in why["cut.jpg"]
     assert why["empty.png"] == "an empty file" and why["gone.png"] == "No such file or directory"
     assert why["text.png"] == why["vector.jpg"] == "not a PNG, JPEG, WebP, BMP or GIF image"
@@ -436,7 +480,7 @@ def test_folder_without_permission(photos, monkeypatch):
     save(photos / "b.png", noise(9, 8, 8)).chmod(0)
     real_open = os.open
 
-    def strict_open(path, *arguments, **options):                                # what chmod does, also for root
+    def strict_open(path, *arguments, **options):  # what chmod does, also for root
         if str(path).endswith("b.png"):
             raise PermissionError(13, "Permission denied", str(path))
         return real_open(path, *arguments, **options)
@@ -445,26 +489,33 @@ def test_folder_without_permission(photos, monkeypatch):
         patch.setattr(os, "open", strict_open)
         dataset = open_dataset(str(photos), 8, on_bad="skip")
     assert len(dataset) == 1 and dataset.skipped == [("b.png", "Permission denied")]
-    (photos / "b.png").chmod(0o644)                                              # the same bytes and time, readable now
+    (photos / "b.png").chmod(0o644)  # the same bytes and time, readable now
     assert len(open_dataset(str(photos), 8)) == 2
 
 
 # ------------------------------------------------------------------------------------------------------------- errors
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (("nowhere", 16), r"source: need the name of a dataset \(faces, .*\) or the path of one, got 'nowhere' "
-                      r"\(does not exist\)"),
-    (("", 16), r"source: need the name .*, got '' \(no name\)"),
-    (("a\0b", 16), r"source: need the name .*, got 'a\\x00b' \(embedded null byte\)"),
-    (("x" * 5000, 16), r"source: need the name .* \(File name too long\)"),
-    ((__file__, 16), r"source: need a folder, zip or tar .*test_data.py' \(a file of another kind\)"),
-    (("faces", 7), r"image_size: need a whole number from 8 to 1024, got 7"),
-    (("faces", 2000), r"image_size: need a whole number from 8 to 1024, got 2000"),
-    (("faces", 32.0), r"image_size: need a whole number from 8 to 1024, got 32.0"),
-    (("faces", 16, 2), r"channels: need 1 \(grey\) or 3 \(RGB\), got 2"),
-    (("faces", 16, 4), r"channels: need 1 \(grey\) or 3 \(RGB\), got 4"),
-    (("faces", 16, True), r"channels: need 1 \(grey\) or 3 \(RGB\), got True"),
-])
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("nowhere", 16),
+            r"source: need the name of a dataset \(faces, .*\) or the path of one, got 'nowhere' "
+            r"\(does not exist\)",
+        ),
+        (("", 16), r"source: need the name .*, got '' \(no name\)"),
+        (("a\0b", 16), r"source: need the name .*, got 'a\\x00b' \(embedded null byte\)"),
+        (("x" * 5000, 16), r"source: need the name .* \(File name too long\)"),
+        ((__file__, 16), r"source: need a folder, zip or tar .*test_data.py' \(a file of another kind\)"),
+        (("faces", 7), r"image_size: need a whole number from 8 to 1024, got 7"),
+        (("faces", 2000), r"image_size: need a whole number from 8 to 1024, got 2000"),
+        (("faces", 32.0), r"image_size: need a whole number from 8 to 1024, got 32.0"),
+        (("faces", 16, 2), r"channels: need 1 \(grey\) or 3 \(RGB\), got 2"),
+        (("faces", 16, 4), r"channels: need 1 \(grey\) or 3 \(RGB\), got 4"),
+        (("faces", 16, True), r"channels: need 1 \(grey\) or 3 \(RGB\), got True"),
+    ],
+)
 def test_open_dataset_refuses(arguments, message):
     with pytest.raises(DataError, match="^open_dataset: " + message):
         open_dataset(*arguments)
@@ -485,10 +536,11 @@ def test_open_dataset_folder_with_nothing_to_read(photos, own_cache):
         (photos / f"{i}.png").write_bytes(b"")
     with pytest.raises(DataError, match=r"5 skipped \(0.png: an empty file; 1.png: .*; 2.png: .* and 2 more\)$"):
         open_dataset(str(photos), 16)
-    assert list(own_cache.iterdir()) == []                                       # nothing to keep, so nothing kept
+    assert list(own_cache.iterdir()) == []  # nothing to keep, so nothing kept
 
 
 # -------------------------------------------------------------------------------------------------------------- cache
+
 
 def test_cache_hit_is_bit_equal_and_draws_nothing(own_cache, monkeypatch):
     first = open_dataset("faces", 16, count=20)
@@ -519,8 +571,8 @@ def test_cache_key_follows_all_that_determines_the_pixels(own_cache, photos, tmp
 
     for n, options in enumerate([{}, {"seed": 1}, {"count": 4}, {"channels": 1}, {"image_size": 17}, {}], 1):
         open_dataset("faces", **{"image_size": 16, "count": 3, **options})
-        assert entries() == min(n, 5), options                                   # the last is the first again
-    for place, value in ((photos, 1), (tmp_path / "twin", 2)):                   # name, bytes and time alike
+        assert entries() == min(n, 5), options  # the last is the first again
+    for place, value in ((photos, 1), (tmp_path / "twin", 2)):  # name, bytes and time alike
         save(place / "a.bmp", np.full((8, 8, 3), value, np.uint8))
         os.utime(place / "a.bmp", ns=(0, 0))
         assert (open_dataset(str(place), 8).images == value).all()
@@ -557,16 +609,26 @@ def other_attribute(path: Path) -> None:
     path.write_text(json.dumps(note))
 
 
-@pytest.mark.parametrize(("suffix", "damage"), [
-    (".npy", cut_short), (".npy", flip_a_bit), (".npy", other_shape), (".npy", Path.unlink),
-    (".npy", lambda path: path.write_bytes(b"")), (".npy", lambda path: path.write_bytes(b"junk" * 99)),
-    (".json", cut_short), (".json", other_attribute), (".json", Path.unlink),
-    (".json", lambda path: path.write_text("[]")), (".json", lambda path: path.write_bytes(b"\xff\x00")),
-])
+@pytest.mark.parametrize(
+    ("suffix", "damage"),
+    [
+        (".npy", cut_short),
+        (".npy", flip_a_bit),
+        (".npy", other_shape),
+        (".npy", Path.unlink),
+        (".npy", lambda path: path.write_bytes(b"")),
+        (".npy", lambda path: path.write_bytes(b"junk" * 99)),
+        (".json", cut_short),
+        (".json", other_attribute),
+        (".json", Path.unlink),
+        (".json", lambda path: path.write_text("[]")),
+        (".json", lambda path: path.write_bytes(b"\xff\x00")),
+    ],
+)
 def test_cache_damaged_entry_is_made_again(own_cache, suffix, damage):
     whole = open_dataset("faces", 16, count=5)
     images, smile = np.array(whole.images), np.array(whole.attributes["smile"])
-    path, = own_cache.glob("*" + suffix)
+    (path,) = own_cache.glob("*" + suffix)
     damage(path)
     seen = []
     again = open_dataset("faces", 16, count=5, progress=lambda *p: seen.append(p))
@@ -662,8 +724,12 @@ print(type(images).__name__, zlib.crc32(images))
 
 
 def child(how: str) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-W", "error", "-c", CHILD, how], stdout=subprocess.PIPE, text=True,
-                            env={**os.environ, "PYTHONPATH": str(ROOT)})
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", CHILD, how],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
 
 
 def test_cache_two_processes_at_once(own_cache):
@@ -680,7 +746,7 @@ def test_cache_after_a_kill(own_cache, monkeypatch):
     assert killed.returncode == -signal.SIGKILL
     assert sorted(path.suffix for path in own_cache.iterdir()) == [".journal", ".part"]
     open_dataset("faces", 16, count=2)
-    assert len(list(own_cache.iterdir())) == 4                                   # it might belong to a run that goes on
+    assert len(list(own_cache.iterdir())) == 4  # it might belong to a run that goes on
     done = []
     monkeypatch.setattr(faces, "draw", lambda i, *rest, draw=faces.draw: done.append(i) or draw(i, *rest))
     images = open_dataset("faces", 16, count=200).images
@@ -690,7 +756,7 @@ def test_cache_after_a_kill(own_cache, monkeypatch):
 
 def test_cache_part_that_was_damaged_is_made_again_from_there(own_cache, monkeypatch):
     child("die").communicate(timeout=60)
-    part, = own_cache.glob("*.part")
+    (part,) = own_cache.glob("*.part")
     flip_a_bit(part)
     done = []
     monkeypatch.setattr(faces, "draw", lambda i, *rest, draw=faces.draw: done.append(i) or draw(i, *rest))

@@ -33,7 +33,12 @@ def test_prepare_info_grid_clear(place, capsys):
         return out
 
     before = told("info", "set", "--image-size", "32")
-    assert "format    folder" in before and "images    12\n" in before and "classes   " in before and "not prepared yet" in before
+    assert (
+        "format    folder" in before
+        and "images    12\n" in before
+        and "classes   " in before
+        and "not prepared yet" in before
+    )
     made = told("prepare", "set", "--image-size", "32")
     assert "12 of 32 x 32 px (36.9 kB) from" in made and "images/s" in made and "label     int32 [12]" in made
     after = told("info", "set", "--image-size", "32")
@@ -41,21 +46,30 @@ def test_prepare_info_grid_clear(place, capsys):
     assert "kB" in told("info") and "32 px, 3 channels" in told("info")
     told("grid", "set", "--image-size", "32", "--out", "a.png")
     picture = np.asarray(Image.open("a.png"))
-    assert picture.shape == (4 * 66 - 64, 4 * 66 + 2, 3) and len(np.unique(picture)) > 200       # 12 images: 3 rows of 4, twice as large
+    assert (
+        picture.shape == (4 * 66 - 64, 4 * 66 + 2, 3) and len(np.unique(picture)) > 200
+    )  # 12 images: 3 rows of 4, twice as large
     assert "of 1 datasets" in told("clear", "set", "--image-size", "32")
     assert "of 0 datasets" in told("clear")
     assert "not prepared yet" in told("info", "set", "--image-size", "32")
 
 
-@pytest.mark.parametrize("arguments, message", [
-    ([], "data: the following arguments are required: "), (["dance"], "data: argument info|prepare|grid|clear|fetch: invalid choice"),
-    (["info", "a", "b"], "data: info: need one source or none, got 2"), (["prepare"], "data: prepare: need one source, got 0"),
-    (["fetch"], "data: fetch: need a name, got 0"), (["fetch", "nothing"], "fetch: name: need one of mnist, "),
-    (["prepare", "nowhere"], "open_dataset: source: need the name of a dataset"),
-    (["prepare", "set", "--crop", "0"], "open_dataset: crop: "),
-    (["prepare", "set", "--image-size", "x"], "data: argument --image-size: "), (["grid", "set", "--out", "no/where.png"], "data: --out: "),
-    (["grid", "set", "--out", "a.xyz"], "data: --out: "),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "data: the following arguments are required: "),
+        (["dance"], "data: argument info|prepare|grid|clear|fetch: invalid choice"),
+        (["info", "a", "b"], "data: info: need one source or none, got 2"),
+        (["prepare"], "data: prepare: need one source, got 0"),
+        (["fetch"], "data: fetch: need a name, got 0"),
+        (["fetch", "nothing"], "fetch: name: need one of mnist, "),
+        (["prepare", "nowhere"], "open_dataset: source: need the name of a dataset"),
+        (["prepare", "set", "--crop", "0"], "open_dataset: crop: "),
+        (["prepare", "set", "--image-size", "x"], "data: argument --image-size: "),
+        (["grid", "set", "--out", "no/where.png"], "data: --out: "),
+        (["grid", "set", "--out", "a.xyz"], "data: --out: "),
+    ],
+)
 def test_wrong_use_is_one_sentence(place, capsys, arguments, message):
     assert main(arguments) == 2
     out, err = capsys.readouterr()
@@ -63,6 +77,11 @@ def test_wrong_use_is_one_sentence(place, capsys, arguments, message):
 
 
 def test_as_a_process_with_a_bar(place):
-    done = subprocess.run([sys.executable, "-m", "dcgan_cupy.data", "prepare", "faces", "--count", "300", "--image-size", "16"], text=True,
-                          capture_output=True, timeout=60, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    done = subprocess.run(
+        [sys.executable, "-m", "dcgan_cupy.data", "prepare", "faces", "--count", "300", "--image-size", "16"],
+        text=True,
+        capture_output=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     assert done.returncode == 0 and "300 of 16 x 16 px" in done.stdout and done.stderr == ""

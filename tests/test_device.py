@@ -52,7 +52,11 @@ def variant(name):
 
 def prepare(dev, file):
     """Compiles the kernels of a file on all cores at once: a first run of these tests is mostly compilation."""
-    symbols = [name for name, s in source.signatures(source.load(file)).items() if not s.template and (s.meets or not dev.flags)]
+    symbols = [
+        name
+        for name, s in source.signatures(source.load(file)).items()
+        if not s.template and (s.meets or not dev.flags)
+    ]
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda symbol: dev.kernel(file, symbol), symbols))
 
@@ -160,7 +164,9 @@ def sentence(pattern, kind=UserError):
 def test_thread_numbers(loop, grid, block):
     threads, count = int(np.prod(block)), int(np.prod(grid) * np.prod(block))
     numbers = np.arange(count)
-    assert_equal(run(loop, "thread_numbers", grid, block, Out(count, I32)), 1000 * (numbers // threads) + numbers % threads)
+    assert_equal(
+        run(loop, "thread_numbers", grid, block, Out(count, I32)), 1000 * (numbers // threads) + numbers % threads
+    )
 
 
 @pytest.mark.parametrize("n", [1, 31, 1000, 4097])
@@ -277,7 +283,10 @@ def test_mathematics(loop):
 
 
 def test_exponential_and_tangent_at_the_edges(loop):
-    x = np.array([-np.inf, np.inf, np.nan, -200, -105, -87, 88.7, 89.5, 200, 0, -0.0, 1e-30, -1e-30, 1e-4, 0.34, 0.36, 9, -20], F32)
+    x = np.array(
+        [-np.inf, np.inf, np.nan, -200, -105, -87, 88.7, 89.5, 200, 0, -0.0, 1e-30, -1e-30, 1e-4, 0.34, 0.36, 9, -20],
+        F32,
+    )
     with np.errstate(over="ignore", invalid="ignore"):
         exp, tanh = np.exp(x, dtype=np.float64).astype(F32), np.tanh(x, dtype=np.float64)
     got = run(loop, "mathematics", 1, x.size, x, Out(x.size * 12)).reshape(-1, 12)
@@ -309,7 +318,15 @@ def test_integer_words(loop):
 
 
 def test_scalars_of_every_type(loop):
-    values = [np.bool_(True), np.int8(-128), np.uint8(200), np.int16(-30000), np.uint16(60000), I32(-(2**31)), U32(2**32 - 1)]
+    values = [
+        np.bool_(True),
+        np.int8(-128),
+        np.uint8(200),
+        np.int16(-30000),
+        np.uint16(60000),
+        I32(-(2**31)),
+        U32(2**32 - 1),
+    ]
     values += [np.int64(-(2**53)), np.uint64(2**53), F32(0.1), np.float64(0.1)]
     for pointer, is_null in ((np.ones(1, F32), 0), (None, 1)):
         got = run(loop, "scalars", 1, 1, Out(13, np.float64), *values, pointer, np.uint64(3))
@@ -325,7 +342,9 @@ def test_whole_blocks_may_leave_before_a_barrier(dev):
     assert_equal(got, np.repeat([[0], [-1], [2], [-1], [4], [-1]], 40, axis=1))
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64"), reason="denormals are flushed on x86-64 and AArch64 only")
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "aarch64"), reason="denormals are flushed on x86-64 and AArch64 only"
+)
 def test_denormals_are_flushed_in_kernels_and_kept_outside(dev):
     tiny = F32(1e-40)
     x = np.full(64 * 32, np.finfo(F32).tiny, F32)  # the smallest normal number: half of it is a denormal
@@ -458,7 +477,9 @@ def test_undefined_behaviour_names_kernel_file_and_line(answers, name, symbol):
     got, works_afterwards, denormals_kept = answers[name, symbol]
     want = re.escape(message).replace("BLOCK", r"block \(\d, 0, 0\)")
     if "OTHER" in want:
-        other = line_of(file, symbol, "__syncthreads") if symbol == "lane_at_barrier" else line_of(file, symbol, at, nth=2)
+        other = (
+            line_of(file, symbol, "__syncthreads") if symbol == "lane_at_barrier" else line_of(file, symbol, at, nth=2)
+        )
         want = want.replace("OTHER", str(other))
     assert re.fullmatch(f"{re.escape(file)}:{line_of(file, symbol, at)}: kernel {symbol}: {want}", got)
     assert works_afterwards
@@ -486,10 +507,12 @@ for levels in (20, 90):
 
 def test_a_barrier_that_was_not_foreseen_aborts_with_a_message(files):
     """The search for barriers does not look into operators. That must never end in a wrong result."""
-    file = files(hidden_cu="""struct Meet { __device__ void operator()() const {
+    file = files(
+        hidden_cu="""struct Meet { __device__ void operator()() const {
     __syncthreads(); } };
 extern "C" __global__ void hidden(float* x) { Meet meet; meet(); x[0] = 1; }
-""")
+"""
+    )
     code = "import sys; from dcgan_cupy.device import *; dev = get('cpu'); dev.kernel(sys.argv[1], 'hidden')(1, 2, dev.zeros(1))"
     done = python(code, file)
     assert done.returncode == -signal.SIGABRT
@@ -531,7 +554,10 @@ extern "C" __global__ void sum(unsigned* out) { out[0] = a[1] + b + c + d[0] + e
         (lambda x: (x, x, np.array(5, I32)), r"n: need a NumPy scalar of int32, got numpy\.ndarray of int32"),
         (lambda x: (x, x, x), r"n: need a NumPy scalar of int32, got \w+\.ndarray of float32"),
         (lambda x: (x, x, None), r"n: need a NumPy scalar of int32, got a Python NoneType"),
-        (lambda x: (x, x.astype(np.float64), I32(5)), r"y: need an array of float32 on the \w+, got \w+\.ndarray of float64"),
+        (
+            lambda x: (x, x.astype(np.float64), I32(5)),
+            r"y: need an array of float32 on the \w+, got \w+\.ndarray of float64",
+        ),
         (lambda x: (x, F32(1), I32(5)), r"y: need an array of float32 on the \w+, got numpy\.float32 of float32"),
         (lambda x: ([1.0] * 5, x, I32(5)), r"x: need an array of float32 on the \w+, got a Python list"),
         (lambda x: (x, x), r"arguments: need 3 \(x, y, n\), got 2"),
@@ -580,7 +606,9 @@ def test_too_much_shared_memory(cpu):
 
 
 def test_unknown_kernel_lists_those_that_exist(one):
-    with sentence(r"features\.cu: kernel: need one of thread_numbers, scale, block_sum, .*, hidden_barrier, .*, got 'block_summ'"):
+    with sentence(
+        r"features\.cu: kernel: need one of thread_numbers, scale, block_sum, .*, hidden_barrier, .*, got 'block_summ'"
+    ):
         one.kernel(FEATURES, "block_summ")
     with sentence(r"index\.cuh: kernel: need one of \(no kernel in this file\), got 'f'"):
         one.kernel("include/index.cuh", "f")
@@ -592,7 +620,9 @@ def test_unknown_file(one):
 
 
 def test_compile_error_names_file_and_line(one):
-    with sentence(r"does_not_compile\.cu(:4: compile: expected|: compile: .*does_not_compile\.cu\(4\): error: expected)"):
+    with sentence(
+        r"does_not_compile\.cu(:4: compile: expected|: compile: .*does_not_compile\.cu\(4\): error: expected)"
+    ):
         one.kernel(str(KERNELS / "does_not_compile.cu"), "no_semicolon")
 
 
@@ -633,9 +663,11 @@ def test_gradients_take_turns(one):
     assert first.shape == (2, 3) and first.dtype == F32 and one.address(second) != start
     assert one.address(one.gradient((3, 2))) == start and one.address(one.gradient((2, 2))) == one.address(second)
     assert one.allocations == before
-    larger = one.gradient((7,))                                  # grows the first, and the second stays
+    larger = one.gradient((7,))  # grows the first, and the second stays
     assert larger.shape == (7,) and one.allocations == before + 1
-    assert one.address(one.gradient((1,))) == one.address(second) and one.address(one.gradient((7,))) == one.address(larger)
+    assert one.address(one.gradient((1,))) == one.address(second) and one.address(one.gradient((7,))) == one.address(
+        larger
+    )
     one.rewind_gradients()
     assert one.address(one.gradient((7,))) == one.address(larger)
     one.rewind_gradients()
@@ -745,7 +777,9 @@ def test_includes_come_from_the_shared_folder_too(files):
     text = source.load(files(main_cu='#include "reduce.cuh"\n#include "index.cuh"\n'))
     assert '#line 1 "include/reduce.cuh"' in text, "shown as it stands under kernels/"
     assert "sum_over_block" in text and "global_thread" in text
-    assert f'#line 1 "{source.KERNELS / "include" / "reduce.cuh"}"' in source.load(files(main_cu='#include "reduce.cuh"\n'), absolute=True)
+    assert f'#line 1 "{source.KERNELS / "include" / "reduce.cuh"}"' in source.load(
+        files(main_cu='#include "reduce.cuh"\n'), absolute=True
+    )
 
 
 def test_missing_include(files):
@@ -810,7 +844,12 @@ def test_parameters(declared, name, c_type, pointer, dtype):
 
 
 def test_launch_bounds_on_either_side():
-    for bounds in ("__launch_bounds__(256)", "__launch_bounds__( 256, 2 )", "__launch_bounds__((BM / TM) * (BN / TN), MIN(2, 3))", ""):
+    for bounds in (
+        "__launch_bounds__(256)",
+        "__launch_bounds__( 256, 2 )",
+        "__launch_bounds__((BM / TM) * (BN / TN), MIN(2, 3))",
+        "",
+    ):
         for head in (f"__global__ void {bounds} k", f"__global__ {bounds} void k", f"__global__ {bounds}\nvoid\nk"):
             found = source.signatures(f'extern "C" {head}(int a, float b) {{ }}')
             assert list(found) == ["k"], head
@@ -866,7 +905,17 @@ extern "C" __global__ void free_2(float* x) { if constexpr (1 > 0) { x[0] = 1; }
 
 def test_features_are_found():
     found = source.signatures(source.load(FEATURES))
-    free = {"thread_numbers", "scale", "count_atomics", "vectors", "mathematics", "halve", "scalars", "scale_by_macro", "integer_words"}
+    free = {
+        "thread_numbers",
+        "scale",
+        "count_atomics",
+        "vectors",
+        "mathematics",
+        "halve",
+        "scalars",
+        "scale_by_macro",
+        "integer_words",
+    }
     assert {name for name, s in found.items() if not s.meets} == free
     assert {name for name, s in found.items() if s.template} == {"scale"}
 
@@ -916,7 +965,9 @@ def objects():
     """The compiled objects, and what else lies in the folder."""
     folder = cache_root() / "cpu"
     names = sorted(os.listdir(folder)) if folder.is_dir() else []
-    return [n for n in names if n.endswith(".so") and n[0] != "."], [n for n in names if not n.endswith(".so") or n[0] == "."]
+    return [n for n in names if n.endswith(".so") and n[0] != "."], [
+        n for n in names if not n.endswith(".so") or n[0] == "."
+    ]
 
 
 def test_a_hit_does_not_compile_and_any_change_misses(fresh, files, monkeypatch):
@@ -966,15 +1017,19 @@ def test_a_folder_that_others_can_write_is_refused(fresh, mode):
 
 
 def test_a_folder_of_somebody_else_is_refused(fresh, monkeypatch):
-    monkeypatch.setattr(os, "getuid", lambda: (cache_root().stat().st_uid + 1))
-    with sentence(r"cache: .*: need a folder of your own, got one of user \d+ \(set DCGAN_CUPY_CACHE to another place\)"):
+    monkeypatch.setattr(os, "getuid", lambda: cache_root().stat().st_uid + 1)
+    with sentence(
+        r"cache: .*: need a folder of your own, got one of user \d+ \(set DCGAN_CUPY_CACHE to another place\)"
+    ):
         private_folder(cache_root())
 
 
 def test_a_folder_that_cannot_be_made(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("DCGAN_CUPY_CACHE", str(tmp_path / "file" / "below"))
-    with sentence(r"cache: .*file/below/cpu: need a folder that can be written, got: Not a directory \(set DCGAN_CUPY_CACHE to .*\)"):
+    with sentence(
+        r"cache: .*file/below/cpu: need a folder that can be written, got: Not a directory \(set DCGAN_CUPY_CACHE to .*\)"
+    ):
         CpuDevice(threads=1).kernel(FEATURES, "halve")
 
 
@@ -1030,7 +1085,9 @@ def test_a_build_that_is_killed_leaves_no_half_object(fresh, tmp_path, compiler)
     )
     slow.chmod(0o700)
     environment = {**os.environ, "CXX": str(slow)}
-    killed = subprocess.Popen([sys.executable, "-c", CHILD, FEATURES, "halve"], env=environment, cwd=ROOT, start_new_session=True)
+    killed = subprocess.Popen(
+        [sys.executable, "-c", CHILD, FEATURES, "halve"], env=environment, cwd=ROOT, start_new_session=True
+    )
     waited = time.monotonic() + 60
     while not begun.exists() and time.monotonic() < waited:
         time.sleep(0.02)
@@ -1072,7 +1129,10 @@ def test_a_failed_build_leaves_nothing(fresh):
     "command, message",
     [
         ("/nowhere/c++", r"device: cpu: /nowhere/c\+\+: need a C\+\+ compiler that runs, got: .*No such file"),
-        ("no-such-compiler -O2", r"device: cpu: no-such-compiler -O2: need a C\+\+ compiler that runs, got: .*No such file"),
+        (
+            "no-such-compiler -O2",
+            r"device: cpu: no-such-compiler -O2: need a C\+\+ compiler that runs, got: .*No such file",
+        ),
         ("FOLDER", r"device: cpu: /.*: need a C\+\+ compiler that runs, got: .*Permission denied"),
         ("FOLDER/text", r"device: cpu: /.*: need a C\+\+ compiler that runs, got: .*Permission denied"),
         ("FOLDER/silent", r"device: cpu: /.*: need a C\+\+ compiler, got a program that fails at --version"),
@@ -1085,7 +1145,11 @@ def test_a_failed_build_leaves_nothing(fresh):
 )
 def test_a_compiler_that_is_none(fresh, compiler, tmp_path, command, message):
     (tmp_path / "text").write_text("not a program")
-    for name, script in {"silent": "exit 0", "failing": "echo failing 1.0; exit 1", "polite": "echo polite 1.0; exit 0"}.items():
+    for name, script in {
+        "silent": "exit 0",
+        "failing": "echo failing 1.0; exit 1",
+        "polite": "echo polite 1.0; exit 0",
+    }.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / name).chmod(0o700)
     compiler(command.replace("FOLDER", str(tmp_path)))
@@ -1098,7 +1162,9 @@ def test_no_compiler_at_all(compiler, monkeypatch):
     compiler(None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    with sentence(r"device: cpu: need a C\+\+ compiler, found none; install one with `pip install ziglang` .*, or set CXX"):
+    with sentence(
+        r"device: cpu: need a C\+\+ compiler, found none; install one with `pip install ziglang` .*, or set CXX"
+    ):
         devices.get("cpu")
 
 

@@ -61,12 +61,12 @@ class Server(http.server.BaseHTTPRequestHandler):
                 self.connection.close()
             elif how == "trickle":
                 for i in range(0, len(rest), 10):
-                    self.wfile.write(rest[i:i + 10])
+                    self.wfile.write(rest[i : i + 10])
                     self.wfile.flush()
                     time.sleep(0.02)
             elif how == "slow":
                 for i in range(0, len(rest), 60_000):
-                    self.wfile.write(rest[i:i + 60_000])
+                    self.wfile.write(rest[i : i + 60_000])
                     time.sleep(0.05)
             else:
                 self.wfile.write(rest)
@@ -93,7 +93,10 @@ def table(tmp_path, monkeypatch, server):
     monkeypatch.setattr(fetch, "TIMEOUT", (1, 1))
 
     def write(*ways, files=("set.bin",)):
-        facts = {name: {"bytes": len(Server.files[name]), "sha256": hashlib.sha256(Server.files[name]).hexdigest()} for name in files}
+        facts = {
+            name: {"bytes": len(Server.files[name]), "sha256": hashlib.sha256(Server.files[name]).hexdigest()}
+            for name in files
+        }
         own = {"own": {"mirrors": [f"{server}/{way}/" for way in ways], "files": facts}}
         (tmp_path / "addresses.json").write_text(json.dumps(own))
         monkeypatch.setenv("DCGAN_CUPY_ADDRESSES", str(tmp_path / "addresses.json"))
@@ -105,7 +108,7 @@ def table(tmp_path, monkeypatch, server):
 @pytest.mark.parametrize("way", ["good", "slow", "drop", "drop-norange", "norange", "nolength"])
 def test_fetched_whole(table, way):
     table(way)
-    if way == "drop-norange":                                                    # it begins anew each time, and never ends
+    if way == "drop-norange":  # it begins anew each time, and never ends
         with pytest.raises(DataError, match="broke"):
             fetch.fetch("own")
         return
@@ -116,11 +119,20 @@ def test_fetched_whole(table, way):
     assert starts == ([0, 100_000, 200_000] if way == "drop" else [0])
 
 
-@pytest.mark.parametrize("way, reason", [
-    ("missing", "answer 404"), ("html", "an HTML page instead of the file"), ("page", "an HTML page instead of the file"),
-    ("wrong", "another SHA-256 than"), ("less", "it announces 1,000 bytes, need 300,000"), ("more", "it sends more than 300,000 bytes"),
-    ("large", "it announces 1,000,000,000,000 bytes"), ("silent", "no answer in time|broke off"), ("trickle", "too slow: "),
-])
+@pytest.mark.parametrize(
+    "way, reason",
+    [
+        ("missing", "answer 404"),
+        ("html", "an HTML page instead of the file"),
+        ("page", "an HTML page instead of the file"),
+        ("wrong", "another SHA-256 than"),
+        ("less", "it announces 1,000 bytes, need 300,000"),
+        ("more", "it sends more than 300,000 bytes"),
+        ("large", "it announces 1,000,000,000,000 bytes"),
+        ("silent", "no answer in time|broke off"),
+        ("trickle", "too slow: "),
+    ],
+)
 def test_trouble_is_one_sentence_and_the_next_mirror_is_asked(table, way, reason, monkeypatch):
     monkeypatch.setattr(fetch, "PATIENCE", 0.4)
     monkeypatch.setattr(fetch, "SLOWEST", 10_000)
@@ -165,16 +177,22 @@ def test_a_name_that_is_fetched_can_be_opened(table, tmp_path, server, monkeypat
     place.mkdir()
     specimens.idx(place, images, labels)
     Server.files = {path.name: path.read_bytes() for path in place.iterdir()}
-    facts = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in Server.files.items()}
+    facts = {
+        name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in Server.files.items()
+    }
     (tmp_path / "a.json").write_text(json.dumps({"mnist": {"mirrors": [f"{server}/good/"], "files": facts}}))
     monkeypatch.setenv("DCGAN_CUPY_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("DCGAN_CUPY_ADDRESSES", str(tmp_path / "a.json"))
-    with pytest.raises(DataError, match=r"need mnist fetched first, got no .* \(python -m dcgan_cupy.data fetch mnist\)"):
+    with pytest.raises(
+        DataError, match=r"need mnist fetched first, got no .* \(python -m dcgan_cupy.data fetch mnist\)"
+    ):
         open_dataset("mnist", 32, 1)
     assert main(["fetch", "mnist"]) == 0
     assert "fetched/mnist" in capsys.readouterr().out
     dataset = open_dataset("mnist", 32, 1)
-    assert dataset.name == "mnist" and (dataset.images == images).all() and (dataset.attributes["label"] == labels).all()
+    assert (
+        dataset.name == "mnist" and (dataset.images == images).all() and (dataset.attributes["label"] == labels).all()
+    )
 
 
 @pytest.mark.parametrize("name", ["celeba", "lsun", "imagenet"])
@@ -185,8 +203,16 @@ def test_sets_that_need_consent_get_instructions(name, capsys):
         open_dataset(name, 32)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{\"mnist\": 5}", "{\"mnist\": {\"mirrors\": [1]}}",
-                                  "{\"x\": {\"mirrors\": [], \"files\": {\"a\": {\"bytes\": \"n\", \"sha256\": \"0\"}}}}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"mnist": 5}',
+        '{"mnist": {"mirrors": [1]}}',
+        '{"x": {"mirrors": [], "files": {"a": {"bytes": "n", "sha256": "0"}}}}',
+    ],
+)
 def test_a_table_that_is_none(tmp_path, monkeypatch, text, capsys):
     (tmp_path / "a.json").write_text(text)
     monkeypatch.setenv("DCGAN_CUPY_ADDRESSES", str(tmp_path / "a.json"))

@@ -41,7 +41,7 @@ def test_specimen_is_read_back_to_the_pixel(write, tmp_path):
         assert [dataset.classes[i] for i in got] == [f"class{i}" for i in labels]
     else:
         assert (got == labels).all()
-    again = open_dataset(str(path), 32, images.shape[-1])        # from the cache
+    again = open_dataset(str(path), 32, images.shape[-1])  # from the cache
     assert isinstance(again.images, np.memmap) and (again.images == images).all() and again.classes == dataset.classes
     assert (again.attributes["label"] == got).all()
 
@@ -50,15 +50,20 @@ def test_specimen_is_read_back_to_the_pixel(write, tmp_path):
 def test_a_training_run_takes_every_format(write, tmp_path, capsys, monkeypatch):
     path, images, _ = made(write, tmp_path / "specimen")
     monkeypatch.chdir(tmp_path)
-    flags = "--image-size 16 --batch-size 4 --features-g 4 --features-d 4 --z-dim 4 --dry-run --device cpu --out run --flip"
+    flags = (
+        "--image-size 16 --batch-size 4 --features-g 4 --features-d 4 --z-dim 4 --dry-run --device cpu --out run --flip"
+    )
     code = train.main(["--data", str(path), "--channels", str(images.shape[-1]), *flags.split()])
     out, err = capsys.readouterr()
     assert code == 0 and f"{len(images)} images" in out and "waiting for data" in out, err
     assert len((tmp_path / "run" / "log.jsonl").read_text().splitlines()) == 2
 
 
-@pytest.mark.parametrize("write", [specimens.idx, specimens.cifar10_binary, specimens.cifar10_python, specimens.npz],
-                         ids=lambda write: write.__name__)
+@pytest.mark.parametrize(
+    "write",
+    [specimens.idx, specimens.cifar10_binary, specimens.cifar10_python, specimens.npz],
+    ids=lambda write: write.__name__,
+)
 def test_splits(write, tmp_path):
     path, images, labels = made(write, tmp_path / "specimen")
     test, both = (open_dataset(str(path), 32, images.shape[-1], split=split) for split in ("test", "all"))
@@ -87,7 +92,7 @@ def test_format_can_be_given(tmp_path):
     images, labels = specimens.pictures(channels=1)
     specimens.idx(tmp_path, images, labels)
     (tmp_path / "0.png").write_bytes(specimens.png(255 - images[0]))
-    assert len(open_dataset(str(tmp_path), 32, 1)) == 1                          # what lies there as images comes first
+    assert len(open_dataset(str(tmp_path), 32, 1)) == 1  # what lies there as images comes first
     assert len(open_dataset(str(tmp_path), 32, 1, format="idx")) == 12
     with pytest.raises(DataError, match=r"format: need one of folder, .*, got 'jpeg'"):
         open_dataset(str(tmp_path), 32, format="jpeg")
@@ -110,13 +115,19 @@ def test_resampling_is_pillows_pixel_by_pixel(tmp_path, height, width, crop):
     side = crop or min(height, width)
     left, top = (width - side) // 2, (height - side) // 2
     box, source = (left, top, left + side, top + side), Image.fromarray(pixels)
-    want = source.crop(box).resize((64, 64), Image.Resampling.LANCZOS) if crop else source.resize((64, 64), Image.Resampling.LANCZOS, box)
+    want = (
+        source.crop(box).resize((64, 64), Image.Resampling.LANCZOS)
+        if crop
+        else source.resize((64, 64), Image.Resampling.LANCZOS, box)
+    )
     # Up to three times smaller it is the same; beyond, blocks are averaged first, which for noise, the worst case, differs by 5 of 255.
     assert np.abs(got - np.asarray(want)).max() <= (0 if side < 6 * 64 else 6)
 
 
 def test_crop_of_a_jpeg_that_shrinks_while_it_is_decoded(tmp_path):
-    smooth = Image.fromarray(np.random.default_rng(2).integers(0, 256, (8, 10, 3), np.uint8)).resize((1600, 1200), Image.Resampling.BICUBIC)
+    smooth = Image.fromarray(np.random.default_rng(2).integers(0, 256, (8, 10, 3), np.uint8)).resize(
+        (1600, 1200), Image.Resampling.BICUBIC
+    )
     smooth.save(tmp_path / "a.jpg", quality=95)
     got = open_dataset(str(tmp_path), 32, crop=800).images[0].astype(int)
     want = np.asarray(smooth.crop((400, 200, 1200, 1000)).resize((32, 32), Image.Resampling.LANCZOS)).astype(int)

@@ -11,13 +11,12 @@ import pytest
 from planted import MUTATIONS, PLANTED
 
 from dcgan_cupy.device import CpuDevice, source
-from dcgan_cupy.device.host.check import CheckDevice
 from dcgan_cupy.errors import UserError
-from dcgan_cupy.inspect import __main__ as command
-from dcgan_cupy.inspect import costs
-from dcgan_cupy.inspect.cards import CARDS, occupancy, roofline
-from dcgan_cupy.inspect.cases import CASES, run_case, sweep
-from dcgan_cupy.inspect.stranger import DTYPES
+from dcgan_cupy.workbench import command, costs
+from dcgan_cupy.workbench.cards import CARDS, occupancy, roofline
+from dcgan_cupy.workbench.cases import CASES, run_case, sweep
+from dcgan_cupy.workbench.check_device import CheckDevice
+from dcgan_cupy.workbench.user_kernel import DTYPES
 
 ROOT = Path(__file__).resolve().parent.parent
 I32 = np.int32
@@ -33,7 +32,9 @@ def launch(dev, tmp_path, text, grid, block, *arguments, shared_bytes=0, symbol=
     path = tmp_path / "planted.cu"
     path.write_text(text)
     symbol = symbol or next(iter(source.signatures(text)))
-    kernel = CheckDevice(seconds=60)._compile(str(path), symbol, ()) if dev is None else dev._compile(str(path), symbol, ())
+    kernel = (
+        CheckDevice(seconds=60)._compile(str(path), symbol, ()) if dev is None else dev._compile(str(path), symbol, ())
+    )
     kernel(grid, block, *arguments, shared_bytes=shared_bytes)
     return dev.reports.pop()
 
@@ -61,7 +62,13 @@ def test_planted_fault(dev, tmp_path, fault):
     lines = fault["text"].splitlines()
     marks = {n: line.rpartition("//")[2].split() for n, line in enumerate(lines, 1) if "//" in line}
     report = launch(
-        dev, tmp_path, fault["text"], fault["grid"], fault["block"], *arguments_of(dev, fault["arrays"]), shared_bytes=fault["shared_bytes"]
+        dev,
+        tmp_path,
+        fault["text"],
+        fault["grid"],
+        fault["block"],
+        *arguments_of(dev, fault["arrays"]),
+        shared_bytes=fault["shared_bytes"],
     )
     dev.free()
     assert report.findings, "nothing found"
@@ -98,7 +105,9 @@ def test_mutated_kernel(mutation):
     assert any(line in hit for hit in hits), hits
 
 
-@pytest.mark.parametrize("wait, barrier", [("__pipeline_wait_prior(0);", "__syncthreads();"), ("__pipeline_wait_prior(0);", ""), ("", "")])
+@pytest.mark.parametrize(
+    "wait, barrier", [("__pipeline_wait_prior(0);", "__syncthreads();"), ("__pipeline_wait_prior(0);", ""), ("", "")]
+)
 def test_cp_async_copies_when_its_wait_comes(tmp_path, wait, barrier):
     """On the ordinary CPU device, with fibers and as a loop: a forgotten wait reads what was there before."""
     text = f"""#include <cuda_pipeline.h>
@@ -116,20 +125,21 @@ extern "C" __global__ void staged(const float* x, float* y) {{
     cpu = CpuDevice(threads=2)
     x, y = np.arange(160, dtype=np.float32) + 1, cpu.empty((160,))
     cpu.kernel(str(path), "staged")(1, 40, cpu.array(x), y)
-    cpu.kernel(str(path), "staged")(1, 40, cpu.array(x), y)              # nothing is left over from the launch before
-    want = np.where(np.arange(160) % 4 == 3, 0, x) if wait else np.full(160, -1.0)      # the last 4 bytes of each copy are zeros
+    cpu.kernel(str(path), "staged")(1, 40, cpu.array(x), y)  # nothing is left over from the launch before
+    want = (
+        np.where(np.arange(160) % 4 == 3, 0, x) if wait else np.full(160, -1.0)
+    )  # the last 4 bytes of each copy are zeros
     assert (cpu.numpy(y) == want).all()
 
 
 def test_all_planted_faults_and_mutations_are_many():
     assert len(PLANTED) + len(MUTATIONS) >= 40
-    assert {k for f in PLANTED for k in ("out-of-bounds", "misaligned", "uninitialised", "race", "barrier") if k in f["text"]} == {
-        "out-of-bounds",
-        "misaligned",
-        "uninitialised",
-        "race",
-        "barrier",
-    }
+    assert {
+        k
+        for f in PLANTED
+        for k in ("out-of-bounds", "misaligned", "uninitialised", "race", "barrier")
+        if k in f["text"]
+    } == {"out-of-bounds", "misaligned", "uninitialised", "race", "barrier"}
 
 
 SOUND = {
@@ -245,11 +255,24 @@ extern "C" __global__ void measured(const float* x, float* y, float* z) {{
     {line}
 }}"""
     x = dev.array(np.ones(4096, np.float32))
-    report = launch(dev, tmp_path, text, grid, block, x, dev.array(np.zeros(4096, np.float32)), dev.array(np.zeros(4096, np.float32)))
+    report = launch(
+        dev,
+        tmp_path,
+        text,
+        grid,
+        block,
+        x,
+        dev.array(np.zeros(4096, np.float32)),
+        dev.array(np.zeros(4096, np.float32)),
+    )
     dev.free()
     assert not report.findings, report.findings[0].message
     number = next(n for n, code in enumerate(text.splitlines(), 1) if line in code)
-    return [a for a in report.accesses if a.line == number], costs.lines(report)[report.accesses[0].file, number], report
+    return (
+        [a for a in report.accesses if a.line == number],
+        costs.lines(report)[report.accesses[0].file, number],
+        report,
+    )
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3, 4, 8, 16, 32])
@@ -280,7 +303,9 @@ def test_array_of_structures_against_structure_of_arrays(dev, tmp_path):
     assert [a.sectors for a in soa if a.kind == "read"] == [4, 4, 4] and row["sectors"] == row["ideal_sectors"] == 16
 
 
-@pytest.mark.parametrize("stride, ways", [(1, 1), (2, 2), (3, 1), (4, 4), (8, 8), (16, 16), (32, 32), (33, 1), (17, 1), (0, 1)])
+@pytest.mark.parametrize(
+    "stride, ways", [(1, 1), (2, 2), (3, 1), (4, 4), (8, 8), (16, 16), (32, 32), (33, 1), (17, 1), (0, 1)]
+)
 def test_bank_conflicts_of_a_stride(dev, tmp_path, stride, ways):
     before = "__shared__ float tile[1088]; for (int i = t; i < 1088; i += 32) tile[i] = x[i]; __syncthreads();"
     accesses, _, _ = cost(dev, tmp_path, f"y[t] = tile[{stride} * t];", before=before)
@@ -293,7 +318,9 @@ def test_bank_conflicts_of_a_stride(dev, tmp_path, stride, ways):
     ("float2", 2, 4, 2), ("float4", 2, 8, 4), ("float4", 8, 32, 28),
 ])  # fmt: skip
 def test_bank_conflicts_of_wide_reads(dev, tmp_path, kind, stride, passes, extra):
-    before = "__shared__ __align__(16) float tile[1024]; for (int i = t; i < 1024; i += 32) tile[i] = x[i]; __syncthreads();"
+    before = (
+        "__shared__ __align__(16) float tile[1024]; for (int i = t; i < 1024; i += 32) tile[i] = x[i]; __syncthreads();"
+    )
     accesses, _, _ = cost(dev, tmp_path, f"{kind} v = (({kind}*)tile)[{stride} * t]; y[t] = v.x + v.y;", before=before)
     read = next(a for a in accesses if a.shared)
     assert (read.requests, read.passes, read.extra) == (1, passes, extra)
@@ -346,7 +373,11 @@ def test_lanes_that_skip_an_iteration_stay_together(dev, tmp_path):
 }"""
     report = launch(dev, tmp_path, text, 1, 32, dev.array(np.ones(3200, np.float32)), dev.empty((32,)), I32(100))
     reads = [a for a in report.accesses if a.kind == "read"]  # the compiler may make two of the one
-    assert tuple(sum(getattr(a, n) for a in reads) for n in ("requests", "lanes", "sectors")) == (100, 50 * 32 + 50 * 16, 400)
+    assert tuple(sum(getattr(a, n) for a in reads) for n in ("requests", "lanes", "sectors")) == (
+        100,
+        50 * 32 + 50 * 16,
+        400,
+    )
 
 
 def test_many_rounds_in_bounded_memory(dev, tmp_path):
@@ -378,7 +409,20 @@ def test_bytes_are_those_of_the_header(dev, operation, shape, flops, moved):
 
 def test_flops_are_those_of_the_header(dev):
     """Without padding, every tap of a textbook convolution is computed: 2 KH KW IC FLOP an output."""
-    shape = {"n": 2, "h": 9, "w": 8, "ic": 3, "oc": 5, "kh": 4, "kw": 3, "stride_h": 2, "stride_w": 1, "pad_h": 0, "pad_w": 0, "bias": 0}
+    shape = {
+        "n": 2,
+        "h": 9,
+        "w": 8,
+        "ic": 3,
+        "oc": 5,
+        "kh": 4,
+        "kw": 3,
+        "stride_h": 2,
+        "stride_w": 1,
+        "pad_h": 0,
+        "pad_w": 0,
+        "bias": 0,
+    }
     report = run_case(dev, CASES["conv2d_forward"], shape, "textbook")[-1]
     assert report.flops == 2 * (2 * 3 * 6 * 5) * 4 * 3 * 3
 
@@ -410,7 +454,11 @@ COPY = """extern "C" __global__ void copy(const float* x, float* y, int n) {
 
 def inspect(*arguments):
     done = subprocess.run(
-        [sys.executable, "-m", "dcgan_cupy.inspect", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "dcgan_cupy.inspect", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     return done.returncode, done.stdout, done.stderr
 
@@ -418,7 +466,19 @@ def inspect(*arguments):
 def test_command_on_a_file_of_the_users(tmp_path):
     path, page = tmp_path / "my.cu", tmp_path / "page.html"
     path.write_text(COPY)
-    arguments = (f"{path}:copy", "--grid", 4, "--block", 256, "--arg", "x=f32[1000]", "--arg", "y=f32[1000]:empty", "--arg", "n=1000")
+    arguments = (
+        f"{path}:copy",
+        "--grid",
+        4,
+        "--block",
+        256,
+        "--arg",
+        "x=f32[1000]",
+        "--arg",
+        "y=f32[1000]:empty",
+        "--arg",
+        "n=1000",
+    )
     code, out, err = inspect(*arguments, "--html", page)
     assert code == 0 and "no finding" in out and not err, err
     text = page.read_text()
@@ -427,7 +487,12 @@ def test_command_on_a_file_of_the_users(tmp_path):
     found = json.loads(out)
     assert code == 1
     first = found["findings"][0]
-    assert first["kind"] == "out-of-bounds" and first["line"] == 3 and first["block"] == [3, 0, 0] and first["thread"] == [232, 0, 0]
+    assert (
+        first["kind"] == "out-of-bounds"
+        and first["line"] == 3
+        and first["block"] == [3, 0, 0]
+        and first["thread"] == [232, 0, 0]
+    )
     assert {"file", "other_line", "message"} <= first.keys()
     assert {"requests", "sectors", "ideal_sectors", "bank_conflicts"} <= found["costs"][0]["total"].keys()
 
@@ -491,16 +556,34 @@ def test_unsupported_features_name_their_line(tmp_path, capsys, line, got):
 def test_a_loop_without_end_is_stopped(tmp_path, capsys):
     path = tmp_path / "my.cu"
     path.write_text('extern "C" __global__ void spin(volatile int* x) { while (x[0] == 0) {} }')
-    assert command.main([f"{path}:spin", "--grid", "1", "--block", "1", "--arg", "x=i32[1]", "--seconds", "0.3", "--seed", "9"]) in (0, 2)
+    assert command.main(
+        [f"{path}:spin", "--grid", "1", "--block", "1", "--arg", "x=i32[1]", "--seconds", "0.3", "--seed", "9"]
+    ) in (0, 2)
     np.save(tmp_path / "zero.npy", np.zeros(1, np.int32))
-    assert command.main([f"{path}:spin", "--grid", "1", "--block", "1", "--arg", f"x=@{tmp_path}/zero.npy", "--seconds", "0.3"]) == 2
+    assert (
+        command.main(
+            [f"{path}:spin", "--grid", "1", "--block", "1", "--arg", f"x=@{tmp_path}/zero.npy", "--seconds", "0.3"]
+        )
+        == 2
+    )
     assert "need a launch of at most 0.3 s" in capsys.readouterr().err
 
 
 def test_many_short_blocks_are_stopped_too(tmp_path, capsys):
     path = tmp_path / "my.cu"
     path.write_text(COPY)
-    arguments = ["--grid", "60000", "--block", "64", "--arg", "x=f32[4000000]", "--arg", "y=f32[4000000]:empty", "--arg", "n=3840000"]
+    arguments = [
+        "--grid",
+        "60000",
+        "--block",
+        "64",
+        "--arg",
+        "x=f32[4000000]",
+        "--arg",
+        "y=f32[4000000]:empty",
+        "--arg",
+        "n=3840000",
+    ]
     assert command.main([f"{path}:copy", *arguments, "--seconds", "0.02"]) == 2
     assert "need a launch of at most 0.02 s" in capsys.readouterr().err
 
@@ -519,13 +602,31 @@ def test_a_wild_index_into_shared_memory(dev, tmp_path):
 def test_a_compile_error_names_the_line(tmp_path, capsys):
     path = tmp_path / "my.cu"
     path.write_text(COPY.replace("if (i < n)", "if (i < m)"))
-    assert command.main([f"{path}:copy", "--grid", "1", "--block", "32", "--arg", "x=f32[32]", "--arg", "y=f32[32]", "--arg", "n=32"]) == 2
+    assert (
+        command.main(
+            [
+                f"{path}:copy",
+                "--grid",
+                "1",
+                "--block",
+                "32",
+                "--arg",
+                "x=f32[32]",
+                "--arg",
+                "y=f32[32]",
+                "--arg",
+                "n=32",
+            ]
+        )
+        == 2
+    )
     err = capsys.readouterr().err
     assert f"{path}:3: compile:" in err and "'m'" in err
 
 
 def test_no_clang_is_one_sentence(monkeypatch):
-    from dcgan_cupy.device.host import build, check
+    from dcgan_cupy.device.host import build
+    from dcgan_cupy.workbench import check_device as check
 
     monkeypatch.setattr(check.building, "find_compiler", lambda: build.Compiler(("g++",), "PATH"))
     monkeypatch.setitem(sys.modules, "ziglang", None)

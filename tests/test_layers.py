@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers import assert_close, assert_equal, draw_conv_shape, normal
 
-from dcgan_cupy import ops
+from dcgan_cupy import choices
 from dcgan_cupy.errors import UserError
 from dcgan_cupy.layers import (
     KEPT_SHAPES,
@@ -102,12 +102,15 @@ def drawn(transposed, count=12):
         yield s["n"], (s["h"], s["w"]), s["ic"], s["oc"], (s["kh"], s["kw"]), s["stride"], *pads
 
 
-COMPILED_ONCE = ("textbook", "direct")  # other rungs are compiled for each layer's sizes, seconds each: they get the first cases
+COMPILED_ONCE = (
+    "textbook",
+    "direct",
+)  # other rungs are compiled for each layer's sizes, seconds each: they get the first cases
 # only, with bias; test_ops.py takes every rung through every shape
 
 
 def cases(named, transposed):
-    every = [(case, bias, rung) for rung in ops.RUNGS for bias in (True, False) for case in [*named, *drawn(transposed)]
+    every = [(case, bias, rung) for rung in choices.RUNGS for bias in (True, False) for case in [*named, *drawn(transposed)]
              if rung in COMPILED_ONCE or (bias and case in named[:2])]  # fmt: skip
     return pytest.mark.parametrize("case, bias, rung", every, ids=str)
 
@@ -119,7 +122,9 @@ def test_conv2d(device, rng, case, bias, rung):
     module = nn.Conv2d(ic, oc, *sizes, bias=bias, dtype=torch.float64)
     set_random_parameters(device, rng, layer, module)
     x = normal(rng, (n, *hw, ic))
-    check_against(device, layer, module, x, 0.5 + normal(rng, output_shape(device, layer, x)))  # a bias' sum must not cancel
+    check_against(
+        device, layer, module, x, 0.5 + normal(rng, output_shape(device, layer, x))
+    )  # a bias' sum must not cancel
     assert set(layer.params) == set(layer.grads) == ({"weight", "bias"} if bias else {"weight"})
 
 
@@ -137,7 +142,9 @@ def test_conv_transpose2d(device, rng, case, bias, rung):
 
     set_random_parameters(device, rng, layer, module := Functional())
     x = normal(rng, (n, *hw, ic))
-    check_against(device, layer, module, x, 0.5 + normal(rng, output_shape(device, layer, x)))  # a bias' sum must not cancel
+    check_against(
+        device, layer, module, x, 0.5 + normal(rng, output_shape(device, layer, x))
+    )  # a bias' sum must not cancel
     assert set(layer.params) == set(layer.grads) == ({"weight", "bias"} if bias else {"weight"})
 
 
@@ -145,7 +152,7 @@ def test_every_rung_gives_the_same_convolution(device, rng):
     """Integers: equal, not close."""
     x, w = rng.integers(-3, 4, (2, 6, 5, 4)).astype(np.float32), rng.integers(-3, 4, (4, 4, 3, 4)).astype(np.float32)
     results = []
-    for rung in ops.RUNGS:
+    for rung in choices.RUNGS:
         layer = ConvTranspose2d(4, 3, 4, 2, 1, device=device, kernels=rung)
         device.upload(layer.params["weight"], w)
         results.append(device.numpy(layer.forward(device.array(x))))
@@ -154,8 +161,8 @@ def test_every_rung_gives_the_same_convolution(device, rng):
 
 
 def test_the_default_rung_is_one_of_the_rungs(device):
-    assert Conv2d(1, 1, 1, device=device).rung in ops.RUNGS
-    assert ConvTranspose2d(1, 1, 1, device=device).rung in ops.RUNGS
+    assert Conv2d(1, 1, 1, device=device).rung in choices.RUNGS
+    assert ConvTranspose2d(1, 1, 1, device=device).rung in choices.RUNGS
     assert Conv2d(1, 1, 1, device=device, kernels="textbook").rung == "textbook"
 
 
@@ -211,7 +218,9 @@ def test_batchnorm_evaluation_takes_one_value_a_channel(device, rng, rung):
     x = normal(rng, (1, 1, 1, 4))
     layer = BatchNorm2d(4, device=device, kernels=rung)
     assert_close(device.numpy(layer.forward(device.array(x), training=False)), x / np.sqrt(1 + 1e-5), RTOL)
-    with pytest.raises(UserError, match=r"x: need more than 1 value a channel when training, got shape \(1, 1, 1, 4\)$"):
+    with pytest.raises(
+        UserError, match=r"x: need more than 1 value a channel when training, got shape \(1, 1, 1, 4\)$"
+    ):
         layer.forward(device.array(x))
 
 
@@ -250,7 +259,10 @@ def layers(device):
     }
     for name in ("Sequential", "Sequential-fused"):
         inside = [BatchNorm2d(4, device=device, kernels="tiled"), LeakyReLU(device=device)]
-        made[name] = (Sequential(Conv2d(3, 4, 4, 2, 1, **direct), Sequential(*inside, device=device), device=device), (2, 6, 8, 3))
+        made[name] = (
+            Sequential(Conv2d(3, 4, 4, 2, 1, **direct), Sequential(*inside, device=device), device=device),
+            (2, 6, 8, 3),
+        )
     fuse(made["Sequential-fused"][0])
     return made
 
@@ -322,7 +334,10 @@ def test_without_input_grad_nothing_comes_back(device, made):
 def test_backward_needs_a_forward_each_time(device, made, name):
     layer, x, dy = made
     one_step(device, layer, x, dy)
-    last = {"Sequential": "LeakyReLU", "Sequential-fused": "BatchNorm2d"}  # the last of a Sequential's layers complains first
+    last = {
+        "Sequential": "LeakyReLU",
+        "Sequential-fused": "BatchNorm2d",
+    }  # the last of a Sequential's layers complains first
     part = last.get(name, type(layer).__name__)
     with pytest.raises(RuntimeError, match=rf"^{part}.backward: need one forward before each backward, got none$"):
         layer.backward(device.array(dy))
@@ -387,7 +402,9 @@ def test_sequential_names_its_layers_and_passes_all_on(device, rng, fused):
         fuse(layer)
         assert norm.slope == 0.2 and act.absorbed == "both"
 
-    module = nn.Sequential(nn.Conv2d(3, 4, 4, 2, 1, bias=False), nn.Sequential(nn.BatchNorm2d(4), nn.LeakyReLU(0.2))).double()
+    module = nn.Sequential(
+        nn.Conv2d(3, 4, 4, 2, 1, bias=False), nn.Sequential(nn.BatchNorm2d(4), nn.LeakyReLU(0.2))
+    ).double()
     twins = (conv, module[0]), (norm, module[1][0])
     for ours, theirs in twins:
         set_random_parameters(device, rng, ours, theirs)

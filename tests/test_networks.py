@@ -104,9 +104,15 @@ def test_shapes_at_full_width(device, which):
     with torch.device("meta"):
         module = TorchDiscriminator(3, 64, 64) if which == "discriminator" else TorchGenerator(100, 3, 64, 64)
     network = (Discriminator if which == "discriminator" else Generator)(device=device)
-    assert {k: v.shape for k, v in network.state_dict().items()} == {k: tuple(v.shape) for k, v in module.state_dict().items()}
+    assert {k: v.shape for k, v in network.state_dict().items()} == {
+        k: tuple(v.shape) for k, v in module.state_dict().items()
+    }
     parameters = sum(array.size for _, part in network.walk() for array in part.params.values())
-    assert parameters == sum(p.numel() for p in module.parameters()) == {"discriminator": 2_765_633, "generator": 12_658_435}[which]
+    assert (
+        parameters
+        == sum(p.numel() for p in module.parameters())
+        == {"discriminator": 2_765_633, "generator": 12_658_435}[which]
+    )
 
 
 def check_agreement(device, rng, which, size, channels, **options):
@@ -123,7 +129,9 @@ def check_agreement(device, rng, which, size, channels, **options):
         before = {name: value.clone() for name, value in module.state_dict().items()}
         for _ in count():
             x = an_input(which, rng, size, channels)
-            dy = 0.5 + normal(rng, network.forward(device.array(x), training=False).shape)  # so that a bias' sum does not cancel
+            dy = 0.5 + normal(
+                rng, network.forward(device.array(x), training=False).shape
+            )  # so that a bias' sum does not cancel
             module.load_state_dict(before)
             want_y, want_dx, want_grads, margin = run_torch(module, x, dy)
             if margin > 1e-6:
@@ -292,7 +300,9 @@ def test_parameters_and_gradients_are_views_of_flat_buffers(device, which):
                 assert offset % 64 == 0, name  # wide loads: 16 floats
                 places[offset // 4 : offset // 4 + array.size] += 1
         assert places.max() == 1  # no two share a place
-        assert (places == 0).sum() < 16 * sum(len(part.params) for _, part in network.walk())  # only what alignment needs
+        assert (places == 0).sum() < 16 * sum(
+            len(part.params) for _, part in network.walk()
+        )  # only what alignment needs
         assert not device.numpy(network.param)[places == 0].any()
     assert start % 64 == 0
 
@@ -335,14 +345,17 @@ def test_shared_gradients_change_no_bit(device, rng, which, rung):
         network.forward(x)
         dx = network.backward(dy)
         found.append((device.numpy(dx), device.numpy(network.grad)))
-        assert_equal(device.numpy(dy), before)                   # the caller's
+        assert_equal(device.numpy(dy), before)  # the caller's
     for got, want in zip(*found):
         assert_equal(got, want)
 
 
 def test_a_batch_norm_never_overwrites_the_callers_dy(device, rng):
     """Where it is last, and where an activation that it took over is."""
-    for last in (BatchNorm2d(4, device=device), Sequential(BatchNorm2d(4, device=device), ReLU(device=device), device=device)):
+    for last in (
+        BatchNorm2d(4, device=device),
+        Sequential(BatchNorm2d(4, device=device), ReLU(device=device), device=device),
+    ):
         line = Sequential(Conv2d(3, 4, 4, 2, 1, device=device), BatchNorm2d(4, device=device), last, device=device)
         fuse(line)
         share_gradients(line)
@@ -350,7 +363,7 @@ def test_a_batch_norm_never_overwrites_the_callers_dy(device, rng):
         before = device.numpy(dy)
         line.backward(dy)
         assert_equal(device.numpy(dy), before)
-        assert line.layers[1].overwrites_dy                      # its dy is the last batch norm's dx
+        assert line.layers[1].overwrites_dy  # its dy is the last batch norm's dx
 
 
 def test_a_networks_dx_outlives_another_network(device, rng):

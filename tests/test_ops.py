@@ -6,11 +6,13 @@ import zlib
 import helpers
 import numpy as np
 import pytest
-import reference as ref
 from helpers import assert_close, assert_equal, integers, normal
 
-from dcgan_cupy import losses, ops
+from dcgan_cupy import choices, losses, ops
+from dcgan_cupy import reference as ref
 from dcgan_cupy.errors import UserError
+from dcgan_cupy.ops.check import INDEX_LIMIT
+from dcgan_cupy.ops.tiles import BLOCK
 from dcgan_cupy.optim import Adam
 from dcgan_cupy.random import Random
 
@@ -135,7 +137,14 @@ def test_launch_sees_what_is_written_and_read_outside(device, rng):
 
 # Element by element
 
-SIZES = [1, 2, 255, 256, 257, 3 * 5 * 7 * 11]  # one thread, a block less one, one block, a block and one, no multiple of 32
+SIZES = [
+    1,
+    2,
+    255,
+    256,
+    257,
+    3 * 5 * 7 * 11,
+]  # one thread, a block less one, one block, a block and one, no multiple of 32
 MANY_BLOCKS = 2**16 * 256 + 77  # more blocks than the y and z axes of a grid can hold
 
 ACTIVATIONS = {  # name: (op, constants of op, reference, tolerance of the forward; None: exact)
@@ -158,7 +167,9 @@ def test_activation_forward(device, rng, name, size):
     x = 3 * normal(rng, size)
     got = launch(device, op, x, Out(size), *constants)
     if rtol is None:
-        assert_equal(got, reference(x, *map(F32, constants)).astype(F32))  # one product at most, rounded once on both sides
+        assert_equal(
+            got, reference(x, *map(F32, constants)).astype(F32)
+        )  # one product at most, rounded once on both sides
     else:
         assert_each_close(got, reference(x), rtol)
 
@@ -219,7 +230,9 @@ def test_nan_and_infinity_pass_through_activations(device, name):
 def test_squashing_functions_far_out(device, name):
     """Saturated, or so small that the result is nearly x: every element within its tolerance of float64."""
     op, constants, reference, rtol = activation(name, "forward")
-    x = np.array([0.0, 1e-30, -1e-30, 1e-4, -1e-4, 9.0, -9.0, 20.0, -20.0, 87.0, -87.0, 200.0, -200.0, 3e38, -3e38], F32)
+    x = np.array(
+        [0.0, 1e-30, -1e-30, 1e-4, -1e-4, 9.0, -9.0, 20.0, -20.0, 87.0, -87.0, 200.0, -200.0, 3e38, -3e38], F32
+    )
     # sigmoid(-87) is 1.6e-38, just a normal number; below it results may be flushed to 0: 1.2e-38
     assert_each_close(launch(device, op, x, Out(15), *constants), reference(x), rtol, atol=1.2e-38)
 
@@ -248,7 +261,12 @@ def test_more_blocks_than_a_grid_axis_of_16_bits(device, rng):
 
 
 def test_empty_arrays_are_left_alone(device):
-    for op, count, constants in ((ops.fill, 1, (1.0,)), (ops.add, 2, ()), (ops.relu_forward, 2, ()), (ops.relu_backward, 3, ())):
+    for op, count, constants in (
+        (ops.fill, 1, (1.0,)),
+        (ops.add, 2, ()),
+        (ops.relu_forward, 2, ()),
+        (ops.relu_backward, 3, ()),
+    ):
         op(device, *(device.empty((0, 3)) for _ in range(count)), *constants)
 
 
@@ -259,7 +277,9 @@ def test_images_to_float_is_exact_for_all_bytes(device):
     images = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
     got = launch(device, ops.images_to_float, images, Out((1, 16, 16, 1)))
     assert_equal(got, images.astype(F32) / F32(127.5) - F32(1))  # the same two roundings
-    assert_each_close(got, ref.images_to_float(images), 0, atol=2 * EPS32)  # one of a quotient below 2, one of a difference below 1
+    assert_each_close(
+        got, ref.images_to_float(images), 0, atol=2 * EPS32
+    )  # one of a quotient below 2, one of a difference below 1
     assert got.min() == -1 and got.max() == 1
     back = launch(device, ops.images_to_uint8, got, Out(got.shape, np.uint8))
     assert_equal(back, images)
@@ -281,7 +301,12 @@ def test_images_to_float_picks_and_mirrors(device, rng, shape, mirrored, picked)
 def test_images_to_uint8_rounds_to_even_and_holds_the_range(device):
     x = [0.0, -0.0, 1.0, -1.0, 1.001, -1.001, 5.0, -5.0, 3e38, -3e38, np.inf, -np.inf, np.nan, -np.nan]
     want = [128, 128, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 0, 0]  # 127.5 is a tie: 128 is the even one
-    x += [-1 / 127.5, 1 / 127.5, -1 + 2**-8, -1 + 3 * 2**-8]  # 126.5 and 128.5 are ties; 0.498 and 1.494 lie below theirs
+    x += [
+        -1 / 127.5,
+        1 / 127.5,
+        -1 + 2**-8,
+        -1 + 3 * 2**-8,
+    ]  # 126.5 and 128.5 are ties; 0.498 and 1.494 lie below theirs
     want += [126, 128, 0, 1]
     got = launch(device, ops.images_to_uint8, np.array(x, F32), Out(len(x), np.uint8))
     assert_equal(got, np.array(want, np.uint8))
@@ -290,7 +315,9 @@ def test_images_to_uint8_rounds_to_even_and_holds_the_range(device):
 def test_images_to_uint8_of_random_numbers(device, rng):
     x = rng.uniform(-1.2, 1.2, 4099).astype(F32)
     scaled = x.astype(F64) * 127.5 + 127.5
-    clear = np.abs(scaled % 1 - 0.5) > 1e-4  # float32 holds 127.5 in steps of 8e-6: nearer to a tie it may go either way
+    clear = (
+        np.abs(scaled % 1 - 0.5) > 1e-4
+    )  # float32 holds 127.5 in steps of 8e-6: nearer to a tie it may go either way
     assert clear.sum() > 4000
     got = launch(device, ops.images_to_uint8, x, Out(4099, np.uint8))
     assert_equal(got[clear], ref.images_to_uint8(x)[clear])
@@ -339,7 +366,7 @@ def shapes(transposed, draws=44):
     return pytest.mark.parametrize("shape", every.values(), ids=every.keys())
 
 
-every_rung = pytest.mark.parametrize("rung", list(ops.RUNGS))
+every_rung = pytest.mark.parametrize("rung", list(choices.RUNGS))
 
 
 def conv_arrays(rng, s, draw):
@@ -468,15 +495,26 @@ def test_conv2d_carries_nan_to_the_outputs_that_see_it(device, rng, rung):
 def test_conv2d_output_sizes():
     assert ops.conv2d_output_size("here", 7, 3, 2, 0) == 3
     assert ops.conv_transpose2d_output_size("here", 4, 4, 2, 1, 1) == 9
-    with pytest.raises(UserError, match=r"^here: x: need a height and width of at least 2 \(kernel 4, padding 1\), got 1$"):
+    with pytest.raises(
+        UserError, match=r"^here: x: need a height and width of at least 2 \(kernel 4, padding 1\), got 1$"
+    ):
         ops.conv2d_output_size("here", 1, 4, 2, 1)
-    with pytest.raises(UserError, match=r"^here: x: need an output of at least 1 pixel, got -1 from size 1, kernel 1, stride 1, "):
+    with pytest.raises(
+        UserError, match=r"^here: x: need an output of at least 1 pixel, got -1 from size 1, kernel 1, stride 1, "
+    ):
         ops.conv_transpose2d_output_size("here", 1, 1, 1, 1, 0)
 
 
 # Batch normalisation
 
-BN_SHAPES = [(2, 1), (3, 1, 1, 5), (1, 3, 5, 33), (5, 7, 3, 64), (2, 9, 6, 70), (1037, 3)]  # rows and channels no block divides
+BN_SHAPES = [
+    (2, 1),
+    (3, 1, 1, 5),
+    (1, 3, 5, 33),
+    (5, 7, 3, 64),
+    (2, 9, 6, 70),
+    (1037, 3),
+]  # rows and channels no block divides
 every_bn_shape = pytest.mark.parametrize("shape", BN_SHAPES, ids=str)
 
 # A mean of some hundred rows, then a difference, a quotient and a product: a handful of roundings of numbers near 1.
@@ -494,7 +532,17 @@ def bn_arrays(rng, shape, mean=0.5):
 def bn_statistics(device, x, running_mean, running_var, momentum=0.1, batches=6):
     c = x.shape[-1]
     count = Updated(np.array([batches], np.int64))
-    return launch(device, ops.batchnorm_statistics, x, Out(c), Out(c), Updated(running_mean), Updated(running_var), count, momentum)
+    return launch(
+        device,
+        ops.batchnorm_statistics,
+        x,
+        Out(c),
+        Out(c),
+        Updated(running_mean),
+        Updated(running_var),
+        count,
+        momentum,
+    )
 
 
 def check_statistics(x, got, want, running_mean, running_var):
@@ -508,7 +556,9 @@ def check_statistics(x, got, want, running_mean, running_var):
 def test_batchnorm_statistics(device, rng, shape, momentum):
     x, gamma, beta, running_mean, running_var = bn_arrays(rng, shape)
     mean, var, new_mean, new_var, count = bn_statistics(device, x, running_mean, running_var, momentum)
-    _, want_mean, want_var, *running = ref.batchnorm_forward_train(x, gamma, beta, running_mean, running_var, momentum=momentum)
+    _, want_mean, want_var, *running = ref.batchnorm_forward_train(
+        x, gamma, beta, running_mean, running_var, momentum=momentum
+    )
     check_statistics(x, (mean, new_mean, new_var), (want_mean, *running), running_mean, running_var)
     assert_close(var, want_var, BN_RTOL, "var")
     assert_equal(count, np.array([7]))
@@ -526,7 +576,12 @@ def test_batchnorm_statistics_of_integers_are_exact(device, rng):
 def test_batchnorm_survives_a_large_mean(device, rng):
     """Mean 1e4, deviation 1. By sum(x^2) - sum(x)^2 / n the variance would be off by 1 or more."""
     shape, c = (16, 12, 13, 35), 35
-    x, gamma, beta, zeros, ones = (1e4 + rng.standard_normal(shape)).astype(F32), *np.ones((2, c), F32), np.zeros(c, F32), np.ones(c, F32)
+    x, gamma, beta, zeros, ones = (
+        (1e4 + rng.standard_normal(shape)).astype(F32),
+        *np.ones((2, c), F32),
+        np.zeros(c, F32),
+        np.ones(c, F32),
+    )
     mean, var, _, new_var, _ = bn_statistics(device, x, zeros, ones, momentum=1.0)
     y, want_mean, want_var, _, want_new_var = ref.batchnorm_forward_train(x, gamma, beta, zeros, ones, momentum=1.0)
     assert_each_close(mean, want_mean, 2 * EPS32)  # correct to the last place of a float32
@@ -618,8 +673,22 @@ def test_batchnorm_batch(device, rng, shape, momentum):
     x, gamma, beta, running_mean, running_var = bn_arrays(rng, shape)
     c, count = shape[-1], Updated(np.array([6], np.int64))
     mean, rstd, scale, new_mean, new_var, batches = launch(
-        device, ops.batchnorm_batch, x, gamma, Out(c), Out(c), Out(c), Updated(running_mean), Updated(running_var), count, momentum, 1e-5)
-    _, want_mean, var, *running = ref.batchnorm_forward_train(x, gamma, beta, running_mean, running_var, momentum=momentum)
+        device,
+        ops.batchnorm_batch,
+        x,
+        gamma,
+        Out(c),
+        Out(c),
+        Out(c),
+        Updated(running_mean),
+        Updated(running_var),
+        count,
+        momentum,
+        1e-5,
+    )
+    _, want_mean, var, *running = ref.batchnorm_forward_train(
+        x, gamma, beta, running_mean, running_var, momentum=momentum
+    )
     check_statistics(x, (mean, new_mean, new_var), (want_mean, *running), running_mean, running_var)
     assert_close(rstd, 1 / np.sqrt(var + 1e-5), FUSED_RTOL, "rstd")
     assert_close(scale, gamma / np.sqrt(var + 1e-5), FUSED_RTOL, "scale")
@@ -633,7 +702,8 @@ def test_batchnorm_batch_survives_a_large_mean(device, rng):
     x, c = (1e4 + rng.standard_normal((16, 12, 13, 35))).astype(F32), 35
     zeros, ones, count = np.zeros(c, F32), np.ones(c, F32), Updated(np.zeros(1, np.int64))
     mean, rstd, _, _, new_var, _ = launch(
-        device, ops.batchnorm_batch, x, ones, Out(c), Out(c), Out(c), Updated(zeros), Updated(ones), count, 1.0, 1e-5)
+        device, ops.batchnorm_batch, x, ones, Out(c), Out(c), Out(c), Updated(zeros), Updated(ones), count, 1.0, 1e-5
+    )
     _, want_mean, want_var, _, want_new_var = ref.batchnorm_forward_train(x, ones, zeros, zeros, ones, momentum=1.0)
     assert_each_close(mean, want_mean, 8 * EPS32)
     assert_each_close(rstd, 1 / np.sqrt(want_var + 1e-5), 2e-4)
@@ -647,7 +717,8 @@ def test_batchnorm_batch_at_the_edges(device, rng):
     x[5, 2] = np.nan
     zeros, ones, count = np.zeros(4, F32), np.ones(4, F32), Updated(np.zeros(1, np.int64))
     mean, rstd, *_ = launch(
-        device, ops.batchnorm_batch, x, ones, Out(4), Out(4), Out(4), Updated(zeros), Updated(ones), count, 0.1, 1e-5)
+        device, ops.batchnorm_batch, x, ones, Out(4), Out(4), Out(4), Updated(zeros), Updated(ones), count, 0.1, 1e-5
+    )
     assert_equal(np.isnan(mean), np.array([False, False, True, False]))
     assert_each_close(mean[[0, 3]], np.full(2, x[0, 0], F64), 2 * EPS32)
     assert_each_close(rstd[[0, 3]], np.full(2, 1e-5**-0.5), BN_RTOL)
@@ -668,7 +739,9 @@ def test_batchnorm_activation_forward(device, rng, shape, slope):
     got = launch(device, ops.batchnorm_activation_forward, x, mean, scale, beta, Out(shape), slope)
     assert_close(got, np.where(p > 0, p, F32(slope) * p), BN_RTOL)
     both = Updated(x)
-    assert_equal(launch(device, ops.batchnorm_activation_forward, both, mean, scale, beta, both, slope), got)  # y may be x
+    assert_equal(
+        launch(device, ops.batchnorm_activation_forward, both, mean, scale, beta, both, slope), got
+    )  # y may be x
 
 
 @every_fused_shape
@@ -682,7 +755,9 @@ def test_batchnorm_activation_backward(device, rng, shape, slope, training):
     want_dx, want_dgamma, want_dbeta = backward(g, x, gamma, mean, var)
 
     dgamma, dbeta = Updated(old_dgamma), Updated(old_dbeta)
-    sums, *grads, dx = launch(device, ops.batchnorm_activation_backward, *given, Out((2, c)), dgamma, dbeta, Out(shape), slope, training)
+    sums, *grads, dx = launch(
+        device, ops.batchnorm_activation_backward, *given, Out((2, c)), dgamma, dbeta, Out(shape), slope, training
+    )
     assert_close(grads[0], old_dgamma + want_dgamma, SUM_RTOL, "dgamma")  # added
     assert_close(grads[1], old_dbeta + want_dbeta, SUM_RTOL, "dbeta")
     if training:
@@ -691,13 +766,17 @@ def test_batchnorm_activation_backward(device, rng, shape, slope, training):
     scale_of_g = np.linalg.norm(dy * gamma * rstd)
     assert np.isfinite(dx).all() and np.linalg.norm(dx - want_dx) <= 2 * BN_RTOL * scale_of_g
 
-    _, alone = launch(device, ops.batchnorm_activation_backward, *given, Out((2, c)), None, None, Out(shape), slope, training)
+    _, alone = launch(
+        device, ops.batchnorm_activation_backward, *given, Out((2, c)), None, None, Out(shape), slope, training
+    )
     assert_equal(alone, dx, "dx without dgamma and dbeta")
     _, *alone = launch(device, ops.batchnorm_activation_backward, *given, Out((2, c)), Updated(old_dgamma), Updated(old_dbeta), None,
                        slope, training)  # fmt: skip
     assert_equal(np.stack(alone), np.stack(grads), "dgamma and dbeta without dx")
     both, others = Updated(dy), given[2:]
-    in_place, _ = launch(device, ops.batchnorm_activation_backward, x, both, *others, Out((2, c)), None, None, both, slope, training)
+    in_place, _ = launch(
+        device, ops.batchnorm_activation_backward, x, both, *others, Out((2, c)), None, None, both, slope, training
+    )
     assert_equal(in_place, dx, "dx in the place of dy")
 
 
@@ -726,7 +805,9 @@ def test_bce_with_logits(device, rng, size, scale):
     gradient, result = launch(device, ops.bce_with_logits, x, t, Out(size), Out(2), scale)
     loss, want = ref.bce_with_logits(x, t)
     # x - x * t and p - t cancel where the answer is right: a few roundings of x, of p
-    assert_each_close(result, [scale * loss, ref.sigmoid_forward(x).mean()], LOSS_RTOL, atol=4 * EPS32 * np.abs(x).max())
+    assert_each_close(
+        result, [scale * loss, ref.sigmoid_forward(x).mean()], LOSS_RTOL, atol=4 * EPS32 * np.abs(x).max()
+    )
     assert_each_close(gradient, scale * want, LOSS_RTOL, atol=4 * EPS32 / size)
 
 
@@ -742,7 +823,9 @@ def test_bce_of_impossible_probabilities_is_finite(device):
 
 def test_bce_with_huge_logits(device):
     """No logit overflows, and a wrong answer that is sure of itself keeps its gradient."""
-    x, t = np.array([[x, t] for x in (0, 17, -17, 88, -88, 104, -104, 1e4, -1e4, 1e30, -1e30) for t in (0, 1)], F32).T.copy()
+    x, t = np.array(
+        [[x, t] for x in (0, 17, -17, 88, -88, 104, -104, 1e4, -1e4, 1e30, -1e30) for t in (0, 1)], F32
+    ).T.copy()
     for i in range(x.size):
         gradient, result = launch(device, ops.bce_with_logits, x[i : i + 1], t[i : i + 1], Out(1), Out(2))
         loss, want = ref.bce_with_logits(x[i : i + 1], t[i : i + 1])
@@ -779,7 +862,9 @@ def test_losses_with_one_target_for_all(device, rng, name):
         assert_close(device.numpy(result)[:1], [want], LOSS_RTOL)
         assert_close(device.numpy(gradient), want_gradient, LOSS_RTOL)
     given = device.empty((2,)), device.empty(p.shape)
-    result, gradient = loss(x, device.array(np.ones(p.shape, F32)), device=device, scale=2.0, gradient=given[1], result=given[0])
+    result, gradient = loss(
+        x, device.array(np.ones(p.shape, F32)), device=device, scale=2.0, gradient=given[1], result=given[0]
+    )
     assert result is given[0] and gradient is given[1]
     assert_close(device.numpy(gradient), 2 * getattr(ref, name)(p, 1.0)[1], LOSS_RTOL)
 
@@ -816,7 +901,9 @@ def test_adam_keeps_parameters_without_gradient(device, rng):
     """0 / (0 + eps): no NaN, no step."""
     p, zeros = normal(rng, 300), np.zeros(300, F32)
     factors = np.array([2e-4, 31.6], F32)
-    got = launch(device, ops.adam_step, Updated(p), zeros, Updated(zeros), Updated(zeros.copy()), factors, 0.5, 0.999, 1e-8)
+    got = launch(
+        device, ops.adam_step, Updated(p), zeros, Updated(zeros), Updated(zeros.copy()), factors, 0.5, 0.999, 1e-8
+    )
     assert_equal(got[0], p)
 
 
@@ -865,7 +952,11 @@ def test_adam_refuses(device, given, message):
 KNOWN_ANSWERS = [  # Random123's kat_vectors: counter, key, result
     ([0] * 4, [0] * 2, [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]),
     ([0xFFFFFFFF] * 4, [0xFFFFFFFF] * 2, [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]),
-    ([0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344], [0xA4093822, 0x299F31D0], [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1]),
+    (
+        [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344],
+        [0xA4093822, 0x299F31D0],
+        [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1],
+    ),
 ]
 
 
@@ -944,7 +1035,9 @@ def test_random_normal_over_many_draws(device):
     assert abs((z**4).mean() - 3) < 5 * 96**0.5 * error
     for bound, p in ((1, 0.3173105), (2, 0.0455003), (3, 0.0026998), (4, 6.334e-5)):
         assert abs((np.abs(z) > bound).mean() - p) < 5 * (p / n) ** 0.5
-    assert abs((z[:-1] * z[1:]).mean()) < 5 * error and abs((z[:-4] * z[4:]).mean()) < 5 * error  # neighbours, neighbouring threads
+    assert (
+        abs((z[:-1] * z[1:]).mean()) < 5 * error and abs((z[:-4] * z[4:]).mean()) < 5 * error
+    )  # neighbours, neighbouring threads
 
 
 def test_random_uniform_range_and_moments(device):
@@ -980,14 +1073,21 @@ def test_two_draws_follow_one_another(device):
             assert_equal(np.concatenate(halves), whole)
     random = Random(device, 9)
     first, second = (device.numpy(random.uniform(device.empty((5,)))) for _ in range(2))
-    assert_equal(np.concatenate([first[:4], second[:4]]), (words(9, 0, 0, 12)[[0, 1, 2, 3, 8, 9, 10, 11]] >> 8) * 2.0**-24)
+    assert_equal(
+        np.concatenate([first[:4], second[:4]]), (words(9, 0, 0, 12)[[0, 1, 2, 3, 8, 9, 10, 11]] >> 8) * 2.0**-24
+    )
     assert_equal(device.numpy(random.state), np.array([9, 0, 4], np.uint64))
 
 
 def test_seeds_and_streams_differ(device):
-    draws = [device.numpy(Random(device, *s).normal(device.empty((64,)))) for s in ((0, 0), (1, 0), (0, 1), (1, 1), (2**32, 0), (0, 2**32))]
+    draws = [
+        device.numpy(Random(device, *s).normal(device.empty((64,))))
+        for s in ((0, 0), (1, 0), (0, 1), (1, 1), (2**32, 0), (0, 2**32))
+    ]
     assert_equal(draws[0], device.numpy(Random(device).normal(device.empty((64,)))))  # both default to 0
-    assert len(np.unique(np.stack(draws))) > 6 * 64 - 3  # 24 bits: two numbers in 384 may chance to be equal, not a run of them
+    assert (
+        len(np.unique(np.stack(draws))) > 6 * 64 - 3
+    )  # 24 bits: two numbers in 384 may chance to be equal, not a run of them
 
 
 @pytest.mark.parametrize("given, message", [
@@ -1085,7 +1185,20 @@ WRONG_SHAPES = [
 
 
 # Small arrays that a kernel reads or writes without asking how long they are
-FUSED = of(5, 3), of(5, 3), C, C, C, C, of(2, 3), C, C, of(5, 3), 0.2, True  # x, dy, mean, rstd, scale, beta, sums, dgamma, dbeta, dx
+FUSED = (
+    of(5, 3),
+    of(5, 3),
+    C,
+    C,
+    C,
+    C,
+    of(2, 3),
+    C,
+    C,
+    of(5, 3),
+    0.2,
+    True,
+)  # x, dy, mean, rstd, scale, beta, sums, dgamma, dbeta, dx
 WRONG_SHAPES += [
     (ops.batchnorm_batch, (of(1, 3), C, C, C, C, C, C, of(1, dtype=np.int64), 0.1, 1e-5),
      r"^batchnorm_batch: x: need more than 1 value a channel when training, got shape \(1, 3\)$"),
@@ -1164,9 +1277,9 @@ def test_sizes_beyond_32_bit_indices_are_refused(device, op, arguments, where):
 
 
 def test_the_largest_size_is_not_refused():
-    largest = Huge(ops.INDEX_LIMIT)
+    largest = Huge(INDEX_LIMIT)
     assert ops._elements("here", x=largest, y=largest) == 2**31 - 2**16
-    assert ops.ceil_div(ops.INDEX_LIMIT, ops.BLOCK) * ops.BLOCK < 2**31  # the whole grid counts in 32 bits
+    assert ops.ceil_div(INDEX_LIMIT, BLOCK) * BLOCK < 2**31  # the whole grid counts in 32 bits
 
 
 @pytest.mark.parametrize("op, inputs", [
@@ -1174,7 +1287,9 @@ def test_the_largest_size_is_not_refused():
 ])  # fmt: skip
 def test_unknown_rungs_are_refused(device, op, inputs):
     x, w, bias, y = device.zeros((1, 1, 1, 1)), device.zeros((1, 1, 1, 1)), None, device.zeros((1, 1, 1, 1))
-    with pytest.raises(UserError, match=rf"^{op.__name__}: kernels: need one of {', '.join(ops.RUNGS)}, got 'fastest'$"):
+    with pytest.raises(
+        UserError, match=rf"^{op.__name__}: kernels: need one of {', '.join(choices.RUNGS)}, got 'fastest'$"
+    ):
         op(device, *(x, w, bias)[:inputs], y, P11, (0, 0), "fastest")
 
 
@@ -1201,7 +1316,9 @@ def test_wrong_types_are_refused(device, op, arguments, message):
 
 def test_arrays_with_gaps_are_refused(device):
     x = device.zeros((4, 6))
-    with pytest.raises(ValueError, match=r"^relu_forward: x: need an array in C order without gaps, got strides \(24, 8\)$"):
+    with pytest.raises(
+        ValueError, match=r"^relu_forward: x: need an array in C order without gaps, got strides \(24, 8\)$"
+    ):
         ops.relu_forward(device, x[:, ::2], device.empty((4, 3)))
 
 
@@ -1211,17 +1328,25 @@ def test_something_that_is_no_array_of_this_device_is_refused(device):
     class Listed(list):
         shape, size = (3,), 3
 
-    with pytest.raises(TypeError, match=f"^relu_forward: y: need an array of float32 on the {device.kind}, got .*Listed"):
+    with pytest.raises(
+        TypeError, match=f"^relu_forward: y: need an array of float32 on the {device.kind}, got .*Listed"
+    ):
         ops.relu_forward(device, x, Listed([0, 0, 0]))
 
 
-@pytest.mark.parametrize("value", [0, -1, True, 1.0, None, "ab", (1, 0), (1, 2.0), (1, True), (1,), (1, 2, 3), "abc"], ids=repr)
+@pytest.mark.parametrize(
+    "value", [0, -1, True, 1.0, None, "ab", (1, 0), (1, 2.0), (1, True), (1,), (1, 2, 3), "abc"], ids=repr
+)
 def test_pair_refuses(value):
-    with pytest.raises(UserError, match=r"^here: stride: need a whole number of at least 1, or a pair \(h, w\) of them, got "):
+    with pytest.raises(
+        UserError, match=r"^here: stride: need a whole number of at least 1, or a pair \(h, w\) of them, got "
+    ):
         ops.pair("here", "stride", value, 1)
 
 
-@pytest.mark.parametrize("value, want", [(2, (2, 2)), ((2, 3), (2, 3)), ([2, 3], (2, 3)), (np.int64(2), (2, 2)), (0, (0, 0))], ids=repr)
+@pytest.mark.parametrize(
+    "value, want", [(2, (2, 2)), ((2, 3), (2, 3)), ([2, 3], (2, 3)), (np.int64(2), (2, 2)), (0, (0, 0))], ids=repr
+)
 def test_pair(value, want):
     got = ops.pair("here", "padding", value, 0)
     assert got == want and all(type(v) is int for v in got)

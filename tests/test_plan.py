@@ -9,15 +9,17 @@ from torch.profiler import ProfilerActivity, profile
 from bench.peer import Peer
 from dcgan_cupy import ops
 from dcgan_cupy.config import Config
-from dcgan_cupy.device import CpuDevice, PlanDevice, host
-from dcgan_cupy.plan import plan
+from dcgan_cupy.device import CpuDevice, RecorderDevice, host
+from dcgan_cupy.preflight import plan
 from dcgan_cupy.trainer import Trainer
 
 PICTURES = 9
 
 
 def config(**settings) -> Config:
-    return Config(**{"image_size": 16, "features_g": 8, "features_d": 8, "batch_size": 16, "steps": 1, **settings}).resolved("cpu")
+    return Config(
+        **{"image_size": 16, "features_g": 8, "features_d": 8, "batch_size": 16, "steps": 1, **settings}
+    ).resolved("cpu")
 
 
 def run(device, cfg, steps=1) -> None:
@@ -32,7 +34,9 @@ def run(device, cfg, steps=1) -> None:
     ops.images_to_uint8(device, images, device.empty(images.shape, "uint8"))
 
 
-@pytest.mark.parametrize("settings", [{}, {"kernels": "textbook"}, {"z": "normal", "loss": "minimax", "channels": 1}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{}, {"kernels": "textbook"}, {"z": "normal", "loss": "minimax", "channels": 1}], ids=str
+)
 def test_plan_names_every_kernel(settings):
     """No more and no fewer than a run of three steps asks for."""
     cfg, device = config(**settings), CpuDevice()
@@ -53,7 +57,7 @@ def test_plan_knows_the_memory():
     """NumPy's own account of a run: the arrays of the plan, and little else."""
     cfg = config(image_size=32, batch_size=32)
     planned, device = plan(cfg, "cpu", PICTURES), CpuDevice()
-    run(device, cfg)                                       # kernels are loaded, so that only arrays are counted
+    run(device, cfg)  # kernels are loaded, so that only arrays are counted
     device._scratch, device._gradients = None, [None, None]
     tracemalloc.start()
     try:
@@ -61,8 +65,10 @@ def test_plan_knows_the_memory():
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    data = 5 * cfg.batch_size * cfg.image_size**2 * cfg.channels             # the batch, as bytes and as floats
-    assert planned.bytes > 1e6 and planned.bytes <= peak - data <= planned.bytes + 6e5      # and the list of launches that a step replays
+    data = 5 * cfg.batch_size * cfg.image_size**2 * cfg.channels  # the batch, as bytes and as floats
+    assert (
+        planned.bytes > 1e6 and planned.bytes <= peak - data <= planned.bytes + 6e5
+    )  # and the list of launches that a step replays
 
 
 @pytest.mark.parametrize("size", [16, 32, 64, 128])
@@ -70,7 +76,7 @@ def test_plan_knows_the_memory():
 def test_a_step_makes_no_array_after_the_first(size, features_g, features_d):
     """Not in the second either, which is captured; and the plan's memory is that of any number of steps."""
     cfg = config(image_size=size, features_g=features_g, features_d=features_d)
-    device = PlanDevice("cpu")
+    device = RecorderDevice("cpu")
     trainer, real = Trainer(cfg, device), device.empty((cfg.batch_size, size, size, 3))
     trainer._launch_step(real, None)
     before, peak = device.allocations, device.peak_bytes
@@ -80,7 +86,7 @@ def test_a_step_makes_no_array_after_the_first(size, features_g, features_d):
 
 
 def test_plan_runs_nothing_and_counts_what_lives():
-    device = PlanDevice("gpu")
+    device = RecorderDevice("gpu")
     a, b = device.empty((10, 10)), device.empty((7,), "uint8")
     view = a[5:].reshape(50)
     assert device.bytes == device.peak_bytes == 407 and device.address(view) == 200
@@ -101,9 +107,14 @@ def test_memory_beside_pytorch(features, batch, size, mode):
         for _ in range(2):
             peer.step()
     now = peak = 0
-    for event in sorted((e for e in events.profiler.kineto_results.events() if e.name() == "[memory]"), key=lambda e: e.start_ns()):
+    for event in sorted(
+        (e for e in events.profiler.kineto_results.events() if e.name() == "[memory]"), key=lambda e: e.start_ns()
+    ):
         now += event.nbytes()
         peak = max(peak, now)
     assert peak > 1e7
-    ours = plan(config(features_g=features, features_d=features, batch_size=batch, image_size=size), "cpu").bytes + 4 * peer.real.numel()
+    ours = (
+        plan(config(features_g=features, features_d=features, batch_size=batch, image_size=size), "cpu").bytes
+        + 4 * peer.real.numel()
+    )
     assert ours <= peak

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dcgan_cupy.data import cache, faces, pool, reader
+from dcgan_cupy.data import faces, reader
+from dcgan_cupy.data.store import entry as cache
+from dcgan_cupy.data.store import pool
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -32,7 +34,7 @@ def test_pool_gives_the_same_in_order(monkeypatch):
     monkeypatch.setattr(pool, "PATIENCE", 0)
     monkeypatch.setattr(pool, "STARTS", 0)
     monkeypatch.setattr(pool, "cores", lambda: 2)
-    assert (drawn(400) == alone).all()                                           # some here, while the workers start
+    assert (drawn(400) == alone).all()  # some here, while the workers start
     monkeypatch.setattr(pool, "_is_done", lambda future: True)
     assert (drawn(400) == alone).all()
 
@@ -74,7 +76,7 @@ def pooled(monkeypatch):
 
 def test_pool_in_groups(pooled):
     assert list(pool.in_order(square, range(400))) == [(i, i * i) for i in range(400)]
-    assert max(pooled) == pool.GROUP and sum(pooled) == 399                      # the first was done here
+    assert max(pooled) == pool.GROUP and sum(pooled) == 399  # the first was done here
 
 
 @pytest.mark.parametrize("cores", [1, 2])
@@ -141,10 +143,17 @@ def test_pool_is_not_started_for_the_last_tasks(monkeypatch):
 def test_faces_in_a_script_without_a_main_guard(tmp_path):
     """Worker processes must not run the caller's script again."""
     script = tmp_path / "script.py"
-    script.write_text("print('started')\n"
-                      "from dcgan_cupy.data import open_dataset, pool\n"
-                      "pool.PATIENCE, pool.STARTS, pool.cores = 0, 0, lambda: 2\n"
-                      "print(open_dataset('faces', 16, count=130).images.shape)\n")
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60,
-                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    script.write_text(
+        "print('started')\n"
+        "from dcgan_cupy.data import open_dataset\nfrom dcgan_cupy.data.store import pool\n"
+        "pool.PATIENCE, pool.STARTS, pool.cores = 0, 0, lambda: 2\n"
+        "print(open_dataset('faces', 16, count=130).images.shape)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "started\n(130, 16, 16, 3)\n", "")

@@ -3,8 +3,9 @@
 import helpers
 import numpy as np
 import pytest
-import reference as ref
 from helpers import assert_close, assert_equal
+
+from dcgan_cupy import reference as ref
 
 # Both sides sum the same float64 numbers in another order: an error of about sqrt(terms) * 1.1e-16, for sums of up to
 # a few thousand terms (D5 below has 512) well under 1e-13. A wrong index is off by order 1.

@@ -10,23 +10,42 @@ from dcgan_cupy.device import source
 
 PACKAGE = Path(source.PACKAGE)
 KERNELS = Path(source.KERNELS)
+TESTS = Path(__file__).resolve().parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 CUDA = sorted(KERNELS.rglob("*.cu"))
 HEADERS = sorted(KERNELS.rglob("*.cuh"))
 
-# The way of the data, from left to right: a module imports only from modules further down this list.
+# The rooms, from the commands down: a module imports only from rooms further down this list, or from its own.
 ORDER = [
-    ["trainer"], ["config"], ["networks"], ["layers", "losses", "optim"], ["random"], ["ops"], ["tiles", "device"], ["cache"],
-    ["machine", "errors"],
-]  # fmt: skip
+    ["train", "inspect", "data.__main__"],
+    ["preflight", "workbench"],
+    ["runs"],
+    ["trainer", "feed"],
+    ["data"],
+    ["config"],
+    ["networks"],
+    ["layers", "losses", "optim"],
+    ["random"],
+    ["ops"],
+    ["device"],
+    ["cache", "reference"],
+    ["machine", "choices", "errors"],
+]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
+LONGEST = 400  # lines of a file; faces.py is a drawing
+LONG = {"data/faces.py"}
 
-NO_ARRAYS = ["layers.py", "networks.py", "trainer.py", "losses.py", "optim.py"]
+NO_ARRAYS = [
+    *(f"layers/{path.name}" for path in sorted((PACKAGE / "layers").glob("*.py"))),
+    *("networks.py", "trainer.py", "losses.py", "optim.py"),
+]
 ARRAY_LIBRARIES = {"numpy", "cupy", "cupyx", "torch", "jax", "tensorflow", "scipy", "numba"}
 
 
 def name_of(path):
-    return path.relative_to(KERNELS if path.is_relative_to(KERNELS) else PACKAGE).as_posix()
+    return next(
+        path.relative_to(top).as_posix() for top in (KERNELS, PACKAGE, TESTS.parent) if path.is_relative_to(top)
+    )
 
 
 def files(paths):
@@ -54,35 +73,89 @@ def imports(path):
                 yield node.args[0].value
 
 
-def top(name):
-    """The module of this package that a full name lies in, None for another package's."""
-    parts = name.split(".")
-    return parts[1] if parts[0] == "dcgan_cupy" and len(parts) > 1 else None
+def module_of(path):
+    """Its name inside the package: "ops.conv2d", "data.__main__"; a folder's __init__ has the folder's."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+NAMES = {module_of(path) for path in MODULES}
+
+
+def modules_in(path):
+    """The modules of this package that a file imports."""
+    for name in imports(path):
+        parts = name.split(".")[1:] if name.split(".")[0] == "dcgan_cupy" else []
+        while parts and ".".join(parts) not in NAMES:
+            parts.pop()  # a name in a module
+        if parts:
+            yield ".".join(parts)
+
+
+def room(module):
+    """The entry of ORDER that a module belongs to."""
+    return module if module in RANK else module.split(".")[0]
 
 
 def test_there_is_something_to_look_at():
-    assert {"ops.py", "layers.py", "device/gpu.py"} <= {name_of(p) for p in MODULES}
+    assert {"ops/conv2d.py", "layers/base.py", "device/gpu.py"} <= {name_of(p) for p in MODULES}
     assert len(CUDA) >= 10 and len(HEADERS) >= 2
 
 
 # Imports
 
 
+@files([path for path in MODULES if path.parent != PACKAGE or path.name != "__init__.py"])
+def test_imports_go_down_only(path):
+    own = room(module_of(path))
+    assert own in RANK, f"{name_of(path)}: need its room in ORDER"
+    for module in modules_in(path):
+        other = room(module)
+        assert other == own or RANK[other] > RANK[own], f"{name_of(path)} imports {module}: imports go down only"
+
+
+def test_no_circle_of_imports():
+    graph = {module_of(path): set(modules_in(path)) - {module_of(path)} for path in MODULES}
+    done = set()
+
+    def visit(module, above):
+        assert module not in above, f"a circle: {' > '.join([*above[above.index(module) :], module])}"
+        if module not in done:
+            for other in sorted(graph[module]):
+                if not other.startswith(module + ".") and not module.startswith(other + "."):
+                    visit(other, [*above, module])
+            done.add(module)
+
+    for module in sorted(graph):
+        visit(module, [])
+
+
 @files(MODULES)
-def test_imports_go_to_the_right_only(path):
-    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    if own not in RANK:
-        return  # commands, data and runs stand on top: they may use anything, and nothing in the list may use them
-    for name in imports(path):
-        other = top(name)
-        if other is None or other == own or other.startswith("__"):
-            continue
-        assert other in RANK, f"{name_of(path)} imports {name}, which is not below it"
-        assert RANK[other] > RANK[own], f"{name_of(path)} imports {name}: imports go to the right only"
+def test_no_private_name_is_used_across_modules(path):
+    """Neither `from .other import _name` nor `other._name`, where other is a module of ours."""
+    module = tree(path)
+    private = [name for name in imports(path) if name.startswith("dcgan_cupy") and re.search(r"\._(?!_)", name)]
+    assert not private, f"{name_of(path)} imports {', '.join(private)}"
+    ours = {
+        alias.asname or alias.name
+        for node in ast.walk(module)
+        if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").startswith("dcgan_cupy"))
+        for alias in node.names
+    }
+    for node in ast.walk(module):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ours:
+            assert not re.match(r"_(?!_)", node.attr), f"{name_of(path)}:{node.lineno}: {node.value.id}.{node.attr}"
+
+
+@files([*MODULES, *sorted(TESTS.glob("*.py"))])
+def test_files_can_be_read_at_a_sitting(path):
+    lines = len(path.read_text().splitlines())
+    assert lines <= LONGEST or name_of(path) in LONG, f"{name_of(path)}: need at most {LONGEST} lines, got {lines}"
 
 
 def test_cupy_is_imported_in_one_file():
-    assert [name_of(p) for p in MODULES if any(n.split(".")[0] in ("cupy", "cupyx") for n in imports(p))] == ["device/gpu.py"]
+    assert [name_of(p) for p in MODULES if any(n.split(".")[0] in ("cupy", "cupyx") for n in imports(p))] == [
+        "device/gpu.py"
+    ]
 
 
 @files(MODULES)
@@ -98,7 +171,21 @@ def test_no_array_library_where_kernels_do_the_work(name):
 @pytest.mark.parametrize("name", NO_ARRAYS)
 def test_no_array_methods_where_kernels_do_the_work(name):
     """An array library reached through an array's own methods would be no kernel either: no sum, no dot, no matrix product."""
-    banned = {"sum", "dot", "mean", "std", "var", "exp", "matmul", "clip", "astype", "transpose", "max", "min", "argmax"}
+    banned = {
+        "sum",
+        "dot",
+        "mean",
+        "std",
+        "var",
+        "exp",
+        "matmul",
+        "clip",
+        "astype",
+        "transpose",
+        "max",
+        "min",
+        "argmax",
+    }
     module = tree(PACKAGE / name)
     for function in [n for n in ast.walk(module) if isinstance(n, ast.FunctionDef)]:
         if function.name in ("state_dict", "load_state_dict"):
@@ -117,7 +204,9 @@ def code(path):
 
 
 def test_kernels_holds_only_cuda_and_its_guide():
-    strangers = [p for p in KERNELS.rglob("*") if p.is_file() and p.suffix not in (".cu", ".cuh") and p.name != "README.md"]
+    strangers = [
+        p for p in KERNELS.rglob("*") if p.is_file() and p.suffix not in (".cu", ".cuh") and p.name != "README.md"
+    ]
     assert not strangers
 
 
@@ -172,7 +261,9 @@ def test_kernel_files_open_with_the_fields(path):
     lines = header(path)
     assert lines, "need a header comment in the first line"
     first = " ".join(lines).partition("   ")[0]  # up to the first empty line or indented field
-    assert re.match(r" \w[\w, ]*: \S|.{15,}\.$", first.rstrip()), f"first lines: need `name: what it is` or a sentence, got {first!r}"
+    assert re.match(r" \w[\w, ]*: \S|.{15,}\.$", first.rstrip()), (
+        f"first lines: need `name: what it is` or a sentence, got {first!r}"
+    )
     text = "\n".join(lines)
     places = [re.search(rf"^ +{field} +\S", text, flags=re.M) for field in FIELDS]
     assert all(places), f"need {', '.join(FIELDS)}"
@@ -198,7 +289,9 @@ def test_kernel_files_hold_kernels_with_plain_names(path):
     for name, signature in found.items():
         assert name != "kernel" and not re.search(r"_v?\d+$", name), f"{name}: need <op>_<what>, no version number"
         if not signature.template:
-            assert re.search(rf'extern\s*"C"\s*__global__[^;{{]*\b{name}\s*\(', path.read_text()), f'{name}: need extern "C"'
+            assert re.search(rf'extern\s*"C"\s*__global__[^;{{]*\b{name}\s*\(', path.read_text()), (
+                f'{name}: need extern "C"'
+            )
 
 
 def held_strings(function):
@@ -216,7 +309,11 @@ def launched():
     """Every kernel that ops.py names in dev.kernel(file, symbol), or to a helper that takes a `symbol`."""
     paths = [PACKAGE / "ops.py"] if (PACKAGE / "ops.py").is_file() else sorted((PACKAGE / "ops").glob("*.py"))
     functions = [n for path in paths for n in ast.walk(tree(path)) if isinstance(n, ast.FunctionDef)]
-    places = {f.name: [a.arg for a in f.args.args].index("symbol") for f in functions if "symbol" in [a.arg for a in f.args.args]}
+    places = {
+        f.name: [a.arg for a in f.args.args].index("symbol")
+        for f in functions
+        if "symbol" in [a.arg for a in f.args.args]
+    }
     found = set()
     for function in functions:
         held = held_strings(function)
@@ -224,7 +321,11 @@ def launched():
             place = 1 if getattr(call.func, "attr", "") == "kernel" else places.get(getattr(call.func, "id", ""))
             if place is not None and place < len(call.args):
                 symbol = call.args[place]
-                found.add(str(symbol.value if isinstance(symbol, ast.Constant) else held.get(getattr(symbol, "id", ""))).partition("<")[0])
+                found.add(
+                    str(
+                        symbol.value if isinstance(symbol, ast.Constant) else held.get(getattr(symbol, "id", ""))
+                    ).partition("<")[0]
+                )
     return found
 
 

@@ -5,16 +5,17 @@ import secrets
 
 import numpy as np
 import pytest
-import reference as ref
 from helpers import assert_close, assert_equal, draw_conv_shape, integers, normal
 
-from dcgan_cupy import layers, networks, ops, tiles
+from dcgan_cupy import layers, networks, ops
+from dcgan_cupy import reference as ref
 from dcgan_cupy.device import CpuDevice
 from dcgan_cupy.errors import UserError
+from dcgan_cupy.ops import tiles
 from dcgan_cupy.random import Random
 
 SHAPES, BATCHES = 320, 8
-MOST_WORK = 1.5e7      # multiply-adds: the textbook takes milliseconds, not minutes
+MOST_WORK = 1.5e7  # multiply-adds: the textbook takes milliseconds, not minutes
 
 # The seeds' layers (features 16), where the thin cases lie: 3 channels in, 3 out, one output, a 1 x 1 input.
 SEED_LAYERS = [
@@ -29,8 +30,12 @@ SEED_LAYERS = [
 
 def drawn(rng):
     while True:
-        s = draw_conv_shape(rng, transposed=True, batch=(1, 9), size=(1, 40), channels=(1, 130))   # sizes of the transposed input
-        hw = ref.conv_transpose2d_output_size((s["h"], s["w"]), (s["kh"], s["kw"]), s["stride"], s["padding"], s["output_padding"])
+        s = draw_conv_shape(
+            rng, transposed=True, batch=(1, 9), size=(1, 40), channels=(1, 130)
+        )  # sizes of the transposed input
+        hw = ref.conv_transpose2d_output_size(
+            (s["h"], s["w"]), (s["kh"], s["kw"]), s["stride"], s["padding"], s["output_padding"]
+        )
         if s["n"] * s["h"] * s["w"] * s["ic"] * s["oc"] * s["kh"] * s["kw"] <= MOST_WORK:
             return {**s, "h": hw[0], "w": hw[1], "ic": s["oc"], "oc": s["ic"], "oh": s["h"], "ow": s["w"]}
 
@@ -53,16 +58,21 @@ def run(device, rng, s, rung, known=False):
 
 
 def compare(device, seed, shape, known=False):
-    for name, got, want in zip(("y", "dx", "dx with bias", "dw"),
-                               run(device, np.random.default_rng(seed), shape, "tiled", known),
-                               run(device, np.random.default_rng(seed), shape, "textbook"), strict=True):
+    for name, got, want in zip(
+        ("y", "dx", "dx with bias", "dw"),
+        run(device, np.random.default_rng(seed), shape, "tiled", known),
+        run(device, np.random.default_rng(seed), shape, "textbook"),
+        strict=True,
+    ):
         assert_equal(got, want, f"{name} of {shape}, seed {seed}")
 
 
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_tiled_equals_textbook_on_drawn_shapes(device, batch):
     """Sums of small integers are exact in any order: one wrong index anywhere shows."""
-    seeds = [1000 * batch + i for i in range(SHAPES // BATCHES - 2)] + [secrets.randbits(32) for _ in range(2)]    # two fresh ones
+    seeds = [1000 * batch + i for i in range(SHAPES // BATCHES - 2)] + [
+        secrets.randbits(32) for _ in range(2)
+    ]  # two fresh ones
     for seed in seeds:
         compare(device, seed, drawn(np.random.default_rng(seed)))
 
@@ -110,8 +120,11 @@ def test_same_bits_for_any_number_of_threads():
 
 # Batch norm with its activation
 
+
 @pytest.mark.parametrize("slope", [1.0, 0.2, 0.0])
-@pytest.mark.parametrize("shape", [(2, 1, 1, 1), (3, 5, 7, 6), (4, 8, 8, 64), (2, 3, 5, 130), (5, 33, 31, 48), (1, 17, 3, 3)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(2, 1, 1, 1), (3, 5, 7, 6), (4, 8, 8, 64), (2, 3, 5, 130), (5, 33, 31, 48), (1, 17, 3, 3)], ids=str
+)
 @pytest.mark.parametrize("training", [True, False])
 def test_fused_batchnorm_against_float64(device, rng, shape, slope, training):
     c = shape[-1]
@@ -119,11 +132,17 @@ def test_fused_batchnorm_against_float64(device, rng, shape, slope, training):
     bn.slope = slope
     x, dy = normal(rng, shape) * 3 + 1, normal(rng, shape)
     gamma, beta, running = normal(rng, c), normal(rng, c), (normal(rng, c), normal(rng, c) ** 2 + 0.5)
-    for target, values in zip((bn.params["weight"], bn.params["bias"], bn.buffers["running_mean"], bn.buffers["running_var"]),
-                              (gamma, beta, *running), strict=True):
+    for target, values in zip(
+        (bn.params["weight"], bn.params["bias"], bn.buffers["running_mean"], bn.buffers["running_var"]),
+        (gamma, beta, *running),
+        strict=True,
+    ):
         device.upload(target, values)
-    p, mean, var, *running_new = ref.batchnorm_forward_train(x, gamma, beta, *running) if training else (
-        ref.batchnorm_forward_eval(x, gamma, beta, *running), *running, *running)
+    p, mean, var, *running_new = (
+        ref.batchnorm_forward_train(x, gamma, beta, *running)
+        if training
+        else (ref.batchnorm_forward_eval(x, gamma, beta, *running), *running, *running)
+    )
     y = device.numpy(bn.forward(device.array(x), training))
     dx = device.numpy(bn.backward(device.array(dy)))
     # rtol: float32 throughout; statistics of few values amplify rounding where the variance is small
@@ -133,7 +152,9 @@ def test_fused_batchnorm_against_float64(device, rng, shape, slope, training):
     g = np.where(p > 0, dy, slope * dy)
     backward = ref.batchnorm_backward_train if training else ref.batchnorm_backward_eval
     want_dx, dgamma, dbeta = backward(g, x, gamma, mean, var)
-    scale = max(np.linalg.norm(want_dx), np.linalg.norm(g))     # with two values a channel dx is all cancellation: measure against g
+    scale = max(
+        np.linalg.norm(want_dx), np.linalg.norm(g)
+    )  # with two values a channel dx is all cancellation: measure against g
     assert np.linalg.norm(dx - want_dx) <= 2e-5 * scale and np.isfinite(dx).all()
     assert_close(device.numpy(bn.grads["weight"]), dgamma, 2e-5, "dgamma")
     assert_close(device.numpy(bn.grads["bias"]), dbeta, 2e-5, "dbeta")
@@ -178,7 +199,9 @@ def test_fused_networks_equal_unfused(device, kernels):
         dy = d.logits.backward(device.array(normal(np.random.default_rng(3), logits.shape)))
         g.backward(dy, input_grad=False)
         made.append([device.numpy(a) for a in (y, logits, dy, g.grad, d.grad)])
-    for name, ours, want in zip(("images", "logits", "d image", "gradients of G", "gradients of D"), *made, strict=True):
+    for name, ours, want in zip(
+        ("images", "logits", "d image", "gradients of G", "gradients of D"), *made, strict=True
+    ):
         assert_close(ours, want, 1e-5, name)
 
 
@@ -194,24 +217,27 @@ def test_images_that_share_columns():
 
 # What NVRTC says of the GPU's tiles
 
+
 def gpu_tiles():
     """(file, kernel, constants) of the tiled and Winograd kernels as the GPU gets them: the seeds' layers and generic shapes."""
     for ic, oc, known in ((3, 64, True), (64, 128, True), (512, 1024, True), (100, 48, False), (3, 5, False)):
         sizes = f"H = 32, W = 32, IC = {ic}, OH = 16, OW = 16, OC = {oc}"
-        promise = {"KNOWN": f"{sizes}, KH = 4, KW = 4, stride_h = 2, stride_w = 2, pad_h = 1, pad_w = 1"} if known else {}
+        promise = (
+            {"KNOWN": f"{sizes}, KH = 4, KW = 4, stride_h = 2, stride_w = 2, pad_h = 1, pad_w = 1"} if known else {}
+        )
         forward = tiles.rows_product("gpu", 4096, oc, 4 * ic, ic, 16 * ic, True, known)
         back = tiles.rows_product("gpu", 4096, ic, 2 * oc, oc, 4 * oc, True, known)
         weight = tiles.columns_product("gpu", oc, 4 * ic, ic, True, known)
-        yield "conv2d/forward_2_tiled.cu", "conv2d_forward", {**forward, **promise}
-        yield "conv2d/backward_input_2_tiled.cu", "conv2d_backward_input", {**back, **promise}
-        yield "conv2d/backward_weight_2_tiled.cu", "conv2d_backward_weight", {**weight, **promise}
+        yield "conv2d/forward_4_tiled.cu", "conv2d_forward", {**forward, **promise}
+        yield "conv2d/backward_input_4_tiled.cu", "conv2d_backward_input", {**back, **promise}
+        yield "conv2d/backward_weight_4_tiled.cu", "conv2d_backward_weight", {**weight, **promise}
         promise = {"KNOWN": sizes} if known else {}
         forward = tiles.winograd_rows("gpu", oc, ic, 4 * ic, True, known)
         back = tiles.winograd_rows("gpu", ic, oc, oc, True, known)
         weight = tiles.winograd_columns("gpu", oc, ic, True, known)
-        yield "conv2d/forward_3_winograd.cu", "conv2d_forward", {**forward, **promise}
-        yield "conv2d/backward_input_3_winograd.cu", "conv2d_backward_input", {**back, **promise}
-        yield "conv2d/backward_weight_3_winograd.cu", "conv2d_backward_weight", {**weight, **promise}
+        yield "conv2d/forward_5_winograd.cu", "conv2d_forward", {**forward, **promise}
+        yield "conv2d/backward_input_5_winograd.cu", "conv2d_backward_input", {**back, **promise}
+        yield "conv2d/backward_weight_5_winograd.cu", "conv2d_backward_weight", {**weight, **promise}
     for c in (64, 130, 3):
         groups = tiles.channel_groups("gpu", 8192, c)
         groups.pop("PARTS")
@@ -224,12 +250,16 @@ def test_gpu_tiles_compile_without_spills():
     from concurrent.futures import ThreadPoolExecutor
 
     from dcgan_cupy.device import gpu, source
+
     try:
         gpu.resources('extern "C" __global__ void nothing() {}', "nothing", 90)
     except UserError as error:
         pytest.skip(str(error))
-    jobs = [(source.load(file, tuple(macros.items())), name, arch, macros)
-            for file, name, macros in gpu_tiles() for arch in (75, 80, 90, 120)]
+    jobs = [
+        (source.load(file, tuple(macros.items())), name, arch, macros)
+        for file, name, macros in gpu_tiles()
+        for arch in (75, 80, 90, 120)
+    ]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = list(pool.map(lambda job: gpu.resources(*job[:3]), jobs))
     for (_, name, arch, macros), used in zip(jobs, found, strict=True):

@@ -29,7 +29,7 @@ from dcgan_cupy.networks import Discriminator, Generator
 from dcgan_cupy.trainer import Step, Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
-PHOTOS, BATCH = 9, 4                             # an epoch is two steps
+PHOTOS, BATCH = 9, 4  # an epoch is two steps
 TINY = ("--image-size", "16", "--features-g", "8", "--features-d", "8", "--batch-size", str(BATCH), "--device", "cpu")
 
 
@@ -53,17 +53,24 @@ def place(tmp_path, monkeypatch):
 @pytest.fixture
 def command(capfd):
     """Runs the command here, in this process: command(*flags) -> (exit code, stdout, stderr)."""
+
     def run(*flags):
         capfd.readouterr()
         code = train.main(["--data", "photos", *TINY, *flags])
         return code, *capfd.readouterr()
+
     return run
 
 
 def start(*flags, **environment) -> subprocess.Popen:
     """The command as a process of its own."""
-    return subprocess.Popen([sys.executable, "-m", "dcgan_cupy.train", "--data", "photos", *TINY, *flags], text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT), **environment})
+    return subprocess.Popen(
+        [sys.executable, "-m", "dcgan_cupy.train", "--data", "photos", *TINY, *flags],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+    )
 
 
 def tree(folder: Path) -> dict:
@@ -103,50 +110,106 @@ def test_parse_without_flags_gives_the_defaults():
 
 def test_defaults_are_the_papers():
     config = Config().resolved("gpu")
-    assert (config.image_size, config.features_g, config.features_d, config.batch_size, config.z_dim) == (64, 64, 64, 128, 100)
-    assert (config.lr, config.beta1, config.beta2, config.z, config.loss) == (2e-4, 0.5, 0.999, "uniform", "non-saturating")
+    assert (config.image_size, config.features_g, config.features_d, config.batch_size, config.z_dim) == (
+        64,
+        64,
+        64,
+        128,
+        100,
+    )
+    assert (config.lr, config.beta1, config.beta2, config.z, config.loss) == (
+        2e-4,
+        0.5,
+        0.999,
+        "uniform",
+        "non-saturating",
+    )
     assert (config.data, config.seed, config.bn_gain, config.flip, config.channels) == ("faces", 0, 1.0, False, 3)
 
 
-@pytest.mark.parametrize("flags, settings", [
-    ("--dataset faces", {"data": "faces"}),
-    ("--dataset folder --dataroot pics", {"data": "pics"}),
-    ("--dataroot pics --dataset lsun", {"data": "pics"}),
-    ("--dataset pics", {"data": "pics"}),
-    ("--dataroot pics", {"data": "pics"}),
-    ("--workers 2", {}),
-    ("--batchSize 32", {"batch_size": 32}),
-    ("--imageSize 64", {"image_size": 64}),
-    ("--nc 1", {"channels": 1}),
-    ("--nz 50", {"z_dim": 50}),
-    ("--ngf 8", {"features_g": 8}),
-    ("--ndf 9", {"features_d": 9}),
-    ("--niter 25", {"epochs": 25}),
-    ("--lr 0.001", {"lr": 0.001}),
-    ("--lr 1", {"lr": 1.0}),
-    ("--beta1 0.9", {"beta1": 0.9}),
-    ("--beta1 0", {"beta1": 0.0}),
-    ("--outf there", {"out": "there"}),
-    ("--netG g.npz", {"generator": "g.npz"}),
-    ("--netD=d.npz", {"discriminator": "d.npz"}),
-    ("--manualSeed 9", {"seed": 9}),
-    ("--dry-run", {"dry_run": True}),
-    ("--dry_run", {"dry_run": True}),
-    ("--lr 1 --lr 2", {"lr": 2.0}),
-    ("--dataset folder --dataroot pics --workers 2 --batchSize 64 --imageSize 64 --nz 100 --ngf 64 --ndf 64 --niter 25 --lr 0.0002 "
-     "--beta1 0.5 --netG  --netD  --outf . --manualSeed 1 --dry-run",
-     {"data": "pics", "batch_size": 64, "image_size": 64, "z_dim": 100, "features_g": 64, "features_d": 64, "epochs": 25, "lr": 2e-4,
-      "beta1": 0.5, "generator": "", "discriminator": "", "out": ".", "seed": 1, "dry_run": True}),
-])
+@pytest.mark.parametrize(
+    "flags, settings",
+    [
+        ("--dataset faces", {"data": "faces"}),
+        ("--dataset folder --dataroot pics", {"data": "pics"}),
+        ("--dataroot pics --dataset lsun", {"data": "pics"}),
+        ("--dataset pics", {"data": "pics"}),
+        ("--dataroot pics", {"data": "pics"}),
+        ("--workers 2", {}),
+        ("--batchSize 32", {"batch_size": 32}),
+        ("--imageSize 64", {"image_size": 64}),
+        ("--nc 1", {"channels": 1}),
+        ("--nz 50", {"z_dim": 50}),
+        ("--ngf 8", {"features_g": 8}),
+        ("--ndf 9", {"features_d": 9}),
+        ("--niter 25", {"epochs": 25}),
+        ("--lr 0.001", {"lr": 0.001}),
+        ("--lr 1", {"lr": 1.0}),
+        ("--beta1 0.9", {"beta1": 0.9}),
+        ("--beta1 0", {"beta1": 0.0}),
+        ("--outf there", {"out": "there"}),
+        ("--netG g.npz", {"generator": "g.npz"}),
+        ("--netD=d.npz", {"discriminator": "d.npz"}),
+        ("--manualSeed 9", {"seed": 9}),
+        ("--dry-run", {"dry_run": True}),
+        ("--dry_run", {"dry_run": True}),
+        ("--lr 1 --lr 2", {"lr": 2.0}),
+        (
+            "--dataset folder --dataroot pics --workers 2 --batchSize 64 --imageSize 64 --nz 100 --ngf 64 --ndf 64 --niter 25 --lr 0.0002 "
+            "--beta1 0.5 --netG  --netD  --outf . --manualSeed 1 --dry-run",
+            {
+                "data": "pics",
+                "batch_size": 64,
+                "image_size": 64,
+                "z_dim": 100,
+                "features_g": 64,
+                "features_d": 64,
+                "epochs": 25,
+                "lr": 2e-4,
+                "beta1": 0.5,
+                "generator": "",
+                "discriminator": "",
+                "out": ".",
+                "seed": 1,
+                "dry_run": True,
+            },
+        ),
+    ],
+)
 def test_parse_knows_the_flags_of_pytorchs_example(flags, settings):
     assert train.parse(flags.split(" ")) == Config(**settings)
 
 
-OTHER = {"data": "pics", "format": "zip", "split": "all", "crop": 108, "on_bad": "skip",
-         "image_size": 128, "channels": 1, "flip": True, "batch_size": 7, "z_dim": 11, "z": "normal", "features_g": 5,
-         "features_d": 6, "steps": 77, "epochs": 3, "lr": 0.5, "beta1": 0.25, "beta2": 0.75, "loss": "minimax", "bn_gain": 0.0,
-         "seed": 2**63 - 1, "device": "gpu", "kernels": "textbook", "out": "x", "sample_every": 4, "generator": "g", "discriminator": "d",
-         "dry_run": True}
+OTHER = {
+    "data": "pics",
+    "format": "zip",
+    "split": "all",
+    "crop": 108,
+    "on_bad": "skip",
+    "image_size": 128,
+    "channels": 1,
+    "flip": True,
+    "batch_size": 7,
+    "z_dim": 11,
+    "z": "normal",
+    "features_g": 5,
+    "features_d": 6,
+    "steps": 77,
+    "epochs": 3,
+    "lr": 0.5,
+    "beta1": 0.25,
+    "beta2": 0.75,
+    "loss": "minimax",
+    "bn_gain": 0.0,
+    "seed": 2**63 - 1,
+    "device": "gpu",
+    "kernels": "textbook",
+    "out": "x",
+    "sample_every": 4,
+    "generator": "g",
+    "discriminator": "d",
+    "dry_run": True,
+}
 
 
 @pytest.mark.parametrize("setting", fields(Config), ids=lambda f: f.name)
@@ -159,8 +222,16 @@ def test_parse_has_a_flag_for_each_setting(setting):
 
 
 def test_config_takes_no_wrong_types():
-    for settings in ({"steps": 1.0}, {"steps": True}, {"flip": 1}, {"data": 3}, {"lr": "1"}, {"lr": None}, {"seed": np.float64(1)}):
-        name, = settings
+    for settings in (
+        {"steps": 1.0},
+        {"steps": True},
+        {"flip": 1},
+        {"data": 3},
+        {"lr": "1"},
+        {"lr": None},
+        {"seed": np.float64(1)},
+    ):
+        (name,) = settings
         with pytest.raises(UserError, match=rf"^train: {flag(name)}: need "):
             Config(**settings)
 
@@ -168,7 +239,10 @@ def test_config_takes_no_wrong_types():
 def test_config_resolved_fills_in_what_the_device_decides():
     for kind in ("cpu", "gpu"):
         full = Config().resolved(kind)
-        assert None not in (full.image_size, full.features_g, full.features_d, full.batch_size, full.steps) and full.epochs is None
+        assert (
+            None not in (full.image_size, full.features_g, full.features_d, full.batch_size, full.steps)
+            and full.epochs is None
+        )
         own = Config(image_size=16, epochs=2, batch_size=3).resolved(kind)
         assert (own.image_size, own.epochs, own.steps, own.batch_size) == (16, 2, None, 3)
         for config in (Config(dry_run=True, epochs=5), Config(dry_run=True, steps=50)):
@@ -177,13 +251,20 @@ def test_config_resolved_fills_in_what_the_device_decides():
 
 
 def test_help_names_every_setting_and_needs_no_dataset():
-    done = subprocess.run([sys.executable, "-m", "dcgan_cupy.train", "--help"], capture_output=True, text=True, timeout=60,
-                          env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"})
+    done = subprocess.run(
+        [sys.executable, "-m", "dcgan_cupy.train", "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"},
+    )
     assert done.returncode == 0 and done.stderr == ""
     for setting in fields(Config):
         for name in (flag(setting.name), *setting.metadata["aliases"]):
             assert name in done.stdout, name
-    assert "16|32|64|128" in done.stdout and "non-saturating|minimax" in done.stdout and "(default: 0.0002)" in done.stdout
+    assert (
+        "16|32|64|128" in done.stdout and "non-saturating|minimax" in done.stdout and "(default: 0.0002)" in done.stdout
+    )
 
 
 # What cannot be
@@ -210,7 +291,7 @@ def good_weights(path: str, network=Generator, **settings) -> str:
 def cut(path: str) -> str:
     """The first half of a good file of weights."""
     good = Path(good_weights("good.npz")).read_bytes()
-    return write(path, good[:len(good) // 2])
+    return write(path, good[: len(good) // 2])
 
 
 def flipped(path: str) -> str:
@@ -316,7 +397,10 @@ BAD = [
     # images
     (["--data", "nowhere"], "got 'nowhere' (does not exist)"),
     (["--data", ""], "got '' (no name)"),
-    (["--dataset", "lsun", "--data", "faces"], "got 'lsun' (does not exist; python -m dcgan_cupy.data fetch lsun tells"),
+    (
+        ["--dataset", "lsun", "--data", "faces"],
+        "got 'lsun' (does not exist; python -m dcgan_cupy.data fetch lsun tells",
+    ),
     (["--dataset", "folder", "--data", "faces"], "--dataset: need --dataroot"),
     (["--data", lambda: photos_of("empty")], "need a folder with image files"),
     (["--data", lambda: photos_of("texts", a_txt="some", b_md="text")], "need a folder with image files"),
@@ -343,8 +427,14 @@ BAD = [
     (["--netG", lambda: npz("nothing.npz")], "14 missing (first: gen.0.0.weight)"),
     (["--netG", lambda: npz("other.npz", a=np.zeros(3))], "and 1 unknown (first: a)"),
     (["--netD", lambda: good_weights("g.npz")], "Discriminator.load_state_dict: need the names of this network"),
-    (["--netG", lambda: good_weights("wide.npz", features_g=3)], "gen.0.0.weight: need shape (100, 32, 4, 4), got (100, 12, 4, 4)"),
-    (["--netD", lambda: good_weights("grey.npz", Discriminator, channels_img=1)], "disc.0.weight: need shape (8, 3, 4, 4), got (8, 1,"),
+    (
+        ["--netG", lambda: good_weights("wide.npz", features_g=3)],
+        "gen.0.0.weight: need shape (100, 32, 4, 4), got (100, 12, 4, 4)",
+    ),
+    (
+        ["--netD", lambda: good_weights("grey.npz", Discriminator, channels_img=1)],
+        "disc.0.weight: need shape (8, 3, 4, 4), got (8, 1,",
+    ),
     # the run's folder
     (["--out", lambda: old_run("old")], "--out: need a folder without a run in it, got old"),
     (["--out", "photos/0.png"], "--out: need a folder that can be written"),
@@ -373,7 +463,9 @@ def test_bad_number_of_threads(command, place, monkeypatch, threads):
     monkeypatch.setenv("DCGAN_CUPY_THREADS", threads)
     before = tree(place)
     code, _, err = command("--steps", "2")
-    assert code == 2 and err.startswith("device: cpu: ") and "threads" in err and threads in err and err.count("\n") == 1
+    assert (
+        code == 2 and err.startswith("device: cpu: ") and "threads" in err and threads in err and err.count("\n") == 1
+    )
     assert tree(place) == before
 
 
@@ -385,11 +477,15 @@ def test_no_gpu(command, place):
     assert tree(place) == before
 
 
-@pytest.mark.parametrize("flags, environment, message", [
-    (["--lr", "nan"], {}, "train: --lr: need a finite number, got nan\n"),
-    (["--steps", "2"], {"CXX": "/nowhere/c++"}, "device: cpu: /nowhere/c++: need a C++ compiler that runs, got: "),
-    (["--steps", "2", "--data", "nowhere"], {}, "open_dataset: source: need the name of a dataset (faces, mnist,"),
-], ids=["flag", "compiler", "data"])
+@pytest.mark.parametrize(
+    "flags, environment, message",
+    [
+        (["--lr", "nan"], {}, "train: --lr: need a finite number, got nan\n"),
+        (["--steps", "2"], {"CXX": "/nowhere/c++"}, "device: cpu: /nowhere/c++: need a C++ compiler that runs, got: "),
+        (["--steps", "2", "--data", "nowhere"], {}, "open_dataset: source: need the name of a dataset (faces, mnist,"),
+    ],
+    ids=["flag", "compiler", "data"],
+)
 def test_bad_flag_as_a_process(place, flags, environment, message):
     before = tree(place)
     process = start(*flags, **environment)
@@ -400,6 +496,7 @@ def test_bad_flag_as_a_process(place, flags, environment, message):
 
 def test_memory_and_disk_that_do_not_suffice(command, monkeypatch):
     """A sentence and exit code 1: it may be right another time."""
+
     def full(self, **values):
         raise OSError(28, "No space left on device", "log.jsonl")
 
@@ -410,7 +507,11 @@ def test_memory_and_disk_that_do_not_suffice(command, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(train, "Trainer", lambda *_: np.empty(1 << 50))
         code, _, err = command("--steps", "2", "--out", "large")
-    assert code == 1 and err.startswith("train: memory: need more than is free: Unable to allocate") and err.count("\n") == 1
+    assert (
+        code == 1
+        and err.startswith("train: memory: need more than is free: Unable to allocate")
+        and err.count("\n") == 1
+    )
     assert not Path("large").exists()
 
 
@@ -418,23 +519,41 @@ def test_memory_and_disk_that_do_not_suffice(command, monkeypatch):
 
 
 def test_run_leaves_its_files(command, device):
-    code, out, err = command("--steps", "7", "--sample-every", "3", "--out", "a/run", "--seed", "5", "--flip", "--device", device.kind)
+    code, out, err = command(
+        "--steps", "7", "--sample-every", "3", "--out", "a/run", "--seed", "5", "--flip", "--device", device.kind
+    )
     run = Path("a/run")
     assert code == 0 and err == ""
-    assert sorted(path.name for path in run.iterdir()) == ["discriminator.npz", "generator.npz", "log.jsonl", "samples", "settings.json",
-                                                           "timing.json"]
-    assert sorted(path.name for path in (run / "samples").iterdir()) == [f"{name}.png" for name in
-                                                                         ("000000", "000003", "000006", "000007", "real")]
+    assert sorted(path.name for path in run.iterdir()) == [
+        "discriminator.npz",
+        "generator.npz",
+        "log.jsonl",
+        "samples",
+        "settings.json",
+        "timing.json",
+    ]
+    assert sorted(path.name for path in (run / "samples").iterdir()) == [
+        f"{name}.png" for name in ("000000", "000003", "000006", "000007", "real")
+    ]
     settings = json.loads((run / "settings.json").read_text())
     assert settings.pop("ran_on") == device.description
-    config = Config(**settings)                                                  # what was written makes the same run again
+    config = Config(**settings)  # what was written makes the same run again
     assert asdict(config) == settings and (config.steps, config.epochs, config.seed, config.flip) == (7, None, 5, True)
     assert [line["epoch"] for line in read_log(run)] == [0, 0, 1, 1, 2, 2, 3]
     timing = json.loads((run / "timing.json").read_text())
     assert timing["steps"] == 7 and timing["seconds"] > 0
     assert timing["images_per_second"] == pytest.approx(7 * BATCH / timing["seconds"], rel=0.05)
-    for line in ("photos: 9 images, 16 x 16 px", device.description, "features 8 / 8", "7 steps of 4 images (3.5 epochs)", "seed 5",
-                 "a/run/", "[0/4][0/2] Loss_D: ", "[3/4][0/2] Loss_D: ", "7 steps in "):
+    for line in (
+        "photos: 9 images, 16 x 16 px",
+        device.description,
+        "features 8 / 8",
+        "7 steps of 4 images (3.5 epochs)",
+        "seed 5",
+        "a/run/",
+        "[0/4][0/2] Loss_D: ",
+        "[3/4][0/2] Loss_D: ",
+        "7 steps in ",
+    ):
         assert line in out, line
 
 
@@ -446,18 +565,18 @@ def test_run_pictures(command):
         pictures = {path.stem: np.asarray(Image.open(path)) for path in (run / "samples").iterdir()}
         assert {Image.open(path).mode for path in (run / "samples").iterdir()} == {mode}
         assert pictures["000000"].shape[:2] == pictures["000002"].shape[:2] == (8 * (64 + 2) + 2,) * 2
-        assert (pictures["000000"] != pictures["000002"]).mean() > 0.3           # two steps can be seen
+        assert (pictures["000000"] != pictures["000002"]).mean() > 0.3  # two steps can be seen
         real = pictures["real"]
         assert real.shape[:2] == (3 * (64 + 2) + 2,) * 2
         images = open_dataset("photos", 16, int(channels)).images
         for i, image in enumerate(images):
             top, left = 2 + i // 3 * 66, 2 + i % 3 * 66
-            part = real[top:top + 64, left:left + 64].reshape(64, 64, -1)
+            part = real[top : top + 64, left : left + 64].reshape(64, 64, -1)
             assert (part == image.repeat(4, 0).repeat(4, 1)).all()
         real = real.copy()
         for i in range(PHOTOS):
-            real[2 + i // 3 * 66:66 + i // 3 * 66, 2 + i % 3 * 66:66 + i % 3 * 66] = 255
-        assert (real == 255).all()                                               # between them is nothing
+            real[2 + i // 3 * 66 : 66 + i // 3 * 66, 2 + i % 3 * 66 : 66 + i % 3 * 66] = 255
+        assert (real == 255).all()  # between them is nothing
 
 
 def test_run_goes_on_from_weights(command):
@@ -474,10 +593,10 @@ def test_run_goes_on_from_weights(command):
             assert (int(one[name]), int(two[name])) == ((4, 5) if name.startswith("generator") else (12, 15))
         elif "running" not in name:
             moved = np.abs(one[name] - two[name]).max()
-            assert 0 < moved <= 0.001 * 1.01, name                               # Adam's first step: at most the learning rate
+            assert 0 < moved <= 0.001 * 1.01, name  # Adam's first step: at most the learning rate
     assert command("--steps", "1", "--out", "three", *flags, "--generator", g)[0] == 0
     assert Path("three/samples/000000.png").read_bytes() == last
-    assert read_log("three")[0]["d_real"] != read_log("two")[0]["d_real"]        # another D
+    assert read_log("three")[0]["d_real"] != read_log("two")[0]["d_real"]  # another D
 
 
 def test_same_seed_same_run(command):
@@ -493,16 +612,34 @@ def test_same_seed_same_run(command):
 def test_settings_reach_the_training(command):
     """Each of these changes the log."""
     logs = []
-    for i, flags in enumerate(([], ["--lr", "0.001"], ["--beta1", "0.9"], ["--beta2", "0.9"], ["--loss", "minimax"], ["--bn-gain", "0"],
-                               ["--z", "normal"], ["--nz", "50"], ["--ngf", "4"], ["--ndf", "4"], ["--flip"], ["--channels", "1"],
-                               ["--batch-size", "3"], ["--image-size", "32"])):
+    for i, flags in enumerate(
+        (
+            [],
+            ["--lr", "0.001"],
+            ["--beta1", "0.9"],
+            ["--beta2", "0.9"],
+            ["--loss", "minimax"],
+            ["--bn-gain", "0"],
+            ["--z", "normal"],
+            ["--nz", "50"],
+            ["--ngf", "4"],
+            ["--ndf", "4"],
+            ["--flip"],
+            ["--channels", "1"],
+            ["--batch-size", "3"],
+            ["--image-size", "32"],
+        )
+    ):
         assert command("--steps", "4", "--out", f"run{i}", *flags)[0] == 0
         logs.append(Path(f"run{i}/log.jsonl").read_bytes())
     assert len(set(logs)) == len(logs)
 
 
 def test_number_of_threads_changes_no_byte():
-    running = {threads: start("--steps", "5", "--out", f"run{threads}", DCGAN_CUPY_THREADS=threads) for threads in ("1", "2", "3")}
+    running = {
+        threads: start("--steps", "5", "--out", f"run{threads}", DCGAN_CUPY_THREADS=threads)
+        for threads in ("1", "2", "3")
+    }
     for threads, process in running.items():
         out, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
@@ -514,7 +651,12 @@ def test_number_of_threads_changes_no_byte():
 
 def test_epochs_give_the_number_of_steps(command):
     assert command("--epochs", "2", "--out", "run")[0] == 0
-    assert [line["epoch"] for line in read_log("run")] == [0, 0, 1, 1]           # 9 images in batches of 4: two steps, one image left out
+    assert [line["epoch"] for line in read_log("run")] == [
+        0,
+        0,
+        1,
+        1,
+    ]  # 9 images in batches of 4: two steps, one image left out
     settings = json.loads(Path("run/settings.json").read_text())
     assert (settings["steps"], settings["epochs"]) == (4, None)
 
@@ -549,7 +691,9 @@ def test_faces(command, monkeypatch):
     """The dataset that needs no file, and drawn faces that follow the seed."""
     monkeypatch.setattr(data, "DEFAULT_COUNT", 12)
     for seed in ("0", "1"):
-        code, out, _ = command("--dataset", "faces", "--data", "faces", "--dry-run", "--seed", seed, "--out", f"run{seed}")
+        code, out, _ = command(
+            "--dataset", "faces", "--data", "faces", "--dry-run", "--seed", seed, "--out", f"run{seed}"
+        )
         assert code == 0 and "faces: 12 images" in out and len(read_log(f"run{seed}")) == 2
     assert Path("run0/samples/real.png").read_bytes() != Path("run1/samples/real.png").read_bytes()
 
@@ -563,8 +707,15 @@ def test_skipped_files_are_named(command):
         write(f"photos/{name}", "no png")
     code, out, err = command("--steps", "1", "--out", "[run]", "--on-bad", "skip")
     assert code == 0 and err == "" and "9 images" in out and "7 files skipped" in out
-    for shown in ("skipped [/bold].png: not a PNG", "skipped [red]x[1].png: ", "skipped e\\x1b[31m.png: ", "skipped line\\nbreak.png: ",
-                  "skipped ends\\.png: ", "and 2 more", "[run]"):
+    for shown in (
+        "skipped [/bold].png: not a PNG",
+        "skipped [red]x[1].png: ",
+        "skipped e\\x1b[31m.png: ",
+        "skipped line\\nbreak.png: ",
+        "skipped ends\\.png: ",
+        "and 2 more",
+        "[run]",
+    ):
         assert shown in out, shown
     assert "\x1b" not in out and "z2.png" not in out
 
@@ -577,7 +728,9 @@ def test_names_that_are_no_text():
     (folder / os.fsdecode(b"\xfe.png")).write_text("no png")
     process = start("--data", str(folder), "--steps", "1", "--on-bad", "skip", PYTHONIOENCODING="utf-8:strict")
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 0 and err == "" and "\\udcff: 9 images" in out and "skipped \\udcfe.png: not a PNG" in out
+    assert (
+        process.returncode == 0 and err == "" and "\\udcff: 9 images" in out and "skipped \\udcfe.png: not a PNG" in out
+    )
     assert len(read_log(next(Path("runs").iterdir()))) == 1
 
 
@@ -603,7 +756,9 @@ def test_loss_that_is_no_number(command, place):
     assert code == 1 and err.count("\n") == 1 and "Traceback" not in out + err
     assert err.startswith("train: step ") and "loss: need finite numbers, got " in err and "lower --lr" in err
     text = Path("run/log.jsonl").read_text()
-    lines = [json.loads(line, parse_constant=pytest.fail) for line in text.splitlines()]      # NaN and Infinity are not JSON
+    lines = [
+        json.loads(line, parse_constant=pytest.fail) for line in text.splitlines()
+    ]  # NaN and Infinity are not JSON
     assert 1 <= len(lines) < 50
     assert [None in line.values() for line in lines] == [False] * (len(lines) - 1) + [True]
     assert json.loads(Path("run/timing.json").read_text())["steps"] == len(lines)
@@ -612,7 +767,7 @@ def test_loss_that_is_no_number(command, place):
 
 def test_loss_that_is_no_number_leaves_the_last_weights(command, monkeypatch):
     assert command("--steps", "4", "--out", "good")[0] == 0
-    step, taken = Trainer.step, itertools.count()     # 0 is the plan's
+    step, taken = Trainer.step, itertools.count()  # 0 is the plan's
 
     def failing(self, real, *rest):
         result = step(self, real, *rest)
@@ -622,7 +777,12 @@ def test_loss_that_is_no_number_leaves_the_last_weights(command, monkeypatch):
     code, _, err = command("--steps", "50", "--sample-every", "2", "--out", "run")
     assert code == 1 and err.startswith("train: step 6: loss: need finite numbers, got ") and "inf of G" in err
     assert same(weights("run"), weights("good"))
-    assert sorted(path.name for path in Path("run/samples").iterdir()) == ["000000.png", "000002.png", "000004.png", "real.png"]
+    assert sorted(path.name for path in Path("run/samples").iterdir()) == [
+        "000000.png",
+        "000002.png",
+        "000004.png",
+        "real.png",
+    ]
 
 
 def test_interrupt_saves_everything():
@@ -639,8 +799,13 @@ def test_interrupt_saves_everything():
     assert steps >= 3 and f"{steps} steps in " in out
     assert json.loads(Path("run/timing.json").read_text())["steps"] == steps
     assert sorted(path.name for path in Path("run/samples").iterdir()) == ["000000.png", f"{steps:06d}.png", "real.png"]
-    assert sorted(path.name for path in Path("run").iterdir() if path.is_file()) == ["discriminator.npz", "generator.npz", "log.jsonl",
-                                                                                     "settings.json", "timing.json"]
+    assert sorted(path.name for path in Path("run").iterdir() if path.is_file()) == [
+        "discriminator.npz",
+        "generator.npz",
+        "log.jsonl",
+        "settings.json",
+        "timing.json",
+    ]
     kept = weights("run")
     assert int(kept["generator gen.0.1.num_batches_tracked"]) == steps
     flags = ["--steps", "1", "--out", "on", "--netG", "run/generator.npz", "--netD", "run/discriminator.npz"]
@@ -651,7 +816,7 @@ def test_interrupt_saves_everything():
 
 def test_interrupt_twice_stops_at_once(monkeypatch, command):
     """The second Ctrl-C does not wait for the step: a sentence, no traceback. The log has all that came before, then already."""
-    step, taken = Trainer.step, itertools.count()     # 0 is the plan's
+    step, taken = Trainer.step, itertools.count()  # 0 is the plan's
 
     def slow(self, real, *rest):
         if next(taken) == 3:

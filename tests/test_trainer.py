@@ -8,8 +8,8 @@ from torch import nn
 
 from bench.peer import Discriminator, Generator
 from dcgan_cupy.config import Config
-from dcgan_cupy.data.batches import Batches
 from dcgan_cupy.errors import UserError
+from dcgan_cupy.feed import Batches
 from dcgan_cupy.layers import LeakyReLU, ReLU
 from dcgan_cupy.random import Random
 from dcgan_cupy.trainer import STREAMS, Trainer
@@ -130,6 +130,7 @@ def told(layer, side: Side):
         y = forward(x, training)
         side.ours.append(torch.from_numpy(layer.device.numpy(y).transpose(0, 3, 1, 2) > 0))
         return y
+
     return watched
 
 
@@ -159,14 +160,17 @@ def play(device, cfg: Config, steps: int, seed: int) -> None:
 
 
 def trainer_gradients(net) -> dict:
-    return {f"{path}.{name}": net.device.numpy(grad).transpose((3, 2, 0, 1) if grad.ndim == 4 else (0,))
-            for path, layer in net.walk() for name, grad in layer.grads.items()}
+    return {
+        f"{path}.{name}": net.device.numpy(grad).transpose((3, 2, 0, 1) if grad.ndim == 4 else (0,))
+        for path, layer in net.walk()
+        for name, grad in layer.grads.items()
+    }
 
 
 def compare_gradients(net, want: dict) -> None:
     got = trainer_gradients(net)
     assert got.keys() == want.keys()
-    assert_close(flat(got), flat(want), 1e-5, "all gradients")         # float32 leaves 1e-6
+    assert_close(flat(got), flat(want), 1e-5, "all gradients")  # float32 leaves 1e-6
 
 
 def compare(who: str, got: dict, want: dict, start: dict) -> None:
@@ -181,16 +185,25 @@ def compare(who: str, got: dict, want: dict, start: dict) -> None:
         moved = flat(want, names) - flat(start, names)
         assert_close(flat(got, names) - flat(start, names), moved, 1e-4, f"{who}: how far all {what} went")
     for name in weights + buffers:
-        assert_close(got[name], want[name], 1e-4, f"{who}: {name}")     # a bias is but a few of Adam's steps: 1e-5 seen
+        assert_close(got[name], want[name], 1e-4, f"{who}: {name}")  # a bias is but a few of Adam's steps: 1e-5 seen
 
 
 def flat(arrays: dict, names=None) -> np.ndarray:
     return np.concatenate([np.asarray(arrays[name], np.float64).ravel() for name in names or sorted(arrays)])
 
 
-@pytest.mark.parametrize("seed, settings", [
-    (0, {}), (1, {}), (2, {"batch_size": 16}), (3, {"loss": "minimax"}), (4, {"bn_gain": 0.0}), (5, {"loss": "minimax", "bn_gain": 0.0}),
-], ids=str)
+@pytest.mark.parametrize(
+    "seed, settings",
+    [
+        (0, {}),
+        (1, {}),
+        (2, {"batch_size": 16}),
+        (3, {"loss": "minimax"}),
+        (4, {"bn_gain": 0.0}),
+        (5, {"loss": "minimax", "bn_gain": 0.0}),
+    ],
+    ids=str,
+)
 def test_twenty_steps_equal_pytorch(device, seed, settings):
     """The seeds' network, 64 pixels, 8 features, default rates: losses and weights within 1e-5, what they moved within 1e-4.
 
@@ -205,13 +218,17 @@ def test_twenty_steps_equal_pytorch(device, seed, settings):
     play(device, config(**{"image_size": 64, "seed": seed, **settings}), 20, seed)
 
 
-@pytest.mark.parametrize("settings", [
-    {},
-    {"channels": 1, "features_g": 5, "features_d": 3, "batch_size": 7, "z_dim": 1},
-    {"lr": 1e-3, "beta1": 0.9, "beta2": 0.99, "loss": "minimax"},
-    {"beta1": 0.0, "beta2": 0.0, "batch_size": 2},
-    {"image_size": 128, "features_g": 1, "features_d": 1, "lr": 1e-3},
-], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"channels": 1, "features_g": 5, "features_d": 3, "batch_size": 7, "z_dim": 1},
+        {"lr": 1e-3, "beta1": 0.9, "beta2": 0.99, "loss": "minimax"},
+        {"beta1": 0.0, "beta2": 0.0, "batch_size": 2},
+        {"image_size": 128, "features_g": 1, "features_d": 1, "lr": 1e-3},
+    ],
+    ids=str,
+)
 def test_step_equals_pytorch_whatever_the_settings(device, settings):
     """Odd sizes, other rates."""
     for seed in range(2):
@@ -228,6 +245,7 @@ def stale_forward(trainer, monkeypatch):
         if len(calls) % 3 == 0:
             update()
         return y
+
     monkeypatch.setattr(trainer.d.logits, "forward", stale)
     monkeypatch.setattr(trainer.adam_d, "step", lambda: None)
 
@@ -241,6 +259,7 @@ def scaled_gradient(trainer, monkeypatch):
         if param_grads:
             layer.grads["weight"] *= np.float32(1.001)
         return dx
+
     monkeypatch.setattr(trainer.d.logits, "backward", wrong)
 
 
@@ -265,7 +284,9 @@ def wrong_eps(trainer, monkeypatch):
     monkeypatch.setattr(trainer.adam_g, "eps", 1e-6)
 
 
-@pytest.mark.parametrize("fault", [stale_forward, scaled_gradient, running_statistics_in_g, kept_gradients, wrong_beta2, wrong_eps])
+@pytest.mark.parametrize(
+    "fault", [stale_forward, scaled_gradient, running_statistics_in_g, kept_gradients, wrong_beta2, wrong_eps]
+)
 def test_the_judge_sees(device, monkeypatch, fault):
     """A small fault in the trainer fails the comparison above."""
     made = Trainer.__init__
@@ -273,6 +294,7 @@ def test_the_judge_sees(device, monkeypatch, fault):
     def faulty(self, *arguments):
         made(self, *arguments)
         fault(self, monkeypatch)
+
     monkeypatch.setattr(Trainer, "__init__", faulty)
     with pytest.raises(AssertionError, match="relative error"):
         play(device, config(), 20, 0)
@@ -294,7 +316,9 @@ def test_step_draws_its_own_z(device, rng):
             assert_equal(device.numpy(one.param), device.numpy(other.param), prior)
         drawn = np.array(drawn)
         assert len(np.unique(drawn)) > 0.99 * drawn.size
-        assert abs(drawn.mean()) < 0.06 and abs(drawn.var() / variance - 1) < 0.1      # 4800 numbers: some 4 standard errors
+        assert (
+            abs(drawn.mean()) < 0.06 and abs(drawn.var() / variance - 1) < 0.1
+        )  # 4800 numbers: some 4 standard errors
         assert prior == "normal" or np.abs(drawn).max() <= 1
 
 
@@ -306,7 +330,12 @@ def bits(trainer: Trainer) -> dict:
     arrays = {}
     for name, net, adam in (("d", trainer.d, trainer.adam_d), ("g", trainer.g, trainer.adam_g)):
         arrays.update({f"{name}.{key}": a for key, a in net.state_dict().items()})
-        arrays.update({f"{name} {key}": trainer.device.numpy(a) for key, a in (("m", adam.m), ("v", adam.v), ("state", adam.state))})
+        arrays.update(
+            {
+                f"{name} {key}": trainer.device.numpy(a)
+                for key, a in (("m", adam.m), ("v", adam.v), ("state", adam.state))
+            }
+        )
     return arrays | {"random": trainer.device.numpy(trainer.random_z.state)}
 
 
@@ -369,6 +398,7 @@ def test_each_half_of_a_step_changes_its_own_network(device, rng):
             seen[name, "before"] = [numpy(a) for a in (trainer.d.param, trainer.d.grad, trainer.g.param)]
             update()
             seen[name, "after"] = [numpy(a) for a in (trainer.d.param, trainer.d.grad, trainer.g.param)]
+
         adam.step = step
 
     watched(trainer.adam_d, "D")
@@ -379,15 +409,23 @@ def test_each_half_of_a_step_changes_its_own_network(device, rng):
         (d0, grad0, g0), (d1, grad1, g1), (d2, grad2, g2), (d3, grad3, g3) = seen.values()
         assert_equal(d0, start[0], "D before its update")
         assert_equal(g0, start[1], "G before D's update")
-        for a, b, what in ((grad0, grad1, "D's gradients over D's update"), (g0, g1, "G over D's update"), (g1, g2, "G until its update"),
-                           (d1, d2, "D until G's update"), (grad1, grad2, "D's gradients until G's update"),
-                           (d2, d3, "D over G's update"), (grad2, grad3, "D's gradients over G's update")):
+        for a, b, what in (
+            (grad0, grad1, "D's gradients over D's update"),
+            (g0, g1, "G over D's update"),
+            (g1, g2, "G until its update"),
+            (d1, d2, "D until G's update"),
+            (grad1, grad2, "D's gradients until G's update"),
+            (d2, d3, "D over G's update"),
+            (grad2, grad3, "D's gradients over G's update"),
+        ):
             assert_equal(a, b, what)
         assert np.any(d0 != d1) and np.any(g2 != g3) and np.any(grad1)
         assert_equal(numpy(trainer.d.param), d3, "D at the end")
         assert_equal(numpy(trainer.g.param), g3, "G at the end")
-        batches = {int(a) for net in (trainer.d, trainer.g) for name, a in net.state_dict().items() if name.endswith("tracked")}
-        assert batches == {count, 3 * count}                   # batch norm saw one batch in G and three in D
+        batches = {
+            int(a) for net in (trainer.d, trainer.g) for name, a in net.state_dict().items() if name.endswith("tracked")
+        }
+        assert batches == {count, 3 * count}  # batch norm saw one batch in G and three in D
         seen.clear()
 
 
@@ -406,7 +444,7 @@ def test_sample_depends_on_its_own_z_alone(device, rng):
     others[1:] = 9 * z[1:] + 5
     assert_equal(device.numpy(trainer.sample(device.array(others)))[0], among[0], "other neighbours")
     alone = device.numpy(trainer.sample(device.array(z[:1])))
-    assert_close(alone[0], among[0], 1e-5, "alone")             # another batch size may sum in another order
+    assert_close(alone[0], among[0], 1e-5, "alone")  # another batch size may sum in another order
     other = device.numpy(trainer.sample(device.array(z[1:2])))
     assert np.abs(other[0] - among[0]).max() > 1e-3
 
@@ -421,7 +459,7 @@ def test_sample_uses_running_statistics(device, rng):
     got = device.numpy(trainer.sample(device.array(z)))
     with torch.no_grad():
         want = judge.g.eval()(nchw(z)).numpy().transpose(0, 2, 3, 1)
-    assert_close(got, want, 1e-5, "evaluation mode")      # float32 against float64
+    assert_close(got, want, 1e-5, "evaluation mode")  # float32 against float64
 
 
 def test_sample_leaves_training_alone(device, rng):
@@ -448,7 +486,7 @@ def test_fixed_z_is_the_same_each_time(device, rng):
     assert_equal(device.numpy(trainer.fixed_z(7)), first, "after a step")
     assert_equal(device.numpy(Trainer(cfg, device).fixed_z(7)), first, "another trainer")
     assert first.shape == (7, 1, 1, cfg.z_dim) and len(np.unique(first)) == first.size and np.abs(first).max() <= 1
-    assert not np.isin(device.numpy(trainer.z), first).any()            # not what training draws
+    assert not np.isin(device.numpy(trainer.z), first).any()  # not what training draws
     assert np.any(device.numpy(Trainer(config(seed=1), device).fixed_z(7)) != first)
 
 
@@ -475,7 +513,7 @@ def epoch_of(batches: Batches) -> tuple[list[int], list[bool]]:
             value = int(np.rint((image[0, 0, 0] + 1) * 127.5))
             number, flipped = value // 2, value % 2 == 0
             want = source[number, :, ::-1] if flipped else source[number]
-            assert np.abs(image - (want / 127.5 - 1.0)).max() < 1e-6        # a few roundings of numbers up to 1 in float32
+            assert np.abs(image - (want / 127.5 - 1.0)).max() < 1e-6  # a few roundings of numbers up to 1 in float32
             numbers.append(number)
             mirrored.append(flipped)
     assert batches.epoch == epoch + 1
@@ -510,10 +548,12 @@ def test_batches_flip_mirrors_some(device):
     assert not any(epoch_of(Batches(device, marked(100), 10, seed=0))[1])
     batches = Batches(device, marked(100), 10, seed=0, flip=True)
     for numbers, mirrored in (epoch_of(batches) for _ in range(3)):
-        assert sorted(numbers) == list(range(100)) and 25 <= sum(mirrored) <= 75        # 50 plus or minus 5 standard deviations
-        assert len({tuple(mirrored[i:i + 10]) for i in range(0, 100, 10)}) == 10            # drawn for each batch
+        assert (
+            sorted(numbers) == list(range(100)) and 25 <= sum(mirrored) <= 75
+        )  # 50 plus or minus 5 standard deviations
+        assert len({tuple(mirrored[i : i + 10]) for i in range(0, 100, 10)}) == 10  # drawn for each batch
     first, second = (dict(zip(*epoch_of(batches))) for _ in range(2))
-    assert 25 <= sum(first[number] != second[number] for number in first) <= 75          # not the same images each time
+    assert 25 <= sum(first[number] != second[number] for number in first) <= 75  # not the same images each time
 
 
 def test_batches_reuse_one_buffer(device):

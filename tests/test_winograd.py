@@ -7,7 +7,7 @@ import pytest
 from helpers import assert_equal
 from test_tiled import against_float64, run
 
-from dcgan_cupy import tiles
+from dcgan_cupy.ops import tiles
 
 SHAPES, BATCHES = 208, 8
 STRIDE, PADDING = (2, 2), (1, 1)
@@ -31,9 +31,12 @@ def drawn(rng):
 
 
 def compare(device, seed, shape, known):
-    for name, got, want in zip(("y", "dx", "dx with bias", "dw"),
-                               run(device, np.random.default_rng(seed), shape, "winograd", known),
-                               run(device, np.random.default_rng(seed), shape, "textbook"), strict=True):
+    for name, got, want in zip(
+        ("y", "dx", "dx with bias", "dw"),
+        run(device, np.random.default_rng(seed), shape, "winograd", known),
+        run(device, np.random.default_rng(seed), shape, "textbook"),
+        strict=True,
+    ):
         assert_equal(got, want, f"{name} of {shape}, seed {seed}")
 
 
@@ -56,7 +59,9 @@ def test_winograd_of_random_numbers(device, rng, layer):
     against_float64(device, rng, shape_of(*layer), "winograd", 2e-6)
 
 
-@pytest.mark.parametrize("kernel, stride, padding", [(3, (2, 2), (1, 1)), (4, (1, 1), (1, 1)), (4, (2, 2), (0, 0)), (4, (2, 1), (1, 1))])
+@pytest.mark.parametrize(
+    "kernel, stride, padding", [(3, (2, 2), (1, 1)), (4, (1, 1), (1, 1)), (4, (2, 2), (0, 0)), (4, (2, 1), (1, 1))]
+)
 def test_other_convolutions_run_tiled(device, kernel, stride, padding):
     """Where the identity does not hold, `winograd` and `best` give what `tiled` gives, to the bit."""
     shape = {**shape_of(2, 9, 8, 16, 16), "kh": kernel, "kw": kernel, "stride": stride, "padding": padding}

@@ -5,10 +5,10 @@
     open_dataset("img_align_celeba.zip", 64, crop=108)
     open_dataset("mnist", 32, channels=1)        fetched before: python -m dcgan_cupy.data fetch mnist
 
-    source ─► formats.py: which reader ─► tasks over all cores (pool.py) ─► kept on disk (cache.py, build.py) ─► Dataset
+    source ─► choose.py: which reader ─► tasks over all cores (store/pool.py) ─► kept on disk (store/) ─► Dataset
 
 A reader is small: it has a key, which says what determines its pixels, and cuts its work into tasks (reader.py). To add a format,
-write a reader in a file of its own and choose it in formats.py.
+write a reader in formats/ and choose it in choose.py.
 """
 
 import operator
@@ -19,19 +19,18 @@ from pathlib import Path
 
 import numpy as np
 
-from .cache import Found, Progress, collect
+from ..choices import FORMATS, ON_BAD, SPLITS
+from .choose import reader_of
 from .faces import DEFAULT_COUNT, Faces
 from .fetch import CONSENT, FETCHED, fetched_folder
-from .formats import FORMATS, reader_of
 from .reader import DataError, Look, Reader
-from .splits import SPLITS
+from .store.entry import Found, Progress, collect
 
 __all__ = ["FORMATS", "NAMES", "ON_BAD", "SPLITS", "DataError", "Dataset", "open_dataset"]
 
-NAMES = ("faces", *FETCHED)              # faces need no file, the others are fetched first
+NAMES = ("faces", *FETCHED)  # faces need no file, the others are fetched first
 SIZES = (8, 1024)
-ON_BAD = ("skip", "fail")
-MOST_BAD = 0.01                          # the share of unreadable images that is skipped when nothing else is asked for
+MOST_BAD = 0.01  # the share of unreadable images that is skipped when nothing else is asked for
 
 
 @dataclass
@@ -55,9 +54,20 @@ class Dataset:
         return len(self.images)
 
 
-def open_dataset(source: str, image_size: int, channels: int = 3, *, seed: int = 0, count: int | None = None, crop: int | None = None,
-                 format: str | None = None, split: str = "train", on_bad: str | None = None, cache: Path | None = None,
-                 progress: Progress | None = None) -> Dataset:
+def open_dataset(
+    source: str,
+    image_size: int,
+    channels: int = 3,
+    *,
+    seed: int = 0,
+    count: int | None = None,
+    crop: int | None = None,
+    format: str | None = None,
+    split: str = "train",
+    on_bad: str | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
     """The images of `source`: a name ("faces", "mnist" …), or a path (./faces for a folder of that name).
 
     `count`: how many; without it 10,000 faces, or every image of a file.   `seed`: which faces; files ignore it.
@@ -72,7 +82,11 @@ def open_dataset(source: str, image_size: int, channels: int = 3, *, seed: int =
     if on_bad is not None and on_bad not in ON_BAD:
         raise DataError(f"open_dataset: on_bad: need one of {', '.join(ON_BAD)}, got {on_bad!r}")
     if not reader.total and not reader.skipped:
-        what = "a folder with image files (png jpg webp bmp gif)" if reader.format == "folder" else f"a {reader.format} file with images"
+        what = (
+            "a folder with image files (png jpg webp bmp gif)"
+            if reader.format == "folder"
+            else f"a {reader.format} file with images"
+        )
         raise DataError(f"open_dataset: source: need {what}, got {reader.source}, which has none")
     most = {"skip": 1.0, "fail": 0.0, None: MOST_BAD}[on_bad]
     found = collect(reader, cache, progress, most)
@@ -81,8 +95,17 @@ def open_dataset(source: str, image_size: int, channels: int = 3, *, seed: int =
     return Dataset(name, found.images, found.attributes, found.skipped, reader.source, reader.format, found.classes)
 
 
-def make_reader(source: str, image_size: int, channels: int = 3, *, seed: int = 0, count: int | None = None, crop: int | None = None,
-                format: str | None = None, split: str = "train") -> Reader:
+def make_reader(
+    source: str,
+    image_size: int,
+    channels: int = 3,
+    *,
+    seed: int = 0,
+    count: int | None = None,
+    crop: int | None = None,
+    format: str | None = None,
+    split: str = "train",
+) -> Reader:
     """The reader that fits the source; nothing has been decoded yet. Raises: DataError if none does."""
     image_size = _whole("image_size", image_size, *SIZES)
     if isinstance(channels, bool) or channels not in (1, 3):
@@ -96,7 +119,9 @@ def make_reader(source: str, image_size: int, channels: int = 3, *, seed: int = 
     look = Look(image_size, int(channels), crop)
     if source == "faces":
         if crop is not None or format is not None:
-            raise DataError(f"open_dataset: {'crop' if crop else 'format'}: need a dataset of files for it, got faces, which are drawn")
+            raise DataError(
+                f"open_dataset: {'crop' if crop else 'format'}: need a dataset of files for it, got faces, which are drawn"
+            )
         return Faces(look, seed, DEFAULT_COUNT if count is None else count)
     return reader_of(_path(source), look, count, split, format)
 
@@ -108,8 +133,10 @@ def _path(source: str) -> Path:
         folder = fetched_folder(source)
         if not folder.is_dir():
             beside = f", or give ./{source}" if Path(source).exists() else ""
-            raise DataError(f"open_dataset: source: need {source} fetched first, got no {folder} (python -m dcgan_cupy.data fetch "
-                            f"{source}{beside})")
+            raise DataError(
+                f"open_dataset: source: need {source} fetched first, got no {folder} (python -m dcgan_cupy.data fetch "
+                f"{source}{beside})"
+            )
         return folder
     try:
         path = Path(source).expanduser()
@@ -128,16 +155,22 @@ def _path(source: str) -> Path:
 def _judge(found: Found, reader: Reader, on_bad: str | None, most: float) -> None:
     """Raises: DataError if there is no image, or more was lost than `on_bad` allows."""
     if not len(found.images):
-        raise DataError(f"open_dataset: source: need images that can be read, got {reader.source} with {_some(found.skipped)}")
+        raise DataError(
+            f"open_dataset: source: need images that can be read, got {reader.source} with {_some(found.skipped)}"
+        )
     if on_bad == "skip":
         return
     if found.damage:
-        raise DataError(f"open_dataset: source: need a whole {reader.format} file, got {reader.source}, damaged {found.damage}; "
-                        f"--on-bad skip takes the {len(found.images):,} images that it gives")
+        raise DataError(
+            f"open_dataset: source: need a whole {reader.format} file, got {reader.source}, damaged {found.damage}; "
+            f"--on-bad skip takes the {len(found.images):,} images that it gives"
+        )
     if found.lost > most * (found.lost + len(found.images)):
         limit = "all images readable" if on_bad == "fail" else f"at most {MOST_BAD:.0%} unreadable images"
-        raise DataError(f"open_dataset: on_bad: need {limit} (--on-bad skip leaves them out), got {found.lost:,} in {reader.source}: "
-                        f"{_list(found.skipped, 20)}")
+        raise DataError(
+            f"open_dataset: on_bad: need {limit} (--on-bad skip leaves them out), got {found.lost:,} in {reader.source}: "
+            f"{_list(found.skipped, 20)}"
+        )
 
 
 def _whole(argument: str, value, least: int, most: int | None = None) -> int:

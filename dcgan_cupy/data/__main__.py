@@ -1,10 +1,10 @@
 """python -m dcgan_cupy.data: what a dataset is, made ready before training, looked at, and the cache's size.
 
-    info [SOURCE]     what it is, how many images, which labels, what was skipped; without a source: what the cache holds
-    prepare SOURCE    decodes it into the cache, which training would do otherwise
-    grid SOURCE       a picture of some of its images, as training sees them
-    clear [SOURCE]    deletes its images from the cache, or all of them
-    fetch NAME …      mnist, fashion-mnist, cifar10, svhn; how to get celeba, lsun, imagenet
+info [SOURCE]     what it is, how many images, which labels, what was skipped; without a source: what the cache holds
+prepare SOURCE    decodes it into the cache, which training would do otherwise
+grid SOURCE       a picture of some of its images, as training sees them
+clear [SOURCE]    deletes its images from the cache, or all of them
+fetch NAME …      mnist, fashion-mnist, cifar10, svhn; how to get celeba, lsun, imagenet
 """
 
 import argparse
@@ -20,10 +20,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ..errors import UserError
 from ..machine import in_bytes
 from ..runs.pictures import grid
-from . import FORMATS, ON_BAD, SPLITS, cache, make_reader, open_dataset
+from . import FORMATS, ON_BAD, SPLITS, make_reader, open_dataset
 from .fetch import CONSENT, fetch
+from .store import entry as store
 
-SHOWN = 20           # skipped files, classes
+SHOWN = 20  # skipped files, classes
 
 
 class _Parser(argparse.ArgumentParser):
@@ -33,16 +34,25 @@ class _Parser(argparse.ArgumentParser):
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The command line. Raises: UserError."""
-    parser = _Parser(prog="python -m dcgan_cupy.data", description=__doc__.split("\n\n")[0].partition(": ")[2],
-                     epilog=__doc__.split("\n\n")[1], formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
-    parser.add_argument("command", choices=("info", "prepare", "grid", "clear", "fetch"), metavar="info|prepare|grid|clear|fetch")
+    parser = _Parser(
+        prog="python -m dcgan_cupy.data",
+        description=__doc__.split("\n\n")[0].partition(": ")[2],
+        epilog=__doc__.split("\n\n")[1],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "command", choices=("info", "prepare", "grid", "clear", "fetch"), metavar="info|prepare|grid|clear|fetch"
+    )
     parser.add_argument("source", nargs="*", help="a path, or faces, mnist, fashion-mnist, cifar10, svhn")
     parser.add_argument("--image-size", type=int, default=64, help="height and width, px (default: 64)")
     parser.add_argument("--channels", type=int, default=3, choices=(1, 3))
     parser.add_argument("--crop", type=int, help="side of the square cut from the middle of each image first, px")
     parser.add_argument("--format", choices=FORMATS, help="what the data are (default: what their content shows)")
     parser.add_argument("--split", default="train", choices=SPLITS)
-    parser.add_argument("--on-bad", choices=ON_BAD, help="images that cannot be read (default: skip up to 1 %%, then fail)")
+    parser.add_argument(
+        "--on-bad", choices=ON_BAD, help="images that cannot be read (default: skip up to 1 %%, then fail)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the faces, and of the images in the grid")
     parser.add_argument("--count", type=int, help="only the first so many images")
     parser.add_argument("--out", default="grid.png", help="the picture (default: grid.png)")
@@ -50,26 +60,52 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     most = {"info": 1, "clear": 1, "prepare": 1, "grid": 1}.get(given.command, 99)
     least = 0 if given.command in ("info", "clear") else 1
     if not least <= len(given.source) <= most:
-        raise UserError(f"data: {given.command}: need {'one source' if most == 1 else 'a name'}{'' if least else ' or none'}, "
-                        f"got {len(given.source)}")
+        raise UserError(
+            f"data: {given.command}: need {'one source' if most == 1 else 'a name'}{'' if least else ' or none'}, "
+            f"got {len(given.source)}"
+        )
     return given
 
 
 def _reader(given):
-    return make_reader(given.source[0], given.image_size, given.channels, seed=given.seed, count=given.count, crop=given.crop,
-                       format=given.format, split=given.split)
+    return make_reader(
+        given.source[0],
+        given.image_size,
+        given.channels,
+        seed=given.seed,
+        count=given.count,
+        crop=given.crop,
+        format=given.format,
+        split=given.split,
+    )
 
 
 def _open(given, console):
     with _bar(console, f"reading {given.source[0]}") as update:
-        return open_dataset(given.source[0], given.image_size, given.channels, seed=given.seed, count=given.count, crop=given.crop,
-                            format=given.format, split=given.split, on_bad=given.on_bad, progress=update)
+        return open_dataset(
+            given.source[0],
+            given.image_size,
+            given.channels,
+            seed=given.seed,
+            count=given.count,
+            crop=given.crop,
+            format=given.format,
+            split=given.split,
+            on_bad=given.on_bad,
+            progress=update,
+        )
 
 
 @contextmanager
 def _bar(console, text: str):
-    with Progress(TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console,
-                  transient=True) as progress:
+    with Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    ) as progress:
         task = progress.add_task(_plain(text), total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
@@ -85,26 +121,30 @@ def _say(console, name: str, text) -> None:
 
 def info(given, console) -> None:
     """What a dataset is, without decoding it; or what the cache holds."""
-    folder = cache.data_folder()
+    folder = store.data_folder()
     if not given.source:
         total = 0
-        for entry, key, size in cache.entries(folder):
+        for entry, key, size in store.entries(folder):
             note = f"{key.get('image_size')} px, {key.get('channels')} channels" if key else "not finished"
             _say(console, in_bytes(size), f"{entry.name} ({note}{', ' + key['path'] if 'path' in key else ''})")
             total += size
         _say(console, "cache", f"{folder}: {in_bytes(total)}")
         return
     reader = _reader(given)
-    key, entry = cache.place(reader, folder)
+    key, entry = store.place(reader, folder)
     _say(console, "source", reader.source)
     _say(console, "format", reader.format)
     _say(console, "images", f"{reader.total:,}" + (f", the first {reader.count:,} of them" if reader.count else ""))
     if reader.classes:
         more = f" … and {len(reader.classes) - SHOWN} more" if len(reader.classes) > SHOWN else ""
         _say(console, "classes", f"{len(reader.classes)}: {', '.join(reader.classes[:SHOWN])}{more}")
-    found = cache.load(entry, key)
-    _say(console, "as", f"{given.image_size} x {given.image_size} px, {given.channels} channels: "
-                        f"{in_bytes(reader.total * int(np.prod(reader.look.shape)))}")
+    found = entry.load(entry, key)
+    _say(
+        console,
+        "as",
+        f"{given.image_size} x {given.image_size} px, {given.channels} channels: "
+        f"{in_bytes(reader.total * int(np.prod(reader.look.shape)))}",
+    )
     _say(console, "cache", entry.with_suffix(".npy") if found else "not prepared yet")
     if found:
         _attributes(console, found.attributes)
@@ -130,8 +170,12 @@ def prepare(given, console) -> None:
     begun = time.perf_counter()
     dataset = _open(given, console)
     seconds = time.perf_counter() - begun
-    _say(console, "images", f"{len(dataset):,} of {given.image_size} x {given.image_size} px ({in_bytes(dataset.images.nbytes)}) "
-                            f"from {dataset.source}, {dataset.format}")
+    _say(
+        console,
+        "images",
+        f"{len(dataset):,} of {given.image_size} x {given.image_size} px ({in_bytes(dataset.images.nbytes)}) "
+        f"from {dataset.source}, {dataset.format}",
+    )
     _say(console, "time", f"{seconds:.1f} s, {len(dataset) / seconds:,.0f} images/s")
     if isinstance(dataset.images, np.memmap):
         _say(console, "cache", dataset.images.filename)
@@ -146,20 +190,22 @@ def picture(given, console) -> None:
     try:
         grid(dataset.images[chosen]).save(given.out)
     except (OSError, ValueError) as error:
-        raise UserError(f"data: --out: need a picture's file that can be written, got {given.out!r} "
-                        f"({getattr(error, 'strerror', None) or error})") from None
+        raise UserError(
+            f"data: --out: need a picture's file that can be written, got {given.out!r} "
+            f"({getattr(error, 'strerror', None) or error})"
+        ) from None
     _say(console, "grid", f"{given.out}: {len(chosen)} of {len(dataset):,} images")
 
 
 def clear(given, console) -> None:
     """Deletes images from the cache."""
-    folder = cache.data_folder()
-    chosen = cache.entries(folder)
+    folder = store.data_folder()
+    chosen = store.entries(folder)
     if given.source:
-        name = cache.place(_reader(given), folder)[1].name
+        name = store.place(_reader(given), folder)[1].name
         chosen = [row for row in chosen if row[0].name == name]
     for entry, _, _ in chosen:
-        cache.remove(entry)
+        store.remove(entry)
     _say(console, "cleared", f"{in_bytes(sum(size for _, _, size in chosen))} of {len(chosen)} datasets in {folder}")
 
 
@@ -187,7 +233,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(_plain(error), file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"data: {error.filename or 'files'}: need to read and write, got: {error.strerror or error}", file=sys.stderr)
+        print(
+            f"data: {error.filename or 'files'}: need to read and write, got: {error.strerror or error}",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print("interrupted; the next run goes on from here", file=sys.stderr)

@@ -4,7 +4,7 @@ import PIL
 
 try:
     import simplejpeg
-except Exception:                              # no wheel for this machine, or one made for another NumPy: Pillow does it all
+except Exception:  # no wheel for this machine, or one made for another NumPy: Pillow does it all
     simplejpeg = None
 
 VERSIONS = f"Pillow {PIL.__version__}" + (f", simplejpeg {simplejpeg.__version__}" if simplejpeg else "")

@@ -21,7 +21,7 @@ from .reader import Batch, Look, Task, code_version, span
 
 DEFAULT_COUNT = 10_000
 
-HANGING = ("bob", "long", "wavy")         # cuts that cover the ears
+HANGING = ("bob", "long", "wavy")  # cuts that cover the ears
 CUTS = ("bald", "buzz", "short", "quiff", "curly", "bun", "bob", "pigtails", "long", "wavy")
 
 ATTRIBUTES: dict[str, tuple[str, str, tuple]] = {
@@ -39,25 +39,60 @@ ATTRIBUTES: dict[str, tuple[str, str, tuple]] = {
 
 RGB = tuple[int, int, int]
 
-SKIN = ((255, 226, 206), (247, 208, 180), (235, 186, 148), (214, 160, 116), (181, 124, 83), (141, 92, 61),
-        (110, 72, 53))
+SKIN = (
+    (255, 226, 206),
+    (247, 208, 180),
+    (235, 186, 148),
+    (214, 160, 116),
+    (181, 124, 83),
+    (141, 92, 61),
+    (110, 72, 53),
+)
 HAIR_DARK = ((38, 33, 36), (58, 40, 34), (84, 54, 38))
-HAIR_LIGHT = ((118, 72, 44), (152, 72, 42), (208, 112, 52), (172, 130, 78), (228, 190, 112), (242, 222, 176),
-              (158, 158, 164), (226, 226, 230))
+HAIR_LIGHT = (
+    (118, 72, 44),
+    (152, 72, 42),
+    (208, 112, 52),
+    (172, 130, 78),
+    (228, 190, 112),
+    (242, 222, 176),
+    (158, 158, 164),
+    (226, 226, 230),
+)
 HAIR_PLAYFUL = ((238, 118, 168), (84, 132, 222), (54, 166, 160), (146, 100, 206), (214, 66, 76))
 EYES = ((70, 44, 30), (104, 68, 40), (138, 108, 58), (78, 132, 84), (66, 118, 186), (108, 124, 140))
-BACKGROUNDS = ((190, 220, 240), (200, 232, 214), (248, 222, 196), (240, 206, 214), (216, 208, 240), (246, 236, 190),
-               (176, 214, 216), (228, 230, 234), (164, 186, 222), (232, 196, 176))
-SHIRTS = ((214, 78, 74), (70, 118, 186), (64, 148, 112), (240, 176, 66), (126, 92, 168), (58, 66, 88), (236, 236, 236),
-          (226, 128, 90), (92, 172, 190), (204, 100, 144))
+BACKGROUNDS = (
+    (190, 220, 240),
+    (200, 232, 214),
+    (248, 222, 196),
+    (240, 206, 214),
+    (216, 208, 240),
+    (246, 236, 190),
+    (176, 214, 216),
+    (228, 230, 234),
+    (164, 186, 222),
+    (232, 196, 176),
+)
+SHIRTS = (
+    (214, 78, 74),
+    (70, 118, 186),
+    (64, 148, 112),
+    (240, 176, 66),
+    (126, 92, 168),
+    (58, 66, 88),
+    (236, 236, 236),
+    (226, 128, 90),
+    (92, 172, 190),
+    (204, 100, 144),
+)
 FRAMES = ((44, 40, 48), (120, 66, 40), (176, 52, 58), (52, 84, 140))
 
-OPEN = .25                               # the smile at which lips part
+OPEN = 0.25  # the smile at which lips part
 
 WHITE, INK, BLUSH = (255, 255, 255), (48, 34, 38), (240, 104, 104)
 
 LOOP = np.linspace(0, 2 * np.pi, 40, endpoint=False)
-CIRCLE = np.stack([np.cos(LOOP), np.sin(LOOP)], axis=1)          # [40, 2]
+CIRCLE = np.stack([np.cos(LOOP), np.sin(LOOP)], axis=1)  # [40, 2]
 
 
 @cache
@@ -67,6 +102,7 @@ def _span(low: float, high: float, n: int) -> np.ndarray:
 
 
 # ---------------------------------------------------------------------------------------------------------- traits
+
 
 @dataclass
 class Traits:
@@ -82,28 +118,28 @@ class Traits:
     eye_colour: RGB
     background: RGB
 
-    fringe: str                  # bangs, jagged, swept, centre or back
-    side: int                    # -1 or 1: where the parting and other one-sided things are
-    head: tuple[float, float, float]     # half width, half height, how much the jaw narrows (0..1)
-    tilt: float                  # radians
+    fringe: str  # bangs, jagged, swept, centre or back
+    side: int  # -1 or 1: where the parting and other one-sided things are
+    head: tuple[float, float, float]  # half width, half height, how much the jaw narrows (0..1)
+    tilt: float  # radians
     scale: float
     shift: tuple[float, float]
-    eye: tuple[float, float, float]      # half distance, half width, half height
+    eye: tuple[float, float, float]  # half distance, half width, half height
     gaze: tuple[float, float]
     lashes: bool
-    brow: tuple[float, float]    # half thickness, slope
-    nose: int                    # 0 button, 1 long, 2 wide
-    mouth: float                 # half width
+    brow: tuple[float, float]  # half thickness, slope
+    nose: int  # 0 button, 1 long, 2 wide
+    mouth: float  # half width
     lips: bool
     blush: float
     freckles: bool
     earrings: bool
     shirt: RGB
-    neckline: int                # 0 crew, 1 V, 2 collar
+    neckline: int  # 0 crew, 1 V, 2 collar
     frame: RGB
     square_frame: bool
-    volume: float                # how far the hair stands off the head, 0..1
-    backdrop: int                # 0 gradient, 1 plain, 2 gradient with a disc
+    volume: float  # how far the hair stands off the head, 0..1
+    backdrop: int  # 0 gradient, 1 plain, 2 gradient with a disc
 
 
 def traits(index: int, seed: int = 0) -> Traits:
@@ -122,46 +158,63 @@ def traits(index: int, seed: int = 0) -> Traits:
 
     tone = u()
     hair = _hair_colour(tone, u(), u(), between(-10, 10))
-    cut = CUTS[int(np.searchsorted((.05, .12, .27, .37, .48, .57, .70, .76, .89), u(), side="right"))]
-    low, high = {"bald": (0, 0), "buzz": (.05, .1), "short": (.15, .25), "quiff": (.2, .3), "bun": (.25, .35),
-                 "curly": (.3, .5), "bob": (.42, .58), "pigtails": (.55, .7), "long": (.65, 1), "wavy": (.65, 1)}[cut]
+    cut = CUTS[int(np.searchsorted((0.05, 0.12, 0.27, 0.37, 0.48, 0.57, 0.70, 0.76, 0.89), u(), side="right"))]
+    low, high = {
+        "bald": (0, 0),
+        "buzz": (0.05, 0.1),
+        "short": (0.15, 0.25),
+        "quiff": (0.2, 0.3),
+        "bun": (0.25, 0.35),
+        "curly": (0.3, 0.5),
+        "bob": (0.42, 0.58),
+        "pigtails": (0.55, 0.7),
+        "long": (0.65, 1),
+        "wavy": (0.65, 1),
+    }[cut]
     length = between(low, high)
-    beard = u() < .22 and cut in ("bald", "buzz", "short", "quiff", "curly")
-    fringe = pick({"short": ("jagged", "swept", "swept", "back"), "quiff": ("back", "swept"),
-                   "bob": ("bangs", "bangs", "swept", "centre"), "pigtails": ("bangs", "centre", "swept"),
-                   "long": ("swept", "centre", "bangs"), "wavy": ("swept", "centre", "bangs")}.get(cut, ("back",)))
+    beard = u() < 0.22 and cut in ("bald", "buzz", "short", "quiff", "curly")
+    fringe = pick(
+        {
+            "short": ("jagged", "swept", "swept", "back"),
+            "quiff": ("back", "swept"),
+            "bob": ("bangs", "bangs", "swept", "centre"),
+            "pigtails": ("bangs", "centre", "swept"),
+            "long": ("swept", "centre", "bangs"),
+            "wavy": ("swept", "centre", "bangs"),
+        }.get(cut, ("back",))
+    )
     flowing = cut in ("bun", "bob", "pigtails", "long", "wavy")
-    jaw = between(.02, .20) if not beard else between(.02, .10)
+    jaw = between(0.02, 0.20) if not beard else between(0.02, 0.10)
     return Traits(
         skin_tone=tone,
         hair_colour=hair,
         hair_length=length,
         hair_cut=cut,
         beard=beard,
-        glasses=u() < .28,
-        smile=2 * u() ** .65 - 1,
-        eye_colour=pick(EYES[:2] if tone > .6 and u() < .8 else EYES),
+        glasses=u() < 0.28,
+        smile=2 * u() ** 0.65 - 1,
+        eye_colour=pick(EYES[:2] if tone > 0.6 and u() < 0.8 else EYES),
         background=pick(BACKGROUNDS),
         fringe=fringe,
-        side=1 if u() < .5 else -1,
-        head=(between(.262, .298), between(.318, .345), jaw),
-        tilt=between(-.09, .09),
+        side=1 if u() < 0.5 else -1,
+        head=(between(0.262, 0.298), between(0.318, 0.345), jaw),
+        tilt=between(-0.09, 0.09),
         scale=between(1.0, 1.06),
-        shift=(between(-.015, .015), between(-.012, .012)),
-        eye=(between(.108, .124), between(.050, .060), between(.044, .058)),
-        gaze=(between(-.010, .010), between(-.005, .007)),
-        lashes=u() < (.75 if flowing else .1) and not beard,
-        brow=(between(.009, .015), between(-.006, .014)),
+        shift=(between(-0.015, 0.015), between(-0.012, 0.012)),
+        eye=(between(0.108, 0.124), between(0.050, 0.060), between(0.044, 0.058)),
+        gaze=(between(-0.010, 0.010), between(-0.005, 0.007)),
+        lashes=u() < (0.75 if flowing else 0.1) and not beard,
+        brow=(between(0.009, 0.015), between(-0.006, 0.014)),
         nose=int(u() * 3),
-        mouth=between(.078, .102),
-        lips=u() < (.5 if flowing else .05) and not beard,
-        blush=between(.10, .38) * (1 - .4 * tone),
-        freckles=u() < (.2 if tone < .5 else 0),
-        earrings=u() < (.35 if flowing else .03),
+        mouth=between(0.078, 0.102),
+        lips=u() < (0.5 if flowing else 0.05) and not beard,
+        blush=between(0.10, 0.38) * (1 - 0.4 * tone),
+        freckles=u() < (0.2 if tone < 0.5 else 0),
+        earrings=u() < (0.35 if flowing else 0.03),
         shirt=pick(SHIRTS),
         neckline=int(u() * 3),
         frame=pick(FRAMES),
-        square_frame=u() < .5,
+        square_frame=u() < 0.5,
         volume=u(),
         backdrop=min(int(u() * 4), 2),
     )
@@ -169,10 +222,10 @@ def traits(index: int, seed: int = 0) -> Traits:
 
 def _hair_colour(tone: float, kind: float, which: float, jitter: float) -> RGB:
     """Mostly natural colours, the darker ones more often with darker skin; about one face in eight is playful."""
-    if kind < .12:
+    if kind < 0.12:
         palette = HAIR_PLAYFUL
-    elif kind < .12 + .88 * (.3 + .55 * tone):
-        palette = HAIR_DARK if tone < .65 else HAIR_DARK[:2]     # hair must stand out from the skin
+    elif kind < 0.12 + 0.88 * (0.3 + 0.55 * tone):
+        palette = HAIR_DARK if tone < 0.65 else HAIR_DARK[:2]  # hair must stand out from the skin
     else:
         palette = HAIR_LIGHT
     base = palette[int(which * len(palette))]
@@ -194,9 +247,10 @@ def _attributes(face: Traits) -> dict:
 
 # --------------------------------------------------------------------------------------------------------- geometry
 
+
 def _mix(a: RGB, b: RGB, share: float) -> RGB:
     """(1 - share) a + share b"""
-    return tuple(int(p + (q - p) * share + .5) for p, q in zip(a, b, strict=True))
+    return tuple(int(p + (q - p) * share + 0.5) for p, q in zip(a, b, strict=True))
 
 
 def _skin(tone: float) -> RGB:
@@ -239,7 +293,7 @@ def _squarish(x: np.ndarray, power: float) -> np.ndarray:
 class Sketch:
     """A picture to paint polygons on, in the units of this module."""
 
-    NECK = np.array([0.0, 0.25])         # heads tilt about it
+    NECK = np.array([0.0, 0.25])  # heads tilt about it
 
     def __init__(self, canvas: Image.Image, face: Traits):
         self.brush = ImageDraw.Draw(canvas)
@@ -250,13 +304,13 @@ class Sketch:
         """Turn all that is painted from here on by so many radians."""
         c, s = np.cos(angle), np.sin(angle)
         zoom = self.side * self.face.scale
-        middle = np.array([.5 + self.face.shift[0], .49 + self.face.shift[1]]) * self.side
+        middle = np.array([0.5 + self.face.shift[0], 0.49 + self.face.shift[1]]) * self.side
         self.matrix = np.array([[c, s], [-s, c]]) * zoom
         self.offset = middle + self.NECK * zoom - self.NECK @ self.matrix
 
     def fill(self, points: np.ndarray, colour: RGB) -> None:
         pixels = points @ self.matrix + self.offset
-        self.brush.polygon(pixels.astype(np.float32), colour)        # Pillow reads a buffer of float32 as it is
+        self.brush.polygon(pixels.astype(np.float32), colour)  # Pillow reads a buffer of float32 as it is
 
     def pair(self, points: np.ndarray, colour: RGB) -> None:
         """The polygon and its mirror image."""
@@ -268,14 +322,15 @@ def _head(face: Traits) -> np.ndarray:
     """The outline of the head; the jaw narrows below the ears. [40, 2]"""
     half_w, half_h, jaw = face.head
     x, y = CIRCLE[:, 0], CIRCLE[:, 1]
-    return _points(half_w * _squarish(x, .9) * (1 - jaw * np.maximum(y, 0)), half_h * y)
+    return _points(half_w * _squarish(x, 0.9) * (1 - jaw * np.maximum(y, 0)), half_h * y)
 
 
 # ------------------------------------------------------------------------------------------------------------- hair
 
+
 def _reach(face: Traits) -> float:
     """The y that hair of this length comes down to: 0.5 is the chin, 1 the lower edge of the picture."""
-    return -.30 + 1.2 * face.hair_length if face.hair_length < .5 else .30 + .56 * (face.hair_length - .5)
+    return -0.30 + 1.2 * face.hair_length if face.hair_length < 0.5 else 0.30 + 0.56 * (face.hair_length - 0.5)
 
 
 def _hairline(face: Traits, temple: float) -> np.ndarray:
@@ -283,17 +338,17 @@ def _hairline(face: Traits, temple: float) -> np.ndarray:
     half_w, half_h, _ = face.head
     t = _span(1, -1, 33)
     if face.fringe == "bangs":
-        y = -.42 * half_h + .03 * t ** 2 + (temple + .42 * half_h) * np.abs(t) ** 7
+        y = -0.42 * half_h + 0.03 * t**2 + (temple + 0.42 * half_h) * np.abs(t) ** 7
     elif face.fringe == "jagged":
-        teeth = np.abs((t * 3.5 + .25 * face.side) % 1 - .5) * 2
-        y = -.54 * half_h + .16 * half_h * teeth + (temple + .40 * half_h) * np.abs(t) ** 8
+        teeth = np.abs((t * 3.5 + 0.25 * face.side) % 1 - 0.5) * 2
+        y = -0.54 * half_h + 0.16 * half_h * teeth + (temple + 0.40 * half_h) * np.abs(t) ** 8
     elif face.fringe in ("swept", "centre"):
-        part = .42 * face.side if face.fringe == "swept" else 0.0
+        part = 0.42 * face.side if face.fringe == "swept" else 0.0
         away = np.where(t > part, (t - part) / (1 - part), (part - t) / (1 + part))
-        y = -.80 * half_h + (temple + .80 * half_h) * away ** 1.7
+        y = -0.80 * half_h + (temple + 0.80 * half_h) * away**1.7
     else:
-        y = -.62 * half_h - .04 * (1 - t ** 2) + (temple + .62 * half_h) * t ** 4
-    return _points(t * half_w * .97, y)
+        y = -0.62 * half_h - 0.04 * (1 - t**2) + (temple + 0.62 * half_h) * t**4
+    return _points(t * half_w * 0.97, y)
 
 
 def _cap(face: Traits, puff: float, lift: float, temple: float) -> tuple[np.ndarray, np.ndarray]:
@@ -302,7 +357,7 @@ def _cap(face: Traits, puff: float, lift: float, temple: float) -> tuple[np.ndar
     start = np.arcsin(temple / (half_h + puff))
     angle = np.linspace(np.pi - start, 2 * np.pi + start, 33)
     c, s = np.cos(angle), np.sin(angle)
-    outer = _points((half_w + puff) * _squarish(c, .9), (half_h + puff + lift * np.maximum(-s, 0) ** 2) * s)
+    outer = _points((half_w + puff) * _squarish(c, 0.9), (half_h + puff + lift * np.maximum(-s, 0) ** 2) * s)
     line = _hairline(face, temple)
     return np.concatenate([outer, line]), line
 
@@ -312,44 +367,44 @@ def _curtain(face: Traits, puff: float, bottom: float, flare: float, waves: floa
     half_w, half_h, _ = face.head
     angle = _span(np.pi, 2 * np.pi, 21)
     top = _points((half_w + puff) * np.cos(angle), (half_h + puff) * np.sin(angle))
-    t = _span(.04, 1, 20)
+    t = _span(0.04, 1, 20)
     x = half_w + puff + flare * t + waves * np.sin(t * 4.5 * np.pi)
-    right = _points(x * (1 - .30 * (np.maximum(0, t - .75) / .25) ** 2), bottom * t)
+    right = _points(x * (1 - 0.30 * (np.maximum(0, t - 0.75) / 0.25) ** 2), bottom * t)
     return np.concatenate([top, right, right[::-1] * (-1, 1)])
 
 
 def _hair_behind(sketch: Sketch, face: Traits) -> None:
     half_w, half_h, _ = face.head
-    shade = _mix(face.hair_colour, INK, .22)
-    puff = .040 + .02 * face.volume
+    shade = _mix(face.hair_colour, INK, 0.22)
+    puff = 0.040 + 0.02 * face.volume
     if face.hair_cut == "bob":
-        sketch.fill(_curtain(face, puff, _reach(face), .03, 0), shade)
+        sketch.fill(_curtain(face, puff, _reach(face), 0.03, 0), shade)
     elif face.hair_cut in ("long", "wavy"):
-        waves = .017 if face.hair_cut == "wavy" else 0
-        sketch.fill(_curtain(face, puff, _reach(face), .03 + .04 * face.volume, waves), shade)
+        waves = 0.017 if face.hair_cut == "wavy" else 0
+        sketch.fill(_curtain(face, puff, _reach(face), 0.03 + 0.04 * face.volume, waves), shade)
     elif face.hair_cut == "curly":
-        radius = .075 + .05 * face.hair_length + .02 * face.volume
-        sketch.fill(_ellipse(0, -.10, half_w + .03, half_h * .8), shade)
-        for angle in _span(-.15, np.pi + .15, 11):
-            x, y = (half_w + .01) * np.cos(angle), -.02 - half_h * np.sin(angle)
+        radius = 0.075 + 0.05 * face.hair_length + 0.02 * face.volume
+        sketch.fill(_ellipse(0, -0.10, half_w + 0.03, half_h * 0.8), shade)
+        for angle in _span(-0.15, np.pi + 0.15, 11):
+            x, y = (half_w + 0.01) * np.cos(angle), -0.02 - half_h * np.sin(angle)
             sketch.fill(_ellipse(x, y, radius, radius), face.hair_colour)
     elif face.hair_cut == "bun":
-        size, y = .088 + .02 * face.volume, -half_h - .05
-        sketch.fill(_ellipse(0, y, size, size * .85), face.hair_colour)
-        sketch.fill(_stroke(_bow(-size * .6, size * .6, y, -size * .5), .007, 1), shade)
+        size, y = 0.088 + 0.02 * face.volume, -half_h - 0.05
+        sketch.fill(_ellipse(0, y, size, size * 0.85), face.hair_colour)
+        sketch.fill(_stroke(_bow(-size * 0.6, size * 0.6, y, -size * 0.5), 0.007, 1), shade)
     elif face.hair_cut == "pigtails":
         _pigtails(sketch, face)
 
 
 def _pigtails(sketch: Sketch, face: Traits) -> None:
     """Two bunches, each the shape of a leaf that hangs from a tie beside the head."""
-    x, y, drop = face.head[0] + .045, -.06, _reach(face) + .06
+    x, y, drop = face.head[0] + 0.045, -0.06, _reach(face) + 0.06
     t = _span(0, 1, 14)
-    wide = (.052 + .022 * face.volume) * np.sin(np.pi * t ** .7) + .012
-    spine = x + .065 * np.sin(t * 1.9)
+    wide = (0.052 + 0.022 * face.volume) * np.sin(np.pi * t**0.7) + 0.012
+    spine = x + 0.065 * np.sin(t * 1.9)
     leaf = np.concatenate([_points(spine + wide, y + drop * t), _points(spine - wide, y + drop * t)[::-1]])
     sketch.pair(leaf, face.hair_colour)
-    sketch.pair(_ellipse(x, y, .036, .036), _mix(face.shirt, WHITE, .1))
+    sketch.pair(_ellipse(x, y, 0.036, 0.036), _mix(face.shirt, WHITE, 0.1))
 
 
 def _hair_front(sketch: Sketch, face: Traits) -> None:
@@ -359,169 +414,178 @@ def _hair_front(sketch: Sketch, face: Traits) -> None:
     half_w, half_h, _ = face.head
     skin = _skin(face.skin_tone)
     if cut == "buzz":
-        sketch.fill(_cap(face, .006, 0, -.02)[0], _mix(hair, skin, .25))
+        sketch.fill(_cap(face, 0.006, 0, -0.02)[0], _mix(hair, skin, 0.25))
         return
-    puff = .018 if cut in ("bun", "pigtails") else .022 + .02 * face.volume
-    lift = {"quiff": .03 + .03 * face.volume, "short": .012, "curly": .03}.get(cut, 0)
+    puff = 0.018 if cut in ("bun", "pigtails") else 0.022 + 0.02 * face.volume
+    lift = {"quiff": 0.03 + 0.03 * face.volume, "short": 0.012, "curly": 0.03}.get(cut, 0)
     hanging = cut in HANGING
-    cap, line = _cap(face, puff, lift, .05 if hanging else .0)
+    cap, line = _cap(face, puff, lift, 0.05 if hanging else 0.0)
     x, y = line[2:-2].T
-    shadow = np.concatenate([_points(x, y + .016), _points(x, y - .03)[::-1]])
-    sketch.fill(shadow, _mix(skin, INK, .16))
+    shadow = np.concatenate([_points(x, y + 0.016), _points(x, y - 0.03)[::-1]])
+    sketch.fill(shadow, _mix(skin, INK, 0.16))
     if hanging:
         _side_locks(sketch, face, puff)
     sketch.fill(cap, hair)
-    if cut == "quiff":                               # a crest that rises towards one side and falls over it
+    if cut == "quiff":  # a crest that rises towards one side and falls over it
         t = _span(0, 1, 15)
-        x, base = (-.25 + .51 * t) * face.side, -.66 * half_h
-        crest = _points(x, base - (.16 + .10 * face.volume) * np.sin(np.pi * t ** 1.4) ** .6)
-        sketch.fill(np.concatenate([crest, _points(x, base - .06 * np.sin(np.pi * t))[::-1]]), hair)
+        x, base = (-0.25 + 0.51 * t) * face.side, -0.66 * half_h
+        crest = _points(x, base - (0.16 + 0.10 * face.volume) * np.sin(np.pi * t**1.4) ** 0.6)
+        sketch.fill(np.concatenate([crest, _points(x, base - 0.06 * np.sin(np.pi * t))[::-1]]), hair)
     if cut == "curly":
         for t in _span(-1, 1, 7):
-            sketch.fill(_ellipse(t * half_w * .92, -.74 * half_h + .10 * t * t, .062, .062), hair)
+            sketch.fill(_ellipse(t * half_w * 0.92, -0.74 * half_h + 0.10 * t * t, 0.062, 0.062), hair)
     else:
         arc = _span(1.28 * np.pi, 1.62 * np.pi, 9)
-        shine = _points(np.cos(arc) * half_w * -.86 * face.side, np.sin(arc) * (half_h + lift) * .93)
-        sketch.fill(_stroke(shine, .014, 1), _mix(hair, WHITE, .22))
+        shine = _points(np.cos(arc) * half_w * -0.86 * face.side, np.sin(arc) * (half_h + lift) * 0.93)
+        sketch.fill(_stroke(shine, 0.014, 1), _mix(hair, WHITE, 0.22))
 
 
 def _side_locks(sketch: Sketch, face: Traits, puff: float) -> None:
     """Hair that hangs where the ears would be."""
     half_w, half_h, jaw = face.head
-    bottom = min(_reach(face), .42) - .02
+    bottom = min(_reach(face), 0.42) - 0.02
     t = _span(0, 1, 14)
-    y = -.45 * half_h + (bottom + .45 * half_h) * t
-    wave = .012 * np.sin(t * 3.5 * np.pi) if face.hair_cut == "wavy" else 0 * t
-    outer = half_w + puff + .02 * t + wave
-    outer[0] -= .03
-    inner = half_w * (.90 - .30 * jaw * t) + wave * .7
-    inner[-1] = outer[-1] - .02
+    y = -0.45 * half_h + (bottom + 0.45 * half_h) * t
+    wave = 0.012 * np.sin(t * 3.5 * np.pi) if face.hair_cut == "wavy" else 0 * t
+    outer = half_w + puff + 0.02 * t + wave
+    outer[0] -= 0.03
+    inner = half_w * (0.90 - 0.30 * jaw * t) + wave * 0.7
+    inner[-1] = outer[-1] - 0.02
     sketch.pair(np.concatenate([_points(outer, y), _points(inner, y)[::-1]]), face.hair_colour)
 
 
 # --------------------------------------------------------------------------------------------------- face and body
 
+
 def _backdrop(face: Traits, side: int) -> Image.Image:
     """The background: the attribute's colour along the top, as it is or growing lighter towards the bottom."""
-    low = face.background if face.backdrop == 1 else _mix(face.background, WHITE, .45)
+    low = face.background if face.backdrop == 1 else _mix(face.background, WHITE, 0.45)
     share = _span(0, 1, side)[:, None] ** 1.5
     column = np.array(face.background) * (1 - share) + np.array(low) * share
-    return Image.fromarray((column + .5).astype(np.uint8)[:, None, :]).resize((side, side), Image.Resampling.NEAREST)
+    return Image.fromarray((column + 0.5).astype(np.uint8)[:, None, :]).resize((side, side), Image.Resampling.NEAREST)
 
 
 def _body(sketch: Sketch, face: Traits) -> None:
     skin = _skin(face.skin_tone)
-    shade = _mix(skin, INK, .20)
-    sketch.fill(np.array([[-.105, .12], [.105, .12], [.105, .40], [.16, .60], [-.16, .60], [-.105, .40]]), shade)
+    shade = _mix(skin, INK, 0.20)
+    sketch.fill(
+        np.array([[-0.105, 0.12], [0.105, 0.12], [0.105, 0.40], [0.16, 0.60], [-0.16, 0.60], [-0.105, 0.40]]), shade
+    )
     x, y = CIRCLE[:, 0], CIRCLE[:, 1]
-    sketch.fill(_points(.46 * _squarish(x, .75), .80 + .40 * _squarish(y, .75)), face.shirt)
-    dark = _mix(face.shirt, INK, .25)
+    sketch.fill(_points(0.46 * _squarish(x, 0.75), 0.80 + 0.40 * _squarish(y, 0.75)), face.shirt)
+    dark = _mix(face.shirt, INK, 0.25)
     if face.neckline == 0:
-        sketch.fill(_ellipse(0, .395, .152, .078), dark)
-        sketch.fill(_ellipse(0, .385, .128, .066), shade)
+        sketch.fill(_ellipse(0, 0.395, 0.152, 0.078), dark)
+        sketch.fill(_ellipse(0, 0.385, 0.128, 0.066), shade)
     elif face.neckline == 1:
-        sketch.fill(np.array([[-.155, .38], [.155, .38], [.02, .54], [-.02, .54]]), dark)
-        sketch.fill(np.array([[-.128, .37], [.128, .37], [0, .515]]), shade)
+        sketch.fill(np.array([[-0.155, 0.38], [0.155, 0.38], [0.02, 0.54], [-0.02, 0.54]]), dark)
+        sketch.fill(np.array([[-0.128, 0.37], [0.128, 0.37], [0, 0.515]]), shade)
     else:
-        sketch.fill(np.array([[-.11, .38], [.11, .38], [0, .47]]), shade)
-        sketch.pair(np.array([[.10, .365], [.155, .40], [.12, .50], [.005, .455]]), _mix(face.shirt, WHITE, .55))
+        sketch.fill(np.array([[-0.11, 0.38], [0.11, 0.38], [0, 0.47]]), shade)
+        sketch.pair(
+            np.array([[0.10, 0.365], [0.155, 0.40], [0.12, 0.50], [0.005, 0.455]]), _mix(face.shirt, WHITE, 0.55)
+        )
 
 
 def _head_and_ears(sketch: Sketch, face: Traits) -> None:
     half_w = face.head[0]
     skin = _skin(face.skin_tone)
     if face.hair_cut not in HANGING:
-        sketch.pair(_ellipse(half_w + .005, .035, .050, .068), skin)
-        sketch.pair(_ellipse(half_w + .012, .035, .028, .042), _mix(skin, INK, .14))
+        sketch.pair(_ellipse(half_w + 0.005, 0.035, 0.050, 0.068), skin)
+        sketch.pair(_ellipse(half_w + 0.012, 0.035, 0.028, 0.042), _mix(skin, INK, 0.14))
     if face.earrings:
-        sketch.pair(_ellipse(half_w + .018, .115, .019, .022), (240, 200, 90))
+        sketch.pair(_ellipse(half_w + 0.018, 0.115, 0.019, 0.022), (240, 200, 90))
     sketch.fill(_head(face), skin)
     cheek = _mix(skin, BLUSH, face.blush)
-    sketch.pair(_ellipse(half_w * .62, .105, .062, .046), _mix(skin, cheek, .5))
-    sketch.pair(_ellipse(half_w * .62, .105, .044, .032), cheek)
+    sketch.pair(_ellipse(half_w * 0.62, 0.105, 0.062, 0.046), _mix(skin, cheek, 0.5))
+    sketch.pair(_ellipse(half_w * 0.62, 0.105, 0.044, 0.032), cheek)
     if face.freckles:
-        for x, y in ((.105, .085), (.14, .10), (.175, .082), (.125, .118)):
-            sketch.pair(_ellipse(x, y, .008, .008), _mix(skin, (150, 80, 50), .5))
+        for x, y in ((0.105, 0.085), (0.14, 0.10), (0.175, 0.082), (0.125, 0.118)):
+            sketch.pair(_ellipse(x, y, 0.008, 0.008), _mix(skin, (150, 80, 50), 0.5))
 
 
 def _beard(sketch: Sketch, face: Traits) -> None:
     half_w, half_h, jaw = face.head
-    angle = _span(.02 * np.pi, .98 * np.pi, 25)
+    angle = _span(0.02 * np.pi, 0.98 * np.pi, 25)
     c, s = np.cos(angle), np.sin(angle)
-    jawline = _points((half_w + .004) * _squarish(c, .9) * (1 - jaw * s), (half_h + .012) * s)
+    jawline = _points((half_w + 0.004) * _squarish(c, 0.9) * (1 - jaw * s), (half_h + 0.012) * s)
     t = _span(-1, 1, 25)
-    upper = _points(t * half_w * .93, .115 - .09 * np.abs(t) ** 5 + .012 * np.cos(t * 3 * np.pi))
-    sketch.fill(np.concatenate([jawline, upper]), _mix(face.hair_colour, _skin(face.skin_tone), .18))
+    upper = _points(t * half_w * 0.93, 0.115 - 0.09 * np.abs(t) ** 5 + 0.012 * np.cos(t * 3 * np.pi))
+    sketch.fill(np.concatenate([jawline, upper]), _mix(face.hair_colour, _skin(face.skin_tone), 0.18))
 
 
 def _glasses(sketch: Sketch, face: Traits) -> None:
     """Frames and lenses, painted before the eyes: a lens is a lighter patch of skin, so nothing need be transparent."""
     half_w = face.head[0]
     gap = face.eye[0]
-    lens = _mix(_skin(face.skin_tone), WHITE, .32)
-    for size, colour in ((0.0, face.frame), (-.017, lens)):
+    lens = _mix(_skin(face.skin_tone), WHITE, 0.32)
+    for size, colour in ((0.0, face.frame), (-0.017, lens)):
         if face.square_frame:
-            sketch.pair(_squarish(CIRCLE, .5) * (.099 + size, .080 + size) + (gap, -.002), colour)
+            sketch.pair(_squarish(CIRCLE, 0.5) * (0.099 + size, 0.080 + size) + (gap, -0.002), colour)
         else:
-            sketch.pair(_ellipse(gap, -.002, .097 + size, .092 + size), colour)
-    sketch.fill(_stroke(_bow(-gap + .088, gap - .088, -.012, -.012), .010), face.frame)
-    sketch.pair(_stroke(np.array([[gap + .09, -.02], [half_w + .01, -.03]]), .009), face.frame)
+            sketch.pair(_ellipse(gap, -0.002, 0.097 + size, 0.092 + size), colour)
+    sketch.fill(_stroke(_bow(-gap + 0.088, gap - 0.088, -0.012, -0.012), 0.010), face.frame)
+    sketch.pair(_stroke(np.array([[gap + 0.09, -0.02], [half_w + 0.01, -0.03]]), 0.009), face.frame)
 
 
 def _eyes(sketch: Sketch, face: Traits) -> None:
     gap, wide, tall = face.eye
     dx, dy = face.gaze
-    sketch.pair(_ellipse(gap, -.004, wide + .006, tall + .006), _mix(_skin(face.skin_tone), INK, .35))
+    sketch.pair(_ellipse(gap, -0.004, wide + 0.006, tall + 0.006), _mix(_skin(face.skin_tone), INK, 0.35))
     sketch.pair(_ellipse(gap, 0, wide, tall), (252, 252, 250))
     for side in (-1, 1):
-        x, y = side * gap + dx, .002 + dy
-        sketch.fill(_ellipse(x, y, .035, .037), face.eye_colour)
-        sketch.fill(_ellipse(x, y, .019, .020), (22, 18, 22))
-        sketch.fill(_ellipse(x - .012, y - .014, .011, .011), WHITE)
+        x, y = side * gap + dx, 0.002 + dy
+        sketch.fill(_ellipse(x, y, 0.035, 0.037), face.eye_colour)
+        sketch.fill(_ellipse(x, y, 0.019, 0.020), (22, 18, 22))
+        sketch.fill(_ellipse(x - 0.012, y - 0.014, 0.011, 0.011), WHITE)
     if face.lashes:
-        sketch.pair(_stroke(_bow(gap - wide, gap + wide + .014, -.022, -tall + .012), .011, .5), INK)
+        sketch.pair(_stroke(_bow(gap - wide, gap + wide + 0.014, -0.022, -tall + 0.012), 0.011, 0.5), INK)
     half, slope = face.brow
-    colour = _mix(face.hair_colour, INK, .35)
-    brow = _bow(gap - .058, gap + .062, -tall - .052, -.022)
-    brow[:, 1] += (slope - .012 * min(face.smile, 0)) * _span(-1, 1, len(brow))
-    sketch.pair(_stroke(brow, half, .6), colour)
+    colour = _mix(face.hair_colour, INK, 0.35)
+    brow = _bow(gap - 0.058, gap + 0.062, -tall - 0.052, -0.022)
+    brow[:, 1] += (slope - 0.012 * min(face.smile, 0)) * _span(-1, 1, len(brow))
+    sketch.pair(_stroke(brow, half, 0.6), colour)
 
 
 def _nose(sketch: Sketch, face: Traits) -> None:
     skin = _skin(face.skin_tone)
-    shade = _mix(skin, _mix(INK, BLUSH, .4), .30)
+    shade = _mix(skin, _mix(INK, BLUSH, 0.4), 0.30)
     if face.nose == 0:
-        sketch.fill(_ellipse(0, .072, .030, .024), shade)
-        sketch.fill(_ellipse(0, .063, .026, .020), _mix(skin, WHITE, .10))
+        sketch.fill(_ellipse(0, 0.072, 0.030, 0.024), shade)
+        sketch.fill(_ellipse(0, 0.063, 0.026, 0.020), _mix(skin, WHITE, 0.10))
     elif face.nose == 1:
         side = face.side
-        bridge = np.array([[0, -.01], [.012, .03], [.032, .075], [.018, .088], [-.02, .085]]) * (side, 1)
-        sketch.fill(_stroke(bridge, .009, .4), shade)
+        bridge = np.array([[0, -0.01], [0.012, 0.03], [0.032, 0.075], [0.018, 0.088], [-0.02, 0.085]]) * (side, 1)
+        sketch.fill(_stroke(bridge, 0.009, 0.4), shade)
     else:
-        sketch.fill(_stroke(_bow(-.042, .042, .066, .024), .011, .6), shade)
+        sketch.fill(_stroke(_bow(-0.042, 0.042, 0.066, 0.024), 0.011, 0.6), shade)
 
 
 def _mouth(sketch: Sketch, face: Traits) -> None:
     """A line that bends with the smile; from a smile of OPEN on it opens, and shows teeth."""
     smile, skin = face.smile, _skin(face.skin_tone)
-    half = face.mouth * (1 + .18 * smile)
-    bend = .062 * smile
-    corner = .178 - bend * .5
-    lip = _mix(skin, (176, 46, 60), .70)
+    half = face.mouth * (1 + 0.18 * smile)
+    bend = 0.062 * smile
+    corner = 0.178 - bend * 0.5
+    lip = _mix(skin, (176, 46, 60), 0.70)
     if face.lips:
-        lip = _mix(lip, (206, 34, 66), .6)
+        lip = _mix(lip, (206, 34, 66), 0.6)
     if smile <= OPEN:
-        sketch.fill(_stroke(_bow(-half, half, corner, bend), .019 if face.lips else .016, .55), lip)
-        sketch.fill(_stroke(_bow(-half * .4, half * .4, corner + bend + .042, -.006), .006, 1), _mix(skin, INK, .2))
+        sketch.fill(_stroke(_bow(-half, half, corner, bend), 0.019 if face.lips else 0.016, 0.55), lip)
+        sketch.fill(
+            _stroke(_bow(-half * 0.4, half * 0.4, corner + bend + 0.042, -0.006), 0.006, 1), _mix(skin, INK, 0.2)
+        )
         return
-    depth = bend + .030 + .070 * (smile - OPEN)
-    edge = half + .012
-    rim = np.concatenate([_bow(-edge, edge, corner - .010, bend * .45), _bow(edge, -edge, corner + .006, depth + .010)])
+    depth = bend + 0.030 + 0.070 * (smile - OPEN)
+    edge = half + 0.012
+    rim = np.concatenate(
+        [_bow(-edge, edge, corner - 0.010, bend * 0.45), _bow(edge, -edge, corner + 0.006, depth + 0.010)]
+    )
     sketch.fill(rim, lip)
-    inside = np.concatenate([_bow(-half, half, corner, bend * .45), _bow(half, -half, corner, depth)])
+    inside = np.concatenate([_bow(-half, half, corner, bend * 0.45), _bow(half, -half, corner, depth)])
     sketch.fill(inside, (122, 30, 44))
-    upper, lower, row = half * .86, half * .81, corner + .018 + .018 * smile
-    teeth = np.concatenate([_bow(-upper, upper, corner + .006, bend * .45), _bow(lower, -lower, row, bend * .45)])
+    upper, lower, row = half * 0.86, half * 0.81, corner + 0.018 + 0.018 * smile
+    teeth = np.concatenate([_bow(-upper, upper, corner + 0.006, bend * 0.45), _bow(lower, -lower, row, bend * 0.45)])
     sketch.fill(teeth, (252, 250, 246))
 
 
@@ -537,7 +601,7 @@ def paint(face: Traits, size: int) -> Image.Image:
     canvas = _backdrop(face, side)
     sketch = Sketch(canvas, face)
     if face.backdrop == 2:
-        sketch.fill(_ellipse(0, 0, .46, .46), _mix(face.background, WHITE, .6))
+        sketch.fill(_ellipse(0, 0, 0.46, 0.46), _mix(face.background, WHITE, 0.6))
     sketch.tilt(face.tilt)
     _hair_behind(sketch, face)
     sketch.tilt(0.0)
@@ -556,6 +620,7 @@ def paint(face: Traits, size: int) -> Image.Image:
 
 
 # ---------------------------------------------------------------------------------------------------------- reader
+
 
 class Faces:
     """The reader of `faces`: `count` faces of one seed."""

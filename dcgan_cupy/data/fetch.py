@@ -15,17 +15,17 @@ from .reader import DataError
 
 TABLE = Path(__file__).with_name("addresses.json")
 FETCHED = tuple(json.loads(TABLE.read_text()))
-TIMEOUT = (10, 30)                   # seconds without an answer, and without a byte
-SLOWEST, PATIENCE = 1024, 60         # bytes a second, over so many seconds: a server that only trickles is no server
-TRIES = 5                            # connections to one mirror, each going on where the last one broke off
+TIMEOUT = (10, 30)  # seconds without an answer, and without a byte
+SLOWEST, PATIENCE = 1024, 60  # bytes a second, over so many seconds: a server that only trickles is no server
+TRIES = 5  # connections to one mirror, each going on where the last one broke off
 
 CONSENT = {
     "celeba": "CelebA asks for your consent: get img_align_celeba.zip from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, leave it "
-              "packed, and give it: --data img_align_celeba.zip --crop 108",
+    "packed, and give it: --data img_align_celeba.zip --crop 108",
     "lsun": "LSUN is fetched with its own script, https://github.com/fyu/lsun (download.py -c bedroom); unzip it once and give the "
-            "folder: --data bedroom_train_lmdb",
+    "folder: --data bedroom_train_lmdb",
     "imagenet": "ImageNet asks for an account and your consent: https://image-net.org/download. Give the folder of classes, the training "
-                "tar (ILSVRC2012_img_train.tar) as it is, or the downsampled batches: --data imagenet/train",
+    "tar (ILSVRC2012_img_train.tar) as it is, or the downsampled batches: --data imagenet/train",
 }
 CONSENT["imagenet32"] = CONSENT["imagenet"]
 
@@ -50,12 +50,17 @@ def addresses() -> dict:
             if not all(isinstance(mirror, str) for mirror in entry["mirrors"]):
                 raise ValueError(f"{name}: mirrors")
             known = table.get(name, {"mirrors": [], "files": {}})
-            table[name] = {"mirrors": [*entry["mirrors"], *known["mirrors"]], "files": entry.get("files", known["files"])}
+            table[name] = {
+                "mirrors": [*entry["mirrors"], *known["mirrors"]],
+                "files": entry.get("files", known["files"]),
+            }
             for file in table[name]["files"].values():
                 int(file["bytes"]), int(file["sha256"], 16)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"fetch: DCGAN_CUPY_ADDRESSES: need a JSON file like {TABLE}, got {own} "
-                        f"({getattr(error, 'strerror', None) or error})") from None
+        raise DataError(
+            f"fetch: DCGAN_CUPY_ADDRESSES: need a JSON file like {TABLE}, got {own} "
+            f"({getattr(error, 'strerror', None) or error})"
+        ) from None
     return table
 
 
@@ -78,7 +83,9 @@ def fetch(name: str, progress: Callable[[str, int, int], None] | None = None) ->
             _fetch_file(file, facts, table[name]["mirrors"], waiting, progress)
         os.replace(waiting, folder)
     except OSError as error:
-        raise DataError(f"fetch: {name}: need a folder that can be written, got {waiting}: {error.strerror or error}") from None
+        raise DataError(
+            f"fetch: {name}: need a folder that can be written, got {waiting}: {error.strerror or error}"
+        ) from None
     return folder
 
 
@@ -91,15 +98,21 @@ def _fetch_file(file: str, facts: dict, mirrors: list[str], folder: Path, progre
     reasons = []
     for mirror in mirrors:
         part = folder / f"{file}.part"
-        download = Download(part, facts["bytes"], None if progress is None else lambda done: progress(file, done, facts["bytes"]))
+        download = Download(
+            part, facts["bytes"], None if progress is None else lambda done: progress(file, done, facts["bytes"])
+        )
         try:
-            pooch.retrieve(mirror + file, known_hash=f"sha256:{facts['sha256']}", fname=file, path=folder, downloader=download)
+            pooch.retrieve(
+                mirror + file, known_hash=f"sha256:{facts['sha256']}", fname=file, path=folder, downloader=download
+            )
             return
         except Failed as error:
             reasons.append(f"{mirror}: {error}")
-        except ValueError:               # pooch's word for another checksum
+        except ValueError:  # pooch's word for another checksum
             reasons.append(f"{mirror}: another SHA-256 than {facts['sha256'][:12]}…")
-    raise DataError(f"fetch: {file}: need it from one of {len(mirrors)} mirror{'s' * (len(mirrors) > 1)}, got none ({'; '.join(reasons)})")
+    raise DataError(
+        f"fetch: {file}: need it from one of {len(mirrors)} mirror{'s' * (len(mirrors) > 1)}, got none ({'; '.join(reasons)})"
+    )
 
 
 class Download:
@@ -111,6 +124,7 @@ class Download:
     def __call__(self, address: str, output: str, _pooch) -> None:
         import requests
         import urllib3
+
         reason = ""
         for attempt in range(TRIES):
             before = self._done()
@@ -121,7 +135,7 @@ class Download:
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 reason = _short(error)
             if self._done() == before and attempt:
-                break                    # it gave nothing, twice
+                break  # it gave nothing, twice
         if self._done() != self.size:
             raise Failed(reason or f"it broke off after {self._done():,} of {self.size:,} bytes")
         os.replace(self.part, output)
@@ -141,7 +155,9 @@ class Download:
                 raise Failed(f"answer {answer.status_code}")
             if "html" in answer.headers.get("Content-Type", ""):
                 raise Failed("an HTML page instead of the file")
-            went_on = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {start}-")
+            went_on = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(
+                f"bytes {start}-"
+            )
             start = start if went_on else 0
             length = answer.headers.get("Content-Length", "")
             if length.isdecimal() and start + int(length) != self.size:
@@ -152,7 +168,7 @@ class Download:
 
     def _receive(self, answer, file, done: int) -> None:
         since, had = time.monotonic(), done
-        while piece := answer.raw.read1(1 << 16):        # what is there, without waiting until it is much
+        while piece := answer.raw.read1(1 << 16):  # what is there, without waiting until it is much
             if done == 0 and piece.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
                 raise Failed("an HTML page instead of the file")
             if done + len(piece) > self.size:
@@ -171,10 +187,16 @@ class Download:
 def _short(error: Exception) -> str:
     """What a connection's error is about, in a few words."""
     text = str(error)
-    for words, meaning in (("timed out", "no answer in time"), ("refused", "the connection was refused"),
-                           ("resolve", "its name is not known here"), ("Name or service", "its name is not known here"),
-                           ("reset", "the connection broke off"), ("IncompleteRead", "the connection broke off"),
-                           ("aborted", "the connection broke off"), ("broken", "the connection broke off")):
+    for words, meaning in (
+        ("timed out", "no answer in time"),
+        ("refused", "the connection was refused"),
+        ("resolve", "its name is not known here"),
+        ("Name or service", "its name is not known here"),
+        ("reset", "the connection broke off"),
+        ("IncompleteRead", "the connection broke off"),
+        ("aborted", "the connection broke off"),
+        ("broken", "the connection broke off"),
+    ):
         if words.lower() in text.lower():
             return meaning
     return " ".join(text.split())[:120]

@@ -4,8 +4,8 @@ import hashlib
 import os
 from pathlib import Path
 
-WHOLE = 1 << 28                      # bytes: up to here everything is hashed, in well under a second
-BLOCK, BLOCKS = 1 << 16, 64          # beyond: so many blocks, evenly spread, with size and time
+WHOLE = 1 << 28  # bytes: up to here everything is hashed, in well under a second
+BLOCK, BLOCKS = 1 << 16, 64  # beyond: so many blocks, evenly spread, with size and time
 
 
 def fingerprint(path: Path) -> str:

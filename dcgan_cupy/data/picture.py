@@ -21,15 +21,15 @@ from .decoders import simplejpeg
 from .reader import Batch, Look, Unreadable
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")      # Pillow's other decoders never see a file: some start programs
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")  # Pillow's other decoders never see a file: some start programs
 MAGIC = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|RIFF....WEBP|BM|GIF8[79]a", re.DOTALL)
 
-PIXEL_LIMIT = 1 << 26                                # 8192 x 8192: a file of some kB can claim far more
-BYTE_LIMIT = 1 << 29                                 # some decoders read the whole file before anything else
-LARGE = 1 << 24                                      # pixels; larger images are decoded one at a time, to save memory
-GAP = 4                                              # a JPEG is shrunk while it is decoded, to no less than this times the size
+PIXEL_LIMIT = 1 << 26  # 8192 x 8192: a file of some kB can claim far more
+BYTE_LIMIT = 1 << 29  # some decoders read the whole file before anything else
+LARGE = 1 << 24  # pixels; larger images are decoded one at a time, to save memory
+GAP = 4  # a JPEG is shrunk while it is decoded, to no less than this times the size
 ORIENTED = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
-NOT_PLAIN = re.compile(rb"Exif|http://ns\.adobe\.com/xap/")    # a JPEG that may have to be turned
+NOT_PLAIN = re.compile(rb"Exif|http://ns\.adobe\.com/xap/")  # a JPEG that may have to be turned
 
 _large_image = threading.Lock()
 
@@ -42,15 +42,19 @@ def use_lock(lock) -> None:
 
 # ----------------------------------------------------------------------------------------------------- many at a time
 
-def decode_each(names: Sequence[str], read_one: Callable[[int], bytes], look: Look,
-                attributes: dict[str, np.ndarray] | None = None) -> Batch:
+
+def decode_each(
+    names: Sequence[str], read_one: Callable[[int], bytes], look: Look, attributes: dict[str, np.ndarray] | None = None
+) -> Batch:
     """The images called `names`, in their order; read_one(i) reads the i-th. What cannot be read is skipped, with a reason."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")              # decoders warn of much that does no harm; what fails has its reason below
+        warnings.simplefilter("ignore")  # decoders warn of much that does no harm; what fails has its reason below
         return gather(names, lambda i: decode(read_one(i), look), look, attributes)
 
 
-def fit_each(names: Sequence[str], pixels: np.ndarray, look: Look, attributes: dict[str, np.ndarray] | None = None) -> Batch:
+def fit_each(
+    names: Sequence[str], pixels: np.ndarray, look: Look, attributes: dict[str, np.ndarray] | None = None
+) -> Batch:
     """The same for images that need no decoding: uint8 [n, H, W], [n, H, W, 1], [n, H, W, 3] or [n, H, W, 4]."""
     if pixels.ndim == 4 and pixels.shape[1:] == look.shape and look.crop in (None, look.size):
         return Batch(np.ascontiguousarray(pixels), attributes or {})
@@ -61,18 +65,19 @@ def _plain(pixels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
 
 
-def gather(names: Sequence[str], attempt: Callable[[int], np.ndarray], look: Look,
-           attributes: dict[str, np.ndarray] | None) -> Batch:
+def gather(
+    names: Sequence[str], attempt: Callable[[int], np.ndarray], look: Look, attributes: dict[str, np.ndarray] | None
+) -> Batch:
     """attempt(i) for each name; an exception is the reason why that one is skipped."""
     images, kept, skipped = np.empty((len(names), *look.shape), np.uint8), [], []
     for i, name in enumerate(names):
         try:
             images[len(kept)] = attempt(i)
-        except Exception as error:                   # decoders raise nearly everything for a damaged file
+        except Exception as error:  # decoders raise nearly everything for a damaged file
             skipped.append((name, reason(error)))
         else:
             kept.append(i)
-    return Batch(images[:len(kept)], {key: values[kept] for key, values in (attributes or {}).items()}, skipped)
+    return Batch(images[: len(kept)], {key: values[kept] for key, values in (attributes or {}).items()}, skipped)
 
 
 def reason(error: Exception) -> str:
@@ -89,6 +94,7 @@ def reason(error: Exception) -> str:
 
 # ------------------------------------------------------------------------------------------------------------ one image
 
+
 def decode(data: bytes, look: Look) -> np.ndarray:
     """One image from a file's bytes; of several frames the first.
 
@@ -96,9 +102,13 @@ def decode(data: bytes, look: Look) -> np.ndarray:
     """
     pixels = plain_jpeg(data, look)
     if pixels is not None:
-        return pixels if pixels.shape == look.shape and look.crop in (None, look.size) else fit(Image.fromarray(_plain(pixels)), look)
+        return (
+            pixels
+            if pixels.shape == look.shape and look.crop in (None, look.size)
+            else fit(Image.fromarray(_plain(pixels)), look)
+        )
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        width, height = image.size                   # what the header claims; nothing is decoded yet
+        width, height = image.size  # what the header claims; nothing is decoded yet
         if look.crop and min(image.size) < look.crop:
             raise Unreadable(f"{width} x {height} pixels, too small for a crop of {look.crop}")
         side = look.crop or min(image.size)
@@ -122,10 +132,14 @@ def plain_jpeg(data: bytes, look: Look) -> np.ndarray | None:
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(data)
         side = look.crop or min(height, width)
-        if space not in ("YCbCr", "Gray") or height * width > LARGE or not 2 * GAP * look.size > side <= min(height, width):
+        if (
+            space not in ("YCbCr", "Gray")
+            or height * width > LARGE
+            or not 2 * GAP * look.size > side <= min(height, width)
+        ):
             return None
         return simplejpeg.decode_jpeg(data, "RGB" if space == "YCbCr" else "GRAY")
-    except Exception:                                # warnings of libjpeg, kinds that it does not know: Pillow decides
+    except Exception:  # warnings of libjpeg, kinds that it does not know: Pillow decides
         return None
 
 
@@ -134,7 +148,7 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:                                # a damaged EXIF block is no reason to lose the picture
+    except Exception:  # a damaged EXIF block is no reason to lose the picture
         return image
 
 
@@ -169,6 +183,7 @@ def fit(image: Image.Image, look: Look, scale: float = 1.0) -> np.ndarray:
         image, box = image.crop(box), (0, 0, side, side)
     if image.size == (look.size, look.size) and box == (0, 0, *image.size):
         return np.frombuffer(image.tobytes(), np.uint8).reshape(look.shape)
-    image = image.resize((look.size, look.size), Image.Resampling.LANCZOS, box=box,
-                         reducing_gap=3.0)           # far larger images are first averaged in blocks, which is fast
+    image = image.resize(
+        (look.size, look.size), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0
+    )  # far larger images are first averaged in blocks, which is fast
     return np.frombuffer(image.tobytes(), np.uint8).reshape(look.shape)

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import UserError
 from .decoders import VERSIONS
 
-CHUNK = 64                                     # items in one task
+CHUNK = 64  # items in one task
 
 
 class DataError(UserError):
@@ -66,14 +66,14 @@ class Task:
 class Reader(Protocol):
     """A kind of dataset. `key` must be cheap: it is asked at every start. `total` and what follows may list the whole source."""
 
-    format: str                                # one of formats.FORMATS, or "faces"; begins the names of cache files
-    source: str                                # what the user gave, made unambiguous
+    format: str  # one of formats.FORMATS, or "faces"; begins the names of cache files
+    source: str  # what the user gave, made unambiguous
     look: Look
-    count: int | None                          # only the first so many readable images
-    total: int                                 # items that tasks() tries
-    classes: tuple[str, ...]                   # names of the labels, where the source has names
-    skipped: list[tuple[str, str]]             # what the listing already gave up, with the reason
-    damage: str                                # what the listing found wrong with the container, or nothing
+    count: int | None  # only the first so many readable images
+    total: int  # items that tasks() tries
+    classes: tuple[str, ...]  # names of the labels, where the source has names
+    skipped: list[tuple[str, str]]  # what the listing already gave up, with the reason
+    damage: str  # what the listing found wrong with the container, or nothing
 
     def key(self) -> dict:
         """Everything that determines the pixels, as JSON can hold it."""

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-SPLITS = ("train", "test", "all")
 TRAIN = re.compile(r"(?:^|[^a-z])train(?:ing)?(?:$|[^a-z])", re.IGNORECASE)
 TEST = re.compile(r"(?:^|[^a-z])(?:test(?:ing)?|t10k|val(?:id(?:ation)?)?)(?:$|[^a-z])", re.IGNORECASE)
 

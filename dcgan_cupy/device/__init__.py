@@ -1,9 +1,9 @@
 """Where kernels run: one interface, an NVIDIA GPU or the CPU behind it.
 
-    dev = get("auto")                       # the GPU if one answers, else the CPU
-    x = dev.array(numpy_array)
-    k = dev.kernel("conv2d/forward_1_textbook.cu", "conv2d_forward")
-    k(grid, block, x, w, y, np.int32(n))    # a bare Python number is a TypeError
+dev = get("auto")                       # the GPU if one answers, else the CPU
+x = dev.array(numpy_array)
+k = dev.kernel("conv2d/forward_1_textbook.cu", "conv2d_forward")
+k(grid, block, x, w, y, np.int32(n))    # a bare Python number is a TypeError
 """
 
 from ..errors import UserError
@@ -11,9 +11,9 @@ from . import gpu
 from .base import Device, Kernel, KernelError
 from .gpu import GpuDevice
 from .host import CpuDevice
-from .plan import PlanDevice
+from .recorder import RecorderDevice
 
-__all__ = ["CpuDevice", "Device", "GpuDevice", "Kernel", "KernelError", "PlanDevice", "get"]
+__all__ = ["CpuDevice", "Device", "GpuDevice", "Kernel", "KernelError", "RecorderDevice", "get"]
 
 
 def get(name: str = "auto", **options) -> Device:

@@ -22,11 +22,11 @@ class KernelError(RuntimeError):
 class Device:
     """A place where arrays lie and kernels run. Get one from `dcgan_cupy.device.get`."""
 
-    kind: str                    # "cpu" or "gpu"
-    reason: str                  # why this one was chosen
+    kind: str  # "cpu" or "gpu"
+    reason: str  # why this one was chosen
 
     def __init__(self):
-        self.allocations = 0     # arrays made so far, and their bytes: a training step adds none
+        self.allocations = 0  # arrays made so far, and their bytes: a training step adds none
         self.allocated_bytes = 0
         self._kernels = {}
         self._scratch = None
@@ -58,10 +58,10 @@ class Device:
         starts, total = [], 0
         for count in counts:
             starts.append(total)
-            total += -(-count // 16) * 16                    # each starts on a 64-byte boundary
+            total += -(-count // 16) * 16  # each starts on a 64-byte boundary
         if self._scratch is None or self._scratch.size < total:
             self._scratch = self.empty((total,))
-        return [self._scratch[start:start + count] for start, count in zip(starts, counts, strict=True)]
+        return [self._scratch[start : start + count] for start, count in zip(starts, counts, strict=True)]
 
     def gradient(self, shape):
         """A float32 array in one of two pieces of memory that take turns, grown when they must be: gone at the second next call."""
@@ -145,7 +145,9 @@ class Device:
         known = source.signatures(text)
         name = symbol.partition("<")[0].strip()
         if name not in known:
-            raise UserError(f"{file}: kernel: need one of {', '.join(known) or '(no kernel in this file)'}, got {symbol!r}")
+            raise UserError(
+                f"{file}: kernel: need one of {', '.join(known) or '(no kernel in this file)'}, got {symbol!r}"
+            )
         return known[name]
 
 
@@ -165,7 +167,12 @@ class Kernel:
 
     def __call__(self, grid, block, *arguments, shared_bytes: int = 0) -> None:
         grid, block = (tuple(v) if isinstance(v, list) else v for v in (grid, block))
-        self.launch(_extent(self.symbol, "grid", grid, GRID_LIMIT), _block(self.symbol, block), self._checked(arguments), shared_bytes)
+        self.launch(
+            _extent(self.symbol, "grid", grid, GRID_LIMIT),
+            _block(self.symbol, block),
+            self._checked(arguments),
+            shared_bytes,
+        )
 
     def launch(self, grid, block, arguments, shared_bytes) -> None:
         raise NotImplementedError
@@ -185,7 +192,9 @@ class Kernel:
                 if parameter.dtype is not None and value.dtype != parameter.dtype:
                     self._wrong(parameter, value)
                 if not value.flags.c_contiguous:
-                    raise ValueError(f"{self.symbol}: {parameter.name}: need an array in C order without gaps, got strides {value.strides}")
+                    raise ValueError(
+                        f"{self.symbol}: {parameter.name}: need an array in C order without gaps, got strides {value.strides}"
+                    )
             elif not isinstance(value, np.generic) or (parameter.dtype is not None and value.dtype != parameter.dtype):
                 self._wrong(parameter, value)
         return arguments
@@ -212,5 +221,7 @@ def _extent(symbol: str, what: str, value, limit) -> tuple[int, int, int]:
 def _block(symbol: str, value) -> tuple[int, int, int]:
     block = _extent(symbol, "block", value, BLOCK_LIMIT)
     if block[0] * block[1] * block[2] > 1024:
-        raise ValueError(f"{symbol}: block: need at most 1024 threads, got {block[0] * block[1] * block[2]} {re.sub(' ', '', str(block))}")
+        raise ValueError(
+            f"{symbol}: block: need at most 1024 threads, got {block[0] * block[1] * block[2]} {re.sub(' ', '', str(block))}"
+        )
     return block

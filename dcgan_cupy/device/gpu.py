@@ -20,8 +20,11 @@ else:
     MISSING = ""
 
 OPTIONS = ("-std=c++17",)
-PTXAS = re.compile(r"Function properties for (\w+)\s+ptxas\s+\.?\s*(\d+) bytes stack frame, "
-                   r"(\d+) bytes spill stores, (\d+) bytes spill loads.*?Used (\d+) registers([^\n]*)", re.S)
+PTXAS = re.compile(
+    r"Function properties for (\w+)\s+ptxas\s+\.?\s*(\d+) bytes stack frame, "
+    r"(\d+) bytes spill stores, (\d+) bytes spill loads.*?Used (\d+) registers([^\n]*)",
+    re.S,
+)
 
 
 def why_not() -> str:
@@ -30,7 +33,7 @@ def why_not() -> str:
         return MISSING
     try:
         return "" if cupy.cuda.is_available() else "CuPy finds no CUDA device"
-    except Exception as error:   # a broken driver shows itself in many ways; none of them is ours to mend
+    except Exception as error:  # a broken driver shows itself in many ways; none of them is ours to mend
         return f"CuPy cannot reach the driver: {error}"
 
 
@@ -40,7 +43,7 @@ class Resources(NamedTuple):
     registers: int
     shared: int
     stack: int
-    spills: int       # bytes stored and loaded again
+    spills: int  # bytes stored and loaded again
 
 
 def resources(text: str, symbol: str, arch: int) -> Resources:
@@ -50,10 +53,12 @@ def resources(text: str, symbol: str, arch: int) -> Resources:
     Raises: UserError if NVRTC is missing, the text does not compile, or it holds no such kernel.
     """
     found = _compiled(text, arch, symbol if "<" in symbol else None)
-    if "<" in symbol:                        # ptxas tells its mangled name, the only one that holds the template's
+    if "<" in symbol:  # ptxas tells its mangled name, the only one that holds the template's
         symbol = next((name for name in found if symbol.partition("<")[0].strip() in name), symbol)
     if symbol not in found:
-        raise UserError(f"sm_{arch}: kernel: need one of {', '.join(found) or '(no kernel in this text)'}, got {symbol!r}")
+        raise UserError(
+            f"sm_{arch}: kernel: need one of {', '.join(found) or '(no kernel in this text)'}, got {symbol!r}"
+        )
     return found[symbol]
 
 
@@ -62,7 +67,9 @@ def _compiled(text: str, arch: int, instance: str | None) -> dict[str, Resources
     options, log, found = (*_absent_options(), f"-arch=sm_{arch}"), io.StringIO(), {}
     try:
         names = (instance,) if instance else ()
-        cupy.cuda.compiler._NVRTCProgram(text, "kernel.cu", method="cubin", name_expressions=names).compile(options, log)
+        cupy.cuda.compiler._NVRTCProgram(text, "kernel.cu", method="cubin", name_expressions=names).compile(
+            options, log
+        )
     except cupy.cuda.compiler.CompileException as error:
         raise UserError(f"sm_{arch}: compile: {_first_error(error)}") from None
     for name, stack, stores, loads, registers, rest in PTXAS.findall(log.getvalue()):
@@ -77,6 +84,7 @@ def _absent_options() -> tuple[str, ...]:
     if cupy is None:
         raise UserError(f"gpu: NVRTC: need CuPy to compile for a GPU: {MISSING}")
     from cupy._core.core import assemble_cupy_compiler_options
+
     try:
         cupy.cuda.compiler.nvrtc.getVersion()
         given = assemble_cupy_compiler_options(OPTIONS)
@@ -109,8 +117,10 @@ class GpuDevice(Device):
     def description(self) -> str:
         p = self._properties
         runtime = cupy.cuda.runtime.runtimeGetVersion()
-        return (f"GPU {p['name'].decode()}, sm_{p['major']}{p['minor']}, {p['totalGlobalMem'] / 2**30:.0f} GiB, "
-                f"CUDA {runtime // 1000}.{runtime % 1000 // 10}, CuPy {cupy.__version__}")
+        return (
+            f"GPU {p['name'].decode()}, sm_{p['major']}{p['minor']}, {p['totalGlobalMem'] / 2**30:.0f} GiB, "
+            f"CUDA {runtime // 1000}.{runtime % 1000 // 10}, CuPy {cupy.__version__}"
+        )
 
     def _allocate(self, shape, dtype):
         return cupy.empty(shape, dtype)
@@ -131,7 +141,7 @@ class GpuDevice(Device):
         target.set(values)
 
     def capture(self, work) -> Graph:
-        stream = cupy.cuda.Stream(non_blocking=True)         # the default stream cannot be captured
+        stream = cupy.cuda.Stream(non_blocking=True)  # the default stream cannot be captured
         self._captured = []
         try:
             with stream:

@@ -17,16 +17,39 @@ PACKAGE = Path(__file__).resolve().parent.parent
 KERNELS = next(p for p in (PACKAGE / "kernels", PACKAGE.parent / "kernels") if p.is_dir() or p.parent != PACKAGE)
 
 # A kernel that mentions one of these, itself or through a function it names, needs its threads to meet.
-MEETING = re.compile(r"__sync\w+|__shfl_\w*sync|__ballot_sync|__any_sync|__all_sync|__activemask|__match_\w+|__reduce_\w+")
+MEETING = re.compile(
+    r"__sync\w+|__shfl_\w*sync|__ballot_sync|__any_sync|__all_sync|__activemask|__match_\w+|__reduce_\w+"
+)
 
 C_TYPES = {
-    "float": np.float32, "double": np.float64, "int": np.int32, "unsigned": np.uint32, "unsigned int": np.uint32,
-    "long long": np.int64, "unsigned long long": np.uint64, "unsigned char": np.uint8, "signed char": np.int8,
-    "short": np.int16, "unsigned short": np.uint16, "bool": np.bool_, "int32_t": np.int32, "uint32_t": np.uint32,
-    "int64_t": np.int64, "uint64_t": np.uint64, "uint8_t": np.uint8, "size_t": np.uint64, "char": np.int8,
-    "int8_t": np.int8, "int16_t": np.int16, "uint16_t": np.uint16,
+    "float": np.float32,
+    "double": np.float64,
+    "int": np.int32,
+    "unsigned": np.uint32,
+    "unsigned int": np.uint32,
+    "long long": np.int64,
+    "unsigned long long": np.uint64,
+    "unsigned char": np.uint8,
+    "signed char": np.int8,
+    "short": np.int16,
+    "unsigned short": np.uint16,
+    "bool": np.bool_,
+    "int32_t": np.int32,
+    "uint32_t": np.uint32,
+    "int64_t": np.int64,
+    "uint64_t": np.uint64,
+    "uint8_t": np.uint8,
+    "size_t": np.uint64,
+    "char": np.int8,
+    "int8_t": np.int8,
+    "int16_t": np.int16,
+    "uint16_t": np.uint16,
     # A vector type is an array of its elements: how a kernel groups its loads is its own affair.
-    "float2": np.float32, "float4": np.float32, "int4": np.int32, "uint4": np.uint32, "uchar4": np.uint8,
+    "float2": np.float32,
+    "float4": np.float32,
+    "int4": np.int32,
+    "uint4": np.uint32,
+    "uchar4": np.uint8,
 }
 
 
@@ -47,7 +70,7 @@ class Signature:
     name: str
     parameters: tuple[Parameter, ...]
     template: bool
-    meets: bool      # threads wait for each other: needs fibers on the CPU
+    meets: bool  # threads wait for each other: needs fibers on the CPU
 
 
 def load(file: str, macros: tuple[tuple[str, object], ...] = (), absolute: bool = False) -> str:
@@ -80,10 +103,14 @@ def _paste(path: Path, absolute: bool, seen: set[Path]) -> str:
         if match is None:
             lines.append(line)
             continue
-        found = next((p.resolve() for p in (path.parent / match[1], KERNELS / "include" / match[1]) if p.is_file()), None)
+        found = next(
+            (p.resolve() for p in (path.parent / match[1], KERNELS / "include" / match[1]) if p.is_file()), None
+        )
         if found is None:
-            raise UserError(f'{_shown(path, absolute)}:{number}: include: need "{match[1]}" beside the file or in '
-                            f"{KERNELS / 'include'}, got neither")
+            raise UserError(
+                f'{_shown(path, absolute)}:{number}: include: need "{match[1]}" beside the file or in '
+                f"{KERNELS / 'include'}, got neither"
+            )
         if found not in seen:
             lines.append(_paste(found, absolute, seen))
         lines.append(f'#line {number + 1} "{_shown(path, absolute)}"')
@@ -92,11 +119,13 @@ def _paste(path: Path, absolute: bool, seen: set[Path]) -> str:
 
 def strip_comments(text: str) -> str:
     """The text with comments and string contents blanked; every character keeps its line."""
+
     def blank(match):
         token = match[0]
         if token[0] in "\"'":
             return token[0] * 2
         return "\n" * token.count("\n") or " "
+
     return re.sub(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', blank, text, flags=re.S)
 
 
@@ -108,8 +137,8 @@ def signatures(text: str) -> dict[str, Signature]:
     found = {}
     for match in re.finditer(r"__global__\s+void\s+(\w+)\s*\(", code):
         end = _closing(code, match.end() - 1)
-        parameters = tuple(_parameter(p) for p in _split(code[match.end():end]) if p.strip() not in ("", "void"))
-        template = re.search(r"template\s*<[^{};]*>\s*(?:static\s+|inline\s+)*$", code[:match.start()])
+        parameters = tuple(_parameter(p) for p in _split(code[match.end() : end]) if p.strip() not in ("", "void"))
+        template = re.search(r"template\s*<[^{};]*>\s*(?:static\s+|inline\s+)*$", code[: match.start()])
         found[match[1]] = Signature(match[1], parameters, template is not None, match[1] in meeting)
     return found
 
@@ -117,7 +146,7 @@ def signatures(text: str) -> dict[str, Signature]:
 def _strip_launch_bounds(code: str) -> str:
     """They stand before `void` or behind it, and hold parentheses of their own."""
     while match := re.search(r"__launch_bounds__\s*\(", code):
-        code = code[:match.start()] + code[_closing(code, match.end() - 1) + 1:]
+        code = code[: match.start()] + code[_closing(code, match.end() - 1) + 1 :]
     return code
 
 
@@ -143,7 +172,7 @@ def _split(text: str) -> list[str]:
 
 def _parameter(text: str) -> Parameter:
     text = re.sub(r"\b(const|volatile|__restrict__|restrict|__grid_constant__)\b", " ", text)
-    text = re.sub(r"\[[^]]*\]", "*", text)          # float x[] is float* x
+    text = re.sub(r"\[[^]]*\]", "*", text)  # float x[] is float* x
     pointer = "*" in text
     words = text.replace("*", " ").split()
     c_type = " ".join(words[:-1])
@@ -161,7 +190,7 @@ def _names_that_meet(code: str) -> set[str]:
         rest = re.match(r"\)\s*(?:const\s*|noexcept\s*)*(?:->[^;{}()]*)?\{", code[end:])
         if rest and match[1] not in ("if", "constexpr", "for", "while", "switch"):
             opening = end + rest.end() - 1
-            bodies[match[1]] = bodies.get(match[1], "") + code[opening:_closing(code, opening)]
+            bodies[match[1]] = bodies.get(match[1], "") + code[opening : _closing(code, opening)]
     meeting = {name for name, body in bodies.items() if MEETING.search(body)}
     words = {name: set(re.findall(r"\w+", body)) for name, body in bodies.items()}
     while True:

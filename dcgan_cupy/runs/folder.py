@@ -1,11 +1,11 @@
 """The folder of a run:
 
-    settings.json       every setting, as resolved, and what it ran on
-    log.jsonl           one line a step: step, epoch, loss_d, loss_g, d_real, d_fake, d_fake_after (no times: two runs with
-                        one seed write the same bytes)
-    timing.json         images per second and seconds of training
-    samples/            real.png, and a grid of G's images from the same latent vectors: 000000.png (untrained), 000100.png …
-    generator.npz       weights under the names of the seeds' nn.Module (and so does discriminator.npz)
+settings.json       every setting, as resolved, and what it ran on
+log.jsonl           one line a step: step, epoch, loss_d, loss_g, d_real, d_fake, d_fake_after (no times: two runs with
+                    one seed write the same bytes)
+timing.json         images per second and seconds of training
+samples/            real.png, and a grid of G's images from the same latent vectors: 000000.png (untrained), 000100.png …
+generator.npz       weights under the names of the seeds' nn.Module (and so does discriminator.npz)
 """
 
 import contextlib
@@ -29,18 +29,27 @@ class RunFolder:
         try:
             self.path = Path(config.out) if config.out else self._next_free(config)
             if (self.path / "settings.json").exists():
-                raise UserError(f"{where}: need a folder without a run in it, got {self.path} (give another, or move that one away)")
+                raise UserError(
+                    f"{where}: need a folder without a run in it, got {self.path} (give another, or move that one away)"
+                )
             (self.path / "samples").mkdir(parents=True, exist_ok=True)
             settings = {**asdict(config), "ran_on": device.description}
             (self.path / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
-            self._log = open(self.path / "log.jsonl", "w", buffering=1)   # noqa: SIM115 - lives as long as the run
+            self._log = open(self.path / "log.jsonl", "w", buffering=1)  # noqa: SIM115 - lives as long as the run
         except OSError as error:
-            raise UserError(f"{where}: need a folder that can be written, got {error.filename or config.out}: {error.strerror}") from None
+            raise UserError(
+                f"{where}: need a folder that can be written, got {error.filename or config.out}: {error.strerror}"
+            ) from None
 
     @staticmethod
     def _next_free(config) -> Path:
         """runs/<data>-<size>px-001, 002 …; made at once, so that two runs never share one."""
-        stem = re.sub(r"[^\w.-]+", "-", Path(config.data).resolve().name if os.sep in config.data else config.data).strip("-.") or "data"
+        stem = (
+            re.sub(r"[^\w.-]+", "-", Path(config.data).resolve().name if os.sep in config.data else config.data).strip(
+                "-."
+            )
+            or "data"
+        )
         for number in range(1, 100000):
             path = Path("runs") / f"{stem}-{config.image_size}px-{number:03d}"
             with contextlib.suppress(FileExistsError):

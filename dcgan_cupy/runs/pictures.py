@@ -5,8 +5,8 @@ import math
 import numpy as np
 from PIL import Image
 
-GAP = 2                       # px between images
-SHOWN = 64                    # px: smaller images are enlarged to about this, pixel by pixel
+GAP = 2  # px between images
+SHOWN = 64  # px: smaller images are enlarged to about this, pixel by pixel
 
 
 def grid(images: np.ndarray, columns: int | None = None) -> Image.Image:
@@ -20,5 +20,5 @@ def grid(images: np.ndarray, columns: int | None = None) -> Image.Image:
     sheet = np.full((rows * (h + GAP) + GAP, columns * (w + GAP) + GAP, c), 255, np.uint8)
     for i, image in enumerate(images):
         top, left = GAP + i // columns * (h + GAP), GAP + i % columns * (w + GAP)
-        sheet[top:top + h, left:left + w] = image
+        sheet[top : top + h, left : left + w] = image
     return Image.fromarray(sheet[..., 0] if c == 1 else sheet)

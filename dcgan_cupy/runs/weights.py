@@ -9,7 +9,9 @@ import numpy as np
 
 from ..errors import UserError
 
-MOST_SHRUNK = 100      # times that a file may grow when it is read: weights hardly shrink, a file made to fill the memory does
+MOST_SHRUNK = (
+    100  # times that a file may grow when it is read: weights hardly shrink, a file made to fill the memory does
+)
 
 
 def save_weights(path: Path, state: dict) -> None:
@@ -27,6 +29,7 @@ def load_weights(path: str, what: str) -> dict:
 
     Raises: UserError if there is no such file or it is not a .npz of plain numbers.
     """
+
     def refused(reason):
         return UserError(f"{what}: need a .npz of weights, got {path}: {reason}")
 

@@ -5,7 +5,7 @@
 //   shapes     x[N,H,W,IC]  w[KH,KW,IC,OC]  y[N,OH,OW,OC]    OH = (H + 2*pad_h - KH) / stride_h + 1, OW likewise
 //   mapping    1-D grid, one thread per output, oc fastest: neighbouring threads share x and read neighbouring weights
 //   cost       2*KH*KW*IC FLOP an output. Each output reads its whole window and filter again from memory: KH*KW*IC*8 bytes,
-//              0.25 FLOP a byte where rung 2 reaches tens. Caches hide some of it
+//              0.25 FLOP a byte where rung 4 reaches tens. Caches hide some of it
 //   aliasing   none: y may not overlap x or w
 //   lesson     the index arithmetic of a convolution, with nothing in its way
 

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "activation.cuh"
+#include "copy.cuh"
 
 #ifndef BM
 #define BM 64            // rows of a block's tile
@@ -75,28 +76,6 @@ __device__ __forceinline__ int tile_row(int ty, int i) {
     return ty + i * (BM / TM);
 }
 
-// to = from, V floats that lie together, RUN such groups: 16 or 8 bytes at a time where V allows. All are read before the first is
-// written, so that the compiler may read them together: it cannot know that `to` and `from` do not overlap.
-template <int V, int RUN = 1> __device__ __forceinline__ void copy(float* to, const float* from) {
-    __align__(16) float held[RUN * V];
-    if (V % 4 == 0) {
-#pragma unroll
-        for (int i = 0; i < RUN * V; i += 4) *(float4*)(held + i) = *(const float4*)(from + i);
-#pragma unroll
-        for (int i = 0; i < RUN * V; i += 4) *(float4*)(to + i) = *(const float4*)(held + i);
-    } else if (V == 2) {
-#pragma unroll
-        for (int i = 0; i < RUN * V; i += 2) *(float2*)(held + i) = *(const float2*)(from + i);
-#pragma unroll
-        for (int i = 0; i < RUN * V; i += 2) *(float2*)(to + i) = *(const float2*)(held + i);
-    } else {
-#pragma unroll
-        for (int i = 0; i < RUN * V; i++) held[i] = from[i];
-#pragma unroll
-        for (int i = 0; i < RUN * V; i++) to[i] = held[i];
-    }
-}
-
 // A thread's results of one row: to[column] = activation(acc + bias[column]) for its columns below COLUMNS, VEC_B at a time. COLUMNS is a multiple
 // of VEC_B. bias null: none.
 __device__ __forceinline__ void write_row(float* to, const float (&acc)[TN], const float* bias, int column0, int COLUMNS, int tx) {
@@ -111,11 +90,6 @@ __device__ __forceinline__ void write_row(float* to, const float (&acc)[TN], con
         for (int v = 0; v < VEC_B; v++) held[v] = activation(held[v]);
         copy<VEC_B>(to + column, held);
     }
-}
-
-template <int V> __device__ __forceinline__ void clear(float* to) {
-#pragma unroll
-    for (int i = 0; i < V; i++) to[i] = 0.0f;
 }
 
 // How one operand's pieces get into shared memory: ROWS x WIDTH floats, rows PITCH apart, by all threads of the block. A group

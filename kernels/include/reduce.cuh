@@ -1,8 +1,12 @@
 // Sums that a block makes together, always in the same order: the same bits every run.
 #pragma once
 
+#ifndef CHANNELS
 #define CHANNELS 32            // channels a block works on: one a lane, so a warp reads 32 neighbouring floats of a row
+#endif
+#ifndef ROW_THREADS
 #define ROW_THREADS 8          // rows read side by side
+#endif
 
 // For blocks of CHANNELS x ROW_THREADS threads: adds `value` over threadIdx.y. The row threadIdx.y == 0 gets the sum of its
 // channel, the others get undefined values. Every thread of the block must come here.

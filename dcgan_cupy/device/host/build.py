@@ -23,13 +23,37 @@ from ...cache import cache_root, private_folder
 from ...errors import UserError
 
 HERE = Path(__file__).resolve().parent
-NO_COMPILER = ("device: cpu: need a C++ compiler, found none; install one with `pip install ziglang` (no root needed), "
-               "or clang++ or g++ from your system, or set CXX")
-COMMON = ("-std=gnu++17", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti", "-nostdlib++",
-          "-ffp-contract=fast", "-fno-math-errno", "-Wno-unknown-pragmas", "-Wno-unused", "-Wno-gnu-zero-variadic-macro-arguments")
-INLINE = ("-mllvm", "-inline-threshold=100000")   # as nvcc does: accumulators that a call takes by reference would live in memory
-CLANG_ONLY = ("-nostdlib++", "-fno-sanitize=all", "-Wno-gnu-zero-variadic-macro-arguments", *INLINE)   # g++ 13 knows the first
-WIDEST = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()   # where the processor has them
+NO_COMPILER = (
+    "device: cpu: need a C++ compiler, found none; install one with `pip install ziglang` (no root needed), "
+    "or clang++ or g++ from your system, or set CXX"
+)
+COMMON = (
+    "-std=gnu++17",
+    "-fPIC",
+    "-shared",
+    "-fvisibility=hidden",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-nostdlib++",
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-Wno-unknown-pragmas",
+    "-Wno-unused",
+    "-Wno-gnu-zero-variadic-macro-arguments",
+)
+INLINE = (
+    "-mllvm",
+    "-inline-threshold=100000",
+)  # as nvcc does: accumulators that a call takes by reference would live in memory
+CLANG_ONLY = (
+    "-nostdlib++",
+    "-fno-sanitize=all",
+    "-Wno-gnu-zero-variadic-macro-arguments",
+    *INLINE,
+)  # g++ 13 knows the first
+WIDEST = (
+    ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
+)  # where the processor has them
 BUILDS = {
     "fast": ("-O3", "-march=native", *WIDEST, "-g0", *INLINE),
     "debug": ("-O0", "-g", "-march=native", "-fno-sanitize=all"),
@@ -41,17 +65,23 @@ class Compiler:
     """A C++ compiler: its command, and a line that names it."""
 
     command: tuple[str, ...]
-    found: str          # how it was found: $CXX, the ziglang wheel, PATH
+    found: str  # how it was found: $CXX, the ziglang wheel, PATH
 
     @cached_property
     def version(self) -> str:
         """The first line of --version."""
         try:
-            out = subprocess.run([*self.command, "--version"], capture_output=True, text=True, timeout=120, env=_environment())
+            out = subprocess.run(
+                [*self.command, "--version"], capture_output=True, text=True, timeout=120, env=_environment()
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise UserError(f"device: cpu: {shlex.join(self.command)}: need a C++ compiler that runs, got: {error}") from None
+            raise UserError(
+                f"device: cpu: {shlex.join(self.command)}: need a C++ compiler that runs, got: {error}"
+            ) from None
         if out.returncode != 0 or not out.stdout.strip():
-            raise UserError(f"device: cpu: {shlex.join(self.command)}: need a C++ compiler, got a program that fails at --version")
+            raise UserError(
+                f"device: cpu: {shlex.join(self.command)}: need a C++ compiler, got a program that fails at --version"
+            )
         return out.stdout.splitlines()[0].strip()
 
     @property
@@ -65,7 +95,7 @@ def find_compiler() -> Compiler:
     if own := os.environ.get("CXX"):
         try:
             command = tuple(shlex.split(own))
-        except ValueError:                   # a quote that is not closed
+        except ValueError:  # a quote that is not closed
             command = ()
         if not command:
             raise UserError(f"device: cpu: CXX: need a command, got {own!r}")
@@ -98,8 +128,9 @@ def processor() -> str:
 
 
 @lru_cache(maxsize=None)
-def _headers() -> str:
-    return (HERE / "launch.h").read_text() + (HERE / "cuda_on_host.hpp").read_text()
+def headers() -> str:
+    """The text of every header that a kernel's C++ text can reach here: part of each object's hash."""
+    return "".join(path.read_text() for path in sorted((*HERE.glob("*.h"), *HERE.glob("*.hpp"))))
 
 
 def build(name: str, text: str, flags: tuple[str, ...] = (), kind: str = "fast") -> Path:
@@ -108,11 +139,33 @@ def build(name: str, text: str, flags: tuple[str, ...] = (), kind: str = "fast")
     Raises: UserError with the compiler's first error (file, line, message).
     """
     compiler = find_compiler()
-    all_flags = (*COMMON, *BUILDS[kind], *flags, f"-I{HERE}")
+    all_flags = (*COMMON, *BUILDS[kind], *flags)
     if not compiler.is_clang and "zig" not in compiler.found:
         all_flags = tuple(f for f in all_flags if f not in CLANG_ONLY)
-    parts = (text, _headers(), " ".join(f for f in all_flags if not f.startswith("-I")), compiler.version, processor())
-    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+    def commands(stem, made):
+        return [[*compiler.command, *all_flags, f"-I{HERE}", f"{stem}.cpp", "-o", made, "-lm", "-lpthread"]]
+
+    return kept(name, kind, compiler, (text, *all_flags), {"cpp": text}, commands)
+
+
+def kept(
+    name: str,
+    kind: str,
+    compiler: Compiler,
+    parts: tuple[str, ...],
+    texts: dict[str, str],
+    commands,
+    between=lambda stem, target: None,
+) -> Path:
+    """The shared object that some commands make of some texts, kept under a hash of all that decides what is in it.
+
+    parts: what decides, beside headers, compiler and processor.   texts: suffix -> text, written before the first command.
+    commands(stem, made): the command lines.   between(stem, target): work between the first command and the others.
+    Raises: UserError with the compiler's first error, or if the cache cannot be written.
+    """
+    decides = "\0".join((*parts, headers(), compiler.version, processor()))
+    key = hashlib.sha256(decides.encode()).hexdigest()[:24]
     folder = private_folder(cache_root() / "cpu")
     stem = re.sub(r"\W+", "_", name)
     target = folder / f"{stem}-{kind}-{key}.so"
@@ -120,18 +173,23 @@ def build(name: str, text: str, flags: tuple[str, ...] = (), kind: str = "fast")
         return target
     _sweep(folder)
     temporary = folder / f".{stem}-{key}-{os.getpid()}-{time.monotonic_ns()}"
-    source, made = temporary.with_suffix(".cpp"), temporary.with_suffix(".so")
+    made = Path(f"{temporary}.so")
     try:
-        source.write_text(text)
-        command = [*compiler.command, *all_flags, str(source), "-o", str(made), "-lm", "-lpthread"]
-        done = subprocess.run(command, capture_output=True, text=True, env=_environment())
-        if done.returncode != 0 or not made.is_file():
-            raise UserError(_first_error(name, done.stderr, str(source)))
+        for suffix, text in texts.items():
+            Path(f"{temporary}.{suffix}").write_text(text)
+        for number, command in enumerate(commands(str(temporary), str(made))):
+            done = subprocess.run(command, capture_output=True, text=True, env=_environment())
+            if done.returncode != 0:
+                raise UserError(_first_error(name, done.stderr, f"{temporary}.cpp"))
+            if number == 0:
+                between(temporary, target)
+        if not made.is_file():
+            raise UserError(f"{name}: compile: {compiler.version} left no object")
         os.replace(made, target)
     except OSError as error:
         raise UserError(f"cache: {folder}: need room to write a compiled kernel, got: {error.strerror}") from None
     finally:
-        for leftover in (source, made):
+        for leftover in folder.glob(f"{temporary.name}*"):
             leftover.unlink(missing_ok=True)
     return target
 

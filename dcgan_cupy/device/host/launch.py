@@ -20,19 +20,30 @@ from ..base import Device, Graph, Kernel, KernelError
 from .build import HERE, build, find_compiler
 
 # A variable on the device that kernels may write: each worker's image would have one of its own.
-STATE = re.compile(r"(?<!__constant__ )__device__\s+(?![^;={(]*\b(?:const|constexpr|__constant__|operator)\b)"
-                   r"[\w\s]*?(\w+)\s*(?:\[[^]]*\]\s*)*[=;{]")
+STATE = re.compile(
+    r"(?<!__constant__ )__device__\s+(?![^;={(]*\b(?:const|constexpr|__constant__|operator)\b)"
+    r"[\w\s]*?(\w+)\s*(?:\[[^]]*\]\s*)*[=;{]"
+)
 # The toolkit's own headers: what they declare, cuda_on_host.hpp and async_copy.hpp give.
-CUDA_HEADERS = re.compile(r"^[ \t]*#[ \t]*include[ \t]*<(?:cuda_\w+|device_\w+|vector_types|math_constants)\.h(?:pp)?>", re.M)
+CUDA_HEADERS = re.compile(
+    r"^[ \t]*#[ \t]*include[ \t]*<(?:cuda_\w+|device_\w+|vector_types|math_constants)\.h(?:pp)?>", re.M
+)
 MAX_SHARED = 227 * 1024
-MAX_THREADS = 256      # MAX_WORKERS of pool.cpp
+MAX_THREADS = 256  # MAX_WORKERS of pool.cpp
 
 
 class _Launch(ctypes.Structure):
     """struct Launch of launch.h."""
 
-    _fields_ = [("grid", ctypes.c_uint * 3), ("block", ctypes.c_uint * 3), ("arguments", ctypes.c_void_p), ("name", ctypes.c_char_p),
-                ("failed", ctypes.c_int), ("reserved", ctypes.c_int), ("message", ctypes.c_char * 1024)]
+    _fields_ = [
+        ("grid", ctypes.c_uint * 3),
+        ("block", ctypes.c_uint * 3),
+        ("arguments", ctypes.c_void_p),
+        ("name", ctypes.c_char_p),
+        ("failed", ctypes.c_int),
+        ("reserved", ctypes.c_int),
+        ("message", ctypes.c_char * 1024),
+    ]
 
 
 @lru_cache(maxsize=None)
@@ -52,7 +63,9 @@ def _pool(process: int, threads: int):
 def _load_copy(path: Path) -> ctypes.CDLL:
     """Loads a copy, which the loader takes for another library (it tells them apart by inode): its statics are its own."""
     try:
-        handle, name = tempfile.mkstemp(suffix=".so", prefix=f".{path.stem}-", dir=path.parent)   # /tmp may be mounted noexec
+        handle, name = tempfile.mkstemp(
+            suffix=".so", prefix=f".{path.stem}-", dir=path.parent
+        )  # /tmp may be mounted noexec
         try:
             os.close(handle)
             shutil.copyfile(path, name)
@@ -73,14 +86,18 @@ class CpuDevice(Device):
 
     kind = "cpu"
 
-    def __init__(self, threads: int | None = None, build: str = "fast", ucontext: bool = False, reason: str = "asked for"):
+    def __init__(
+        self, threads: int | None = None, build: str = "fast", ucontext: bool = False, reason: str = "asked for"
+    ):
         super().__init__()
         if build not in ("fast", "debug", "check"):
             raise UserError(f"device: cpu: build: need fast or debug, got {build!r}")
         own = os.environ.get("DCGAN_CUPY_THREADS", "")
         if threads is None and own:
             if not (own.isdecimal() and len(own) < 10):
-                raise UserError(f"device: cpu: DCGAN_CUPY_THREADS: need a whole number of threads, 1 to {MAX_THREADS}, got {own!r}")
+                raise UserError(
+                    f"device: cpu: DCGAN_CUPY_THREADS: need a whole number of threads, 1 to {MAX_THREADS}, got {own!r}"
+                )
             threads = int(own)
         self.reason, self.build, self._captured = reason, build, None
         self.flags = ("-DDCGAN_UCONTEXT",) if ucontext else ()
@@ -100,7 +117,7 @@ class CpuDevice(Device):
         size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         raw = np.empty(size + 64, np.uint8)
         start = -raw.ctypes.data % 64
-        return raw[start:start + size].view(dtype).reshape(shape)
+        return raw[start : start + size].view(dtype).reshape(shape)
 
     def array(self, values):
         values = np.asarray(values)
@@ -149,8 +166,10 @@ class CpuDevice(Device):
         text = source.load(file, macros, absolute=self.build == "debug")
         signature = self.signature(file, symbol, text)
         if state := STATE.search(source.strip_comments(text)):
-            raise UserError(f"{file}: {state[1]}: need an array that the host passes, got a __device__ variable, "
-                            "of which each CPU thread would have its own copy")
+            raise UserError(
+                f"{file}: {state[1]}: need an array that the host passes, got a __device__ variable, "
+                "of which each CPU thread would have its own copy"
+            )
         return CpuKernel(self, signature, symbol, text, macros)
 
 
@@ -160,11 +179,16 @@ class CpuKernel(Kernel):
     def __init__(self, device, signature, symbol, text, macros):
         super().__init__(device, signature, symbol)
         mode = "run_fibers" if signature.meets or device.build == "check" else "run_loop"
-        launcher = (f'\n#line 1 "launcher"\nextern "C" __attribute__((visibility("default"))) '
-                    f"void run_blocks(const Launch* l, unsigned long long first, unsigned long long last, char* stacks) "
-                    f"{{ cuda_on_host::Kernel<({symbol})>::{mode}(l, first, last, stacks); }}\n")
-        body = re.sub(r"extern\s+__shared__\s+((?:__align__\s*\(\s*\d+\s*\)\s*)?)([\w\s]+?)\s+(\w+)\s*\[\s*\]\s*;",
-                      r"\2* const \3 = (\2*)cuda_on_host::dynamic_shared;", text)
+        launcher = (
+            f'\n#line 1 "launcher"\nextern "C" __attribute__((visibility("default"))) '
+            f"void run_blocks(const Launch* l, unsigned long long first, unsigned long long last, char* stacks) "
+            f"{{ cuda_on_host::Kernel<({symbol})>::{mode}(l, first, last, stacks); }}\n"
+        )
+        body = re.sub(
+            r"extern\s+__shared__\s+((?:__align__\s*\(\s*\d+\s*\)\s*)?)([\w\s]+?)\s+(\w+)\s*\[\s*\]\s*;",
+            r"\2* const \3 = (\2*)cuda_on_host::dynamic_shared;",
+            text,
+        )
         body = CUDA_HEADERS.sub("", body)
         if "__pipeline_" in body:
             body = '#include "async_copy.hpp"\n' + body
@@ -180,7 +204,9 @@ class CpuKernel(Kernel):
         functions = (ctypes.c_void_p * device.threads)()
         self._libraries = []
         for worker in range(device.threads):
-            library = ctypes.CDLL(str(path)) if device.build == "debug" else _load_copy(path)   # a debugger looks for the file
+            library = (
+                ctypes.CDLL(str(path)) if device.build == "debug" else _load_copy(path)
+            )  # a debugger looks for the file
             functions[worker] = ctypes.cast(library.run_blocks, ctypes.c_void_p).value
             self._libraries.append(library)
         return functions
@@ -193,12 +219,12 @@ class CpuKernel(Kernel):
             prepared.fill(grid, block, arguments)
             self.device._captured.append(prepared)
             return
-        with self._turn:                     # the same struct Launch at every call
+        with self._turn:  # the same struct Launch at every call
             self._prepared.fill(grid, block, arguments)
             try:
                 self._alone.launch()
             finally:
-                self._prepared.arguments = ()    # else they would live until the kernel's next launch
+                self._prepared.arguments = ()  # else they would live until the kernel's next launch
 
 
 class _Prepared:
@@ -219,10 +245,10 @@ class _Prepared:
             elif isinstance(value, np.ndarray):
                 slots[i] = value.__array_interface__["data"][0]
             else:
-                slots[i:i + 1].view(value.dtype)[0] = value
+                slots[i : i + 1].view(value.dtype)[0] = value
         self.launch.grid[:] = grid
         self.launch.block[:] = block
-        self.arguments = arguments           # the arrays live as long as the launch may run
+        self.arguments = arguments  # the arrays live as long as the launch may run
 
 
 class CpuGraph(Graph):
@@ -237,7 +263,7 @@ class CpuGraph(Graph):
     def launch(self) -> None:
         """Raises: KernelError with the message of the launch that failed."""
         run, _, turn = _pool(os.getpid(), self._device._wanted)
-        with turn:                           # ctypes lets other Python threads run meanwhile: one at a time
+        with turn:  # ctypes lets other Python threads run meanwhile: one at a time
             failed = run(self._functions, self._launches, len(self._prepared))
         if failed:
             raise KernelError(self._prepared[failed - 1].launch.message.decode(errors="replace"))

@@ -1,0 +1,33 @@
+"""What can be chosen: each fact once, for the settings, the commands and the code that obeys them. Imports nothing."""
+
+RUNGS = ("textbook", "direct", "tiled", "winograd", "best")
+"""The rungs of the convolutions. `direct` is `textbook` but for the transposed convolution, where it gathers
+(conv2d_backward_input) instead of inserting zeros. `winograd` is for kernel 4, stride 2, padding 1, and `tiled` elsewhere.
+`best` takes for each layer and direction what was measured as fastest (ops/tiles.py)."""
+
+FUSED = ("tiled", "winograd", "best")
+"""The rungs whose layers are joined with the activations behind them (layers/fusion.py)."""
+
+DEFAULT_RUNG = {"cpu": "best", "gpu": "best"}
+"""The rung of the convolutions where none is named, by device."""
+
+IMAGE_SIZES = (16, 32, 64, 128)
+"""Height and width of the images that the networks can be built for, px."""
+
+FORMATS = ("folder", "zip", "tar", "idx", "cifar", "pickle", "lmdb", "mat", "numpy")
+"""Kinds of datasets, as --format names them."""
+
+SPLITS = ("train", "test", "all")
+"""Which images of a dataset, where it tells them apart."""
+
+ON_BAD = ("skip", "fail")
+"""What to do with images that cannot be read."""
+
+LATENTS = ("uniform", "normal")
+"""The prior of z: uniform in [-1, 1] (the paper's) or N(0, 1)."""
+
+LOSSES = ("non-saturating", "minimax")
+"""G's loss: -log D(G(z)), or log(1 - D(G(z)))."""
+
+DEVICES = ("auto", "cpu", "gpu")
+"""Where kernels run; auto: the GPU if one answers, else the CPU."""

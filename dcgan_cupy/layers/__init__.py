@@ -1,0 +1,28 @@
+"""Layers: forward, backward written out by hand, parameters and their gradients. No array library here: kernels do the work.
+
+The contract: y = forward(x), then dx = backward(dy), once. Parameter gradients add up until zero_grads(); activation
+gradients are set. Outputs lie in buffers that a layer makes at the first call of a shape and uses again at the next: copy
+what must outlive the next forward or backward of the same layer.
+"""
+
+from .activations import LeakyReLU, ReLU, Sigmoid, Tanh
+from .base import Layer, Sequential
+from .batchnorm import BatchNorm2d
+from .convolution import Conv2d, ConvTranspose2d
+from .fusion import fuse, share_gradients
+from .initialise import initialise
+
+__all__ = [
+    "BatchNorm2d",
+    "Conv2d",
+    "ConvTranspose2d",
+    "Layer",
+    "LeakyReLU",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Tanh",
+    "fuse",
+    "initialise",
+    "share_gradients",
+]

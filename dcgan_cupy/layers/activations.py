@@ -1,0 +1,79 @@
+"""The activations, element by element."""
+
+from .. import ops
+from ..errors import UserError
+from .base import Layer
+
+
+class Activation(Layer):
+    """An element-wise layer whose gradient needs its output only. Shapes: x, y, dy, dx all equal, any rank. Saves: y."""
+
+    expression = None  # y as a C expression of v = x, where the layer before may compute it
+
+    def __init__(self, forward_op, backward_op, *constants, device):
+        super().__init__(device)
+        self._forward_op, self._backward_op, self._constants = forward_op, backward_op, constants
+        self.absorbed = (
+            ""  # by the layer before (fuse): "forward": x is y already; "both": and dy is passed on as it is
+        )
+
+    def forward(self, x, training=True):
+        """Any shape -> the same shape"""
+        if self.absorbed == "both":
+            return x
+        y = x
+        if not self.absorbed:
+            y = self._buffer("y", x.shape)
+            self._forward_op(self.device, x, y, *self._constants)
+        self._saved = y
+        return y
+
+    def backward(self, dy, param_grads=True, input_grad=True):
+        """Any shape -> the same shape"""
+        if self.absorbed == "both":
+            return dy
+        y = self._take_saved()
+        if not input_grad:
+            return None
+        dx = self._gradient(y.shape)
+        self._backward_op(self.device, y, dy, dx, *self._constants)
+        return dx
+
+
+class ReLU(Activation):
+    """y = max(x, 0).   Source: Radford et al. 2015, section 3: in the generator."""
+
+    slope, expression = 0.0, "v < 0.0f ? 0.0f : v"
+
+    def __init__(self, *, device):
+        super().__init__(ops.relu_forward, ops.relu_backward, device=device)
+
+
+class LeakyReLU(Activation):
+    """y = x where x > 0, else slope * x.
+
+    Raises: UserError if slope <= 0: the gradient reads the sign of x from y.
+    Source: Radford et al. 2015, section 3: in the discriminator, slope 0.2.
+    """
+
+    def __init__(self, slope=0.2, *, device):
+        if not slope > 0:
+            raise UserError(f"LeakyReLU: slope: need more than 0, got {slope!r}")
+        super().__init__(ops.leaky_relu_forward, ops.leaky_relu_backward, slope, device=device)
+        self.slope, self.expression = slope, f"v > 0.0f ? v : {float(slope)!r}f * v"
+
+
+class Tanh(Activation):
+    """y = tanh(x).   Source: Radford et al. 2015, section 3: the generator's output, images in [-1, 1]."""
+
+    expression = "tanhf(v)"
+
+    def __init__(self, *, device):
+        super().__init__(ops.tanh_forward, ops.tanh_backward, device=device)
+
+
+class Sigmoid(Activation):
+    """y = 1 / (1 + exp(-x)).   The discriminator's output, a probability."""
+
+    def __init__(self, *, device):
+        super().__init__(ops.sigmoid_forward, ops.sigmoid_backward, device=device)

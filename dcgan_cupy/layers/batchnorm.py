@@ -1,0 +1,100 @@
+"""Batch normalisation, its gradient made by hand."""
+
+from .. import ops
+from ..choices import DEFAULT_RUNG, FUSED
+from ..errors import UserError
+from .base import Layer, need_sizes
+
+
+class BatchNorm2d(Layer):
+    """y = weight * (x - mean) / sqrt(var + eps) + bias, by channel; mean and var of the batch, or running ones in evaluation.
+
+    Shapes: x, y [..., num_features].   Saves: x and the statistics used.
+    With the rung `tiled` it can take over the ReLU or LeakyReLU behind it (`slope`, set by fuse): y is then that layer's.
+    Raises: UserError for sizes below 1, eps <= 0, momentum outside [0, 1], a training batch of one value a channel.
+    Source: Ioffe & Szegedy 2015; PyTorch's conventions (running variance unbiased, momentum the weight of the new value).
+    """
+
+    def __init__(self, num_features, eps=1e-5, momentum=0.1, *, device, kernels=None):
+        super().__init__(device)
+        need_sizes("BatchNorm2d", num_features=num_features)
+        if not eps > 0:
+            raise UserError(f"BatchNorm2d: eps: need more than 0, got {eps!r}")
+        if not 0 <= momentum <= 1:
+            raise UserError(f"BatchNorm2d: momentum: need 0 to 1, got {momentum!r}")
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.rung, self.slope = kernels or DEFAULT_RUNG[device.kind], 1.0
+        ops.check_rung("BatchNorm2d", self.rung)
+        self._add_param("weight", (num_features,))
+        self._add_param("bias", (num_features,))
+        self.buffers = {
+            "running_mean": device.zeros((num_features,)),
+            "running_var": device.empty((num_features,)),
+            "num_batches_tracked": device.zeros((1,), "int64"),
+        }
+        ops.fill(device, self.params["weight"], 1.0)
+        ops.fill(device, self.params["bias"], 0.0)
+        ops.fill(device, self.buffers["running_var"], 1.0)
+
+    def forward(self, x, training=True):
+        """[..., num_features] -> the same shape"""
+        if len(x.shape) < 2 or x.shape[-1] != self.num_features:
+            raise UserError(f"BatchNorm2d.forward: x: need [..., {self.num_features}], got {tuple(x.shape)}")
+        y = self._buffer("y", x.shape)
+        statistics = (self._fused_forward if self.rung in FUSED else self._textbook_forward)(x, y, training)
+        self._saved = x, *statistics, training
+        return y
+
+    def backward(self, dy, param_grads=True, input_grad=True):
+        """[..., num_features] -> the same shape"""
+        x, *statistics, training = self._take_saved()
+        dx = None if not input_grad else dy if self.overwrites_dy else self._gradient(x.shape)
+        (self._fused_backward if self.rung in FUSED else self._textbook_backward)(
+            x, dy, dx, *statistics, training, param_grads
+        )
+        return dx
+
+    def _channels(self, name: str):
+        return self._buffer(name, (self.num_features,))
+
+    def _textbook_forward(self, x, y, training):
+        if training:
+            mean, var = self._channels("mean"), self._channels("var")
+            ops.batchnorm_statistics(self.device, x, mean, var, *self.buffers.values(), self.momentum)
+        else:
+            mean, var = self.buffers["running_mean"], self.buffers["running_var"]
+        ops.batchnorm_forward(self.device, x, mean, var, self.params["weight"], self.params["bias"], y, self.eps)
+        return mean, var
+
+    def _textbook_backward(self, x, dy, dx, mean, var, training, param_grads):
+        sums = self._channels("sum_dy"), self._channels("sum_dy_xhat")
+        if param_grads or training:
+            ops.batchnorm_backward_sums(self.device, x, dy, mean, var, *sums, self.eps)
+        if param_grads:
+            ops.add(self.device, sums[1], self.grads["weight"])
+            ops.add(self.device, sums[0], self.grads["bias"])
+        if dx is not None:
+            used = sums if training else (None, None)
+            ops.batchnorm_backward_input(self.device, x, dy, mean, var, self.params["weight"], *used, dx, self.eps)
+
+    def _fused_forward(self, x, y, training):
+        rstd, scale = self._channels("rstd"), self._channels("scale")
+        gamma, beta = self.params["weight"], self.params["bias"]
+        if training:
+            mean = self._channels("mean")
+            ops.batchnorm_batch(
+                self.device, x, gamma, mean, rstd, scale, *self.buffers.values(), self.momentum, self.eps
+            )
+        else:
+            mean = self.buffers["running_mean"]
+            ops.batchnorm_running_scale(self.device, self.buffers["running_var"], gamma, rstd, scale, self.eps)
+        ops.batchnorm_activation_forward(self.device, x, mean, scale, beta, y, self.slope)
+        return mean, rstd, scale
+
+    def _fused_backward(self, x, dy, dx, mean, rstd, scale, training, param_grads):
+        sums = self._buffer("sums", (2, self.num_features))
+        grads = (self.grads["weight"], self.grads["bias"]) if param_grads else (None, None)
+        beta = self.params["bias"]
+        ops.batchnorm_activation_backward(
+            self.device, x, dy, mean, rstd, scale, beta, sums, *grads, dx, self.slope, training
+        )

@@ -1,0 +1,79 @@
+"""The operations: one function for one operation, named as its main kernel. Each checks its arguments, chooses grid and block, launches.
+
+Every function takes the device first and writes into arrays that the caller gives. What needs scratch memory beside them, or more than
+one kernel, says so. Layouts: activations [n, h, w, c], weights [kh, kw, ic, oc], float32. Sizes and pairs are (h, w).
+"""
+
+from .batchnorm import (
+    batchnorm_activation_backward,
+    batchnorm_activation_forward,
+    batchnorm_backward_input,
+    batchnorm_backward_sums,
+    batchnorm_batch,
+    batchnorm_forward,
+    batchnorm_running_scale,
+    batchnorm_statistics,
+)
+from .check import check_rung, pair
+from .conv2d import conv2d_backward_bias, conv2d_backward_input, conv2d_backward_weight, conv2d_forward
+from .conv_geometry import conv2d_output_size, conv_transpose2d_output_size, zero_insert_size
+from .conv_transpose2d import flip_kernel, zero_insert
+from .elementwise import (
+    add,
+    fill,
+    leaky_relu_backward,
+    leaky_relu_forward,
+    relu_backward,
+    relu_forward,
+    sigmoid_backward,
+    sigmoid_forward,
+    tanh_backward,
+    tanh_forward,
+)
+from .images import images_to_float, images_to_uint8
+from .random import philox_words, random_advance, random_normal, random_uniform
+from .tiles import ceil_div
+from .training import adam_advance, adam_step, bce, bce_with_logits
+
+__all__ = [
+    "adam_advance",
+    "adam_step",
+    "add",
+    "batchnorm_activation_backward",
+    "batchnorm_activation_forward",
+    "batchnorm_backward_input",
+    "batchnorm_backward_sums",
+    "batchnorm_batch",
+    "batchnorm_forward",
+    "batchnorm_running_scale",
+    "batchnorm_statistics",
+    "bce",
+    "bce_with_logits",
+    "ceil_div",
+    "check_rung",
+    "conv2d_backward_bias",
+    "conv2d_backward_input",
+    "conv2d_backward_weight",
+    "conv2d_forward",
+    "conv2d_output_size",
+    "conv_transpose2d_output_size",
+    "fill",
+    "flip_kernel",
+    "images_to_float",
+    "images_to_uint8",
+    "leaky_relu_backward",
+    "leaky_relu_forward",
+    "pair",
+    "philox_words",
+    "random_advance",
+    "random_normal",
+    "random_uniform",
+    "relu_backward",
+    "relu_forward",
+    "sigmoid_backward",
+    "sigmoid_forward",
+    "tanh_backward",
+    "tanh_forward",
+    "zero_insert",
+    "zero_insert_size",
+]

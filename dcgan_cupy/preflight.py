@@ -1,0 +1,34 @@
+"""What a training run will ask for, known before it starts: its kernels, and the memory of its arrays."""
+
+from typing import NamedTuple
+
+from . import ops
+from .device import RecorderDevice
+from .trainer import Trainer
+
+
+class Plan(NamedTuple):
+    """kernels: (file, symbol, macros) -> its launches (grid, block, dynamic shared bytes).
+
+    bytes: the most that lies in arrays at one time, the data's own left out (the batch, the dataset).
+    """
+
+    kernels: dict
+    bytes: int
+
+
+def plan(config, kind: str, pictures: int = 1) -> Plan:
+    """Plans a step, a sample of so many pictures and their way to and from bytes, on a device that runs nothing.
+
+    config: a resolved Config.   kind: "cpu" or "gpu".
+    """
+    device = RecorderDevice(kind)
+    shape = (config.batch_size, config.image_size, config.image_size, config.channels)
+    real, pixels = device.empty(shape), device.empty(shape, "uint8")
+    data = device.bytes
+    ops.images_to_float(device, pixels, real)
+    trainer = Trainer(config, device)
+    trainer.step(real)
+    images = trainer.sample(trainer.fixed_z(pictures))
+    ops.images_to_uint8(device, images, device.empty(images.shape, "uint8"))
+    return Plan(device.kernels, device.peak_bytes - data)

@@ -1,0 +1,380 @@
+"""What the workbench runs: every operation of ops.py over sizes that stress its edges. One entry an operation.
+
+A case calls the operation as a layer would, on arrays of the watching device; which kernels that launches is the operation's own
+affair. So a new rung, or a new kernel behind an old operation, is watched without a word here; a new operation needs its entry.
+"""
+
+import inspect as signatures
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .. import ops
+from ..choices import FUSED, RUNGS
+from ..errors import UserError
+
+F32 = np.float32
+
+
+@dataclass(frozen=True)
+class Case:
+    """run(dev, rng, **shape) calls the operation. default: the shape without --shape; edges: those of the sweep."""
+
+    name: str
+    run: Callable
+    default: dict
+    edges: list = field(default_factory=list)
+    rungs: bool = False  # run also takes rung and known
+
+
+def _normal(dev, rng, *shape):
+    return dev.array(rng.standard_normal(shape).astype(F32))
+
+
+def _integers(n, default=1 << 16):
+    """Sizes around the block's."""
+    return {"default": {"n": default}, "edges": [{"n": v} for v in n]}
+
+
+def _forward(operation, *scalars):
+    return lambda dev, rng, n: operation(dev, _normal(dev, rng, n), dev.empty((n,)), *scalars)
+
+
+def _backward(operation, *scalars):
+    return lambda dev, rng, n: operation(dev, _normal(dev, rng, n), _normal(dev, rng, n), dev.empty((n,)), *scalars)
+
+
+def _conv_arrays(dev, rng, n, h, w, ic, oc, kh, kw, stride_h, stride_w, pad_h, pad_w):
+    stride, padding = (stride_h, stride_w), (pad_h, pad_w)
+    oh = ops.conv2d_output_size("inspect", h, kh, stride_h, pad_h)
+    ow = ops.conv2d_output_size("inspect", w, kw, stride_w, pad_w)
+    return (n, h, w, ic), (kh, kw, ic, oc), (n, oh, ow, oc), stride, padding
+
+
+def _epilogue(rung, known):
+    """An activation behind the convolution, in half of the runs."""
+    return "v > 0.0f ? v : 0.2f * v" if known and rung in FUSED else "v"
+
+
+def _conv_forward(dev, rng, rung, known, bias=1, **shape):
+    x, w, y, stride, padding = _conv_arrays(dev, rng, **shape)
+    b = _normal(dev, rng, w[3]) if bias else None
+    x, w = _normal(dev, rng, *x), _normal(dev, rng, *w)
+    ops.conv2d_forward(dev, x, w, b, dev.empty(y), stride, padding, rung, known, _epilogue(rung, known))
+
+
+def _conv_backward_input(dev, rng, rung, known, bias=0, **shape):
+    x, w, y, stride, padding = _conv_arrays(dev, rng, **shape)
+    b = _normal(dev, rng, w[2]) if bias else None
+    dy, w = _normal(dev, rng, *y), _normal(dev, rng, *w)
+    ops.conv2d_backward_input(dev, dy, w, b, dev.empty(x), stride, padding, rung, known, _epilogue(rung, known))
+
+
+def _conv_backward_weight(dev, rng, rung, known, bias=0, **shape):
+    x, w, y, stride, padding = _conv_arrays(dev, rng, **shape)
+    ops.conv2d_backward_weight(
+        dev, _normal(dev, rng, *x), _normal(dev, rng, *y), _normal(dev, rng, *w), stride, padding, rung, known
+    )
+
+
+def _zero_insert(dev, rng, n, h, w, c, kernel, stride, padding):
+    z = [ops.zero_insert_size(v, kernel, stride, padding, 0) for v in (h, w)]
+    ops.zero_insert(
+        dev, _normal(dev, rng, n, h, w, c), dev.empty((n, *z, c)), (kernel,) * 2, (stride,) * 2, (padding,) * 2
+    )
+
+
+def _statistics(dev, rng, rows, c):
+    one = [dev.empty((c,)), dev.empty((c,)), _normal(dev, rng, c), _normal(dev, rng, c)]
+    ops.batchnorm_statistics(dev, _normal(dev, rng, rows, c), *one, dev.array(np.zeros(1, np.int64)), 0.1)
+
+
+def _channel(dev, rng, c, count):
+    return [dev.array(np.abs(rng.standard_normal(c)).astype(F32) + 0.5) for _ in range(count)]
+
+
+def _fused_backward(dev, rng, rows, c, training=1, gradients=1, input_gradient=1):
+    x, dy = _normal(dev, rng, rows, c), _normal(dev, rng, rows, c)
+    gamma, beta = _channel(dev, rng, c, 2) if gradients else (None, None)
+    ops.batchnorm_activation_backward(
+        dev,
+        x,
+        dy,
+        *_channel(dev, rng, c, 4),
+        dev.empty((2, c)),
+        gamma,
+        beta,
+        dev.empty((rows, c)) if input_gradient else None,
+        0.2,
+        bool(training),
+    )
+
+
+def _images(dev, rng, n, h, w, c, picked=1):
+    images = dev.array(rng.integers(0, 255, (n + 3, h, w, c)).astype(np.uint8))
+    index = dev.array(rng.integers(0, n + 2, n).astype(np.int32)) if picked else None
+    flip = dev.array(rng.integers(0, 2, n).astype(np.uint8)) if picked else None
+    ops.images_to_float(dev, images, dev.empty((n, h, w, c)), index, flip)
+
+
+def _loss(operation):
+    def run(dev, rng, n):
+        prob = dev.array(rng.uniform(0.01, 0.99, n).astype(F32))
+        target = dev.array(rng.integers(0, 2, n).astype(F32))
+        operation(dev, prob, target, dev.empty((n,)), dev.empty((2,)))
+
+    return run
+
+
+def _adam(dev, rng, n):
+    factors = dev.empty((2,))
+    ops.adam_advance(dev, dev.array(np.array([3, 2e-4])), factors, 0.5, 0.999)
+    ops.adam_step(
+        dev, *(_normal(dev, rng, n) for _ in range(3)), _channel(dev, rng, n, 1)[0], factors, 0.5, 0.999, 1e-8
+    )
+
+
+def _random(operation):
+    return lambda dev, rng, n: operation(dev, dev.array(np.array([1, 2, 3], np.uint64)), dev.empty((n,)), 0.0, 1.0)
+
+
+def _philox(dev, rng, n):
+    def words(k):
+        return dev.array(rng.integers(0, 2**32, (n, k), dtype=np.uint32))
+
+    ops.philox_words(dev, words(4), words(2), dev.empty((n, 4), np.uint32))
+
+
+def _conv(n, size, ic, oc, kernel, stride=1, padding=0, **more):
+    (h, w), (kh, kw), (sh, sw), (ph, pw) = (
+        v if isinstance(v, tuple) else (v, v) for v in (size, kernel, stride, padding)
+    )
+    return {
+        "n": n,
+        "h": h,
+        "w": w,
+        "ic": ic,
+        "oc": oc,
+        "kh": kh,
+        "kw": kw,
+        "stride_h": sh,
+        "stride_w": sw,
+        "pad_h": ph,
+        "pad_w": pw,
+        **more,
+    }
+
+
+# Odd sizes, H != W, one pixel, one channel, stride > kernel, padding >= kernel, channels around the tiles' 64 and 128.
+CONVOLUTIONS = [
+    _conv(2, (9, 6), 3, 5, (4, 3), (2, 1), (1, 0)),
+    _conv(1, 8, 3, 64, 4, 2, 1),
+    _conv(1, (6, 10), 64, 20, 4, 2, 1, bias=1),
+    _conv(2, (4, 7), 65, 4, 3, 1, 1),
+    _conv(1, 4, 12, 1, 4, 1, 0),
+    _conv(3, 1, 10, 17, 1),
+    _conv(1, (5, 3), 1, 2, 2, (3, 4), (2, 1)),
+    _conv(1, (7, 5), 9, 130, 5, 2, 2, bias=1),
+    _conv(5, 4, 16, 12, 4, 2, 1),
+]
+PLAIN = ("textbook", "direct")  # rungs without tiles
+QUICK_CONVOLUTIONS = CONVOLUTIONS[:5]
+ROWS = [
+    {"rows": 2, "c": 1},
+    {"rows": 37, "c": 3},
+    {"rows": 300, "c": 130},
+    {"rows": 65, "c": 64},
+    {"rows": 1030, "c": 33},
+]
+SIZES = _integers([1, 31, 255, 257, 1000])
+LAYER = _conv(8, 16, 64, 128, 4, 2, 1)
+
+CASES = {
+    case.name: case
+    for case in [
+        Case("fill", lambda dev, rng, n: ops.fill(dev, dev.empty((n,)), 1.0), **SIZES),
+        Case("add", lambda dev, rng, n: ops.add(dev, _normal(dev, rng, n), _normal(dev, rng, n)), **SIZES),
+        Case("relu_forward", _forward(ops.relu_forward), **SIZES),
+        Case("relu_backward", _backward(ops.relu_backward), **SIZES),
+        Case("leaky_relu_forward", _forward(ops.leaky_relu_forward, 0.2), **SIZES),
+        Case("leaky_relu_backward", _backward(ops.leaky_relu_backward, 0.2), **SIZES),
+        Case("tanh_forward", _forward(ops.tanh_forward), **SIZES),
+        Case("tanh_backward", _backward(ops.tanh_backward), **SIZES),
+        Case("sigmoid_forward", _forward(ops.sigmoid_forward), **SIZES),
+        Case("sigmoid_backward", _backward(ops.sigmoid_backward), **SIZES),
+        Case(
+            "images_to_float",
+            _images,
+            {"n": 16, "h": 32, "w": 32, "c": 3},
+            [
+                {"n": 3, "h": 5, "w": 7, "c": 3},
+                {"n": 1, "h": 1, "w": 1, "c": 1, "picked": 0},
+                {"n": 5, "h": 8, "w": 9, "c": 4},
+            ],
+        ),
+        Case(
+            "images_to_uint8",
+            lambda dev, rng, n: ops.images_to_uint8(dev, _normal(dev, rng, n), dev.empty((n,), np.uint8)),
+            **SIZES,
+        ),
+        Case("conv2d_forward", _conv_forward, LAYER, CONVOLUTIONS, rungs=True),
+        Case("conv2d_backward_input", _conv_backward_input, LAYER, CONVOLUTIONS, rungs=True),
+        Case("conv2d_backward_weight", _conv_backward_weight, LAYER, CONVOLUTIONS, rungs=True),
+        Case(
+            "conv2d_backward_bias",
+            lambda dev, rng, rung, known, rows, c: ops.conv2d_backward_bias(
+                dev, _normal(dev, rng, rows, c), _normal(dev, rng, c), rung
+            ),
+            {"rows": 2048, "c": 128},
+            ROWS,
+            rungs=True,
+        ),
+        Case(
+            "zero_insert",
+            _zero_insert,
+            {"n": 8, "h": 8, "w": 8, "c": 128, "kernel": 4, "stride": 2, "padding": 1},
+            [
+                {"n": 2, "h": 3, "w": 5, "c": 7, "kernel": 4, "stride": 2, "padding": 1},
+                {"n": 1, "h": 1, "w": 1, "c": 1, "kernel": 1, "stride": 3, "padding": 0},
+            ],
+        ),
+        Case(
+            "flip_kernel",
+            lambda dev, rng, kh, kw, ic, oc: ops.flip_kernel(
+                dev, _normal(dev, rng, kh, kw, ic, oc), dev.empty((kh, kw, oc, ic))
+            ),
+            {"kh": 4, "kw": 4, "ic": 64, "oc": 128},
+            [{"kh": 3, "kw": 2, "ic": 5, "oc": 7}, {"kh": 1, "kw": 1, "ic": 1, "oc": 1}],
+        ),
+        Case("batchnorm_statistics", _statistics, {"rows": 2048, "c": 128}, ROWS),
+        Case(
+            "batchnorm_forward",
+            lambda dev, rng, rows, c: ops.batchnorm_forward(
+                dev, _normal(dev, rng, rows, c), *_channel(dev, rng, c, 4), dev.empty((rows, c)), 1e-5
+            ),
+            {"rows": 2048, "c": 128},
+            ROWS,
+        ),
+        Case(
+            "batchnorm_backward_sums",
+            lambda dev, rng, rows, c: ops.batchnorm_backward_sums(
+                dev,
+                _normal(dev, rng, rows, c),
+                _normal(dev, rng, rows, c),
+                *_channel(dev, rng, c, 2),
+                dev.empty((c,)),
+                dev.empty((c,)),
+                1e-5,
+            ),
+            {"rows": 2048, "c": 128},
+            ROWS,
+        ),
+        Case(
+            "batchnorm_backward_input",
+            lambda dev, rng, rows, c: ops.batchnorm_backward_input(
+                dev,
+                _normal(dev, rng, rows, c),
+                _normal(dev, rng, rows, c),
+                *_channel(dev, rng, c, 5),
+                dev.empty((rows, c)),
+                1e-5,
+            ),
+            {"rows": 2048, "c": 128},
+            ROWS,
+        ),
+        Case(
+            "batchnorm_batch",
+            lambda dev, rng, rows, c: ops.batchnorm_batch(
+                dev,
+                _normal(dev, rng, rows, c),
+                _normal(dev, rng, c),
+                *(dev.empty((c,)) for _ in range(3)),
+                *_channel(dev, rng, c, 2),
+                dev.array(np.zeros(1, np.int64)),
+                0.1,
+                1e-5,
+            ),
+            {"rows": 2048, "c": 128},
+            ROWS,
+        ),
+        Case(
+            "batchnorm_running_scale",
+            lambda dev, rng, c: ops.batchnorm_running_scale(
+                dev, *_channel(dev, rng, c, 2), dev.empty((c,)), dev.empty((c,)), 1e-5
+            ),
+            {"c": 128},
+            [{"c": 1}, {"c": 257}],
+        ),
+        Case(
+            "batchnorm_activation_forward",
+            lambda dev, rng, rows, c: ops.batchnorm_activation_forward(
+                dev, _normal(dev, rng, rows, c), *_channel(dev, rng, c, 3), dev.empty((rows, c)), 0.2
+            ),
+            {"rows": 2048, "c": 128},
+            ROWS,
+        ),
+        Case(
+            "batchnorm_activation_backward",
+            _fused_backward,
+            {"rows": 2048, "c": 128},
+            [*ROWS, {"rows": 37, "c": 6, "training": 0, "gradients": 0}, {"rows": 37, "c": 6, "input_gradient": 0}],
+        ),
+        Case("bce", _loss(ops.bce), **_integers([1, 100, 257, 1000], 1024)),
+        Case("bce_with_logits", _loss(ops.bce_with_logits), **_integers([1, 100, 257, 1000], 1024)),
+        Case("adam_step", _adam, **SIZES),
+        Case("random_uniform", _random(ops.random_uniform), **SIZES),
+        Case("random_normal", _random(ops.random_normal), **SIZES),
+        Case(
+            "random_advance",
+            lambda dev, rng: ops.random_advance(dev, dev.array(np.array([1, 2, 3], np.uint64)), 5),
+            {},
+            [{}],
+        ),
+        Case("philox_words", _philox, {"n": 4096}, [{"n": 1}, {"n": 257}]),
+    ]
+}
+
+
+def run_case(dev, case: Case, shape: dict, rung: str = "tiled", known: bool = False, seed: int = 1) -> list:
+    """Runs a case; its launches' reports. Raises: UserError if the operation refuses the shape, or a size of it is missing."""
+    keys = {**case.default, **shape}
+    before = len(dev.reports)
+    choice = {"rung": rung, "known": known} if case.rungs else {}
+    try:
+        case.run(dev, np.random.default_rng(seed), **choice, **keys)
+    except TypeError as error:
+        taken = set(case.default) | {
+            p for p in signatures.signature(case.run).parameters if p not in ("dev", "rng", "rung", "known", "shape")
+        }
+        if set(keys) <= taken:
+            raise
+        raise UserError(
+            f"inspect: --shape: need {', '.join(sorted(taken)) or 'nothing'} for {case.name}, got {', '.join(set(keys) - taken)}"
+        ) from error
+    finally:
+        dev.free()
+    return dev.reports[before:]
+
+
+def sweep(dev, quick: bool = False) -> Iterator[tuple[str, dict, list]]:
+    """(operation, shape and rung, reports) for each case, rung and edge.
+
+    quick: a reduced set that still reaches every kernel; with the CPU's tiles, only what they change.
+    """
+    tiles_only = quick and dev.kind == "cpu"
+    for case in CASES.values():
+        if tiles_only and not case.rungs and not case.name.startswith(("batchnorm_batch", "batchnorm_activation")):
+            continue
+        edges = case.edges if not quick else QUICK_CONVOLUTIONS if case.edges is CONVOLUTIONS else case.edges[-2:]
+        for number, shape in enumerate(edges):
+            for rung in [r for r in RUNGS if not (tiles_only and r in PLAIN)] if case.rungs else ("",):
+                for known in (False, True) if rung and rung not in PLAIN and (not quick or number == 1) else (False,):
+                    try:
+                        reports = run_case(dev, case, shape, rung, known)
+                    except UserError as error:
+                        if not case.rungs or rung in PLAIN or ": compile:" in str(error):
+                            raise
+                        continue  # a rung may refuse a shape, the definition may not
+                    yield case.name, {**shape, **({"rung": rung, "known": known} if rung else {})}, reports
+                    dev.reports.clear()

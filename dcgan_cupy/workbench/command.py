@@ -1,0 +1,213 @@
+"""python -m dcgan_cupy.inspect: what a kernel does wrong, and what it costs. See --help."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from ..choices import RUNGS
+from ..device import source
+from ..errors import UserError
+from . import page, tables
+from .cards import CARDS
+from .cases import CASES, run_case, sweep
+from .check_device import CheckDevice
+from .user_kernel import parse_size, run_user_kernel
+
+EXAMPLES = """examples:
+  python -m dcgan_cupy.inspect conv2d_forward --rung tiled                   one of our kernels, at a default shape
+  python -m dcgan_cupy.inspect conv2d_forward --rung textbook --shape n=2,h=9,w=8,ic=3,oc=5 --html conv.html
+  python -m dcgan_cupy.inspect my.cu:my_kernel --grid 4 --block 256 --arg x=f32[1024] --arg y=f32[1024]:empty --arg n=1024
+  python -m dcgan_cupy.inspect --all                                         every kernel, every rung, edge-stressing shapes
+
+arrays: f32[32,64] i32[…] u8[…] bf16[…] … are filled with seeded random values; f32[64]:empty holds nothing yet, so that a read of
+what nothing wrote is seen; @file.npy; null. Scalars are numbers. Exit code: 0 no finding, 1 findings, 2 wrong use."""
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="python -m dcgan_cupy.inspect",
+        description="A compute-sanitizer and a profiler for CUDA kernels, "
+        "on a machine without a GPU: the kernel runs on the CPU, every access watched.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("kernel", nargs="?", help="a kernel or operation of ours (conv2d_forward), or file.cu:kernel")
+    p.add_argument("--rung", help=f"of a convolution: {', '.join(RUNGS)} (default tiled)")
+    p.add_argument(
+        "--shape", default="", help="sizes of the operation, such as n=2,h=9,w=8; the others keep their defaults"
+    )
+    p.add_argument("--grid", help="blocks of a file's kernel: 4 or 4,2")
+    p.add_argument(
+        "--block",
+        help="threads of a block: 256 or 16,16. Of our own kernels: only those whose blocks are one row of any length",
+    )
+    p.add_argument("--arg", action="append", default=[], metavar="NAME=VALUE", help="a parameter of a file's kernel")
+    p.add_argument("--macro", action="append", default=[], metavar="NAME=VALUE", help="defined before the file's text")
+    p.add_argument("--shared-bytes", type=int, default=0, help="dynamic shared memory of a file's kernel")
+    p.add_argument(
+        "--tiles", choices=("gpu", "cpu"), default="gpu", help="whose tile constants our kernels take (default gpu)"
+    )
+    p.add_argument("--gpu", default="h200", help=f"the card of the roofline: {', '.join(CARDS)} (default h200)")
+    p.add_argument("--warp", metavar="BLOCK:WARP", help="whose access patterns to show (default: the dearest)")
+    p.add_argument(
+        "--html", metavar="FILE", help="write a page: the source with its costs, patterns as pictures, the roofline"
+    )
+    p.add_argument("--json", action="store_true", help="print data instead of tables")
+    p.add_argument(
+        "--all", action="store_true", help="sweep every kernel and rung over edge-stressing shapes, correctness only"
+    )
+    p.add_argument("--quick", action="store_true", help="with --all: fewer shapes")
+    p.add_argument("--seed", type=int, default=1, help="of the random values")
+    p.add_argument("--seconds", type=float, default=600, help="the longest a launch may take (default 600)")
+    return p
+
+
+def parse_shape(text: str) -> dict[str, int]:
+    """n=2,h=9 as a dict."""
+    shape = {}
+    for part in filter(None, text.split(",")):
+        name, _, value = part.partition("=")
+        if not value.isdecimal() or not name.isidentifier():
+            raise UserError(f"inspect: --shape: need sizes such as n=2,h=9, got {part!r}")
+        shape[name] = int(value)
+    return shape
+
+
+def own_reports(dev, name: str, shape: dict, rung: str | None, seed: int) -> list:
+    """The launches of one of our kernels: of the operation with its name, or of the first operation that launches it."""
+    if rung is not None and rung not in RUNGS:
+        raise UserError(f"inspect: --rung: need one of {', '.join(RUNGS)}, got {rung!r}")
+    if name in CASES:
+        if rung is not None and not CASES[name].rungs:
+            raise UserError(f"inspect: --rung: need a convolution for a rung, got {name}")
+        return run_case(dev, CASES[name], shape, rung or "tiled", seed=seed)
+    paths = sorted(source.KERNELS.rglob("*.cu"))
+    ours = {
+        kernel
+        for path in paths
+        for kernel in source.signatures(source.load(path.relative_to(source.KERNELS).as_posix()))
+    }
+    if name not in ours:
+        raise UserError(
+            f"inspect: kernel: need file.cu:kernel or one of ours ({', '.join(sorted(ours | set(CASES)))}), got {name!r}"
+        )
+    for case in CASES.values():
+        for edge in [{}, *case.edges[:2]]:
+            dev.costs = False
+            if any(r.kernel == name for r in run_case(dev, case, edge, rung or "tiled", seed=seed)):
+                dev.costs = True
+                return [
+                    r for r in run_case(dev, case, {**edge, **shape}, rung or "tiled", seed=seed) if r.kernel == name
+                ]
+    raise UserError(f"inspect: kernel: need one that an operation launches on this shape and rung, got {name!r}")
+
+
+def run_all(options) -> int:
+    """The sweep. Returns the exit code."""
+    findings, launches, kernels = [], 0, set()
+    for kind in ("gpu", "cpu"):
+        dev = CheckDevice(kind, costs=False, seconds=options.seconds)
+        for name, shape, reports in sweep(dev, options.quick):
+            for r in reports:
+                launches += 1
+                kernels.add((r.file, r.kernel))
+                findings += [(name, {**shape, "tiles": kind}, f) for f in r.findings]
+            if sys.stderr.isatty():
+                print(f"\r{kind} tiles: {name:40s}", end="", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
+    if options.json:
+        print(
+            json.dumps(
+                {
+                    "findings": [{**tables.finding_data(f), "operation": n, "shape": s} for n, s, f in findings],
+                    "launches": launches,
+                    "kernels": sorted("/".join(k) for k in kernels),
+                },
+                indent=1,
+            )
+        )
+    else:
+        tables.print_sweep(findings, launches, kernels)
+    return 1 if findings else 0
+
+
+def run(options) -> int:
+    """One kernel. Returns the exit code."""
+    if options.gpu not in CARDS:
+        raise UserError(f"inspect: --gpu: need one of {', '.join(CARDS)}, got {options.gpu!r}")
+    chosen = None
+    if options.warp:
+        parts = options.warp.split(":")
+        if len(parts) != 2 or not all(v.isdecimal() for v in parts):
+            raise UserError(f"inspect: --warp: need BLOCK:WARP such as 0:3, got {options.warp!r}")
+        chosen = tuple(map(int, parts))
+    dev = CheckDevice(options.tiles, seconds=options.seconds, chosen=chosen)
+    if ".cu" in options.kernel:
+        file, _, symbol = options.kernel.partition(":")
+        if not options.grid or not options.block:
+            raise UserError(
+                f"inspect: --grid and --block: need both for {file}, got {'none' if not options.grid else 'no block'}"
+            )
+        reports = [
+            run_user_kernel(
+                dev,
+                file,
+                symbol,
+                options.grid,
+                options.block,
+                options.arg,
+                options.macro,
+                options.shared_bytes,
+                options.seed,
+            )
+        ]
+    else:
+        if options.arg or options.grid or options.macro or options.shared_bytes:
+            raise UserError(
+                "inspect: --arg, --grid, --macro, --shared-bytes: need file.cu:kernel, got one of our kernels: give --shape"
+            )
+        if options.block:
+            dev.row_block = parse_size("block", options.block)
+        reports = own_reports(dev, options.kernel, parse_shape(options.shape), options.rung, options.seed)
+    if options.json:
+        print(json.dumps(tables.data(reports, options.gpu), indent=1))
+    else:
+        tables.print_reports(reports, options.gpu)
+    if options.html:
+        try:
+            Path(options.html).write_text(page.render(reports, options.gpu))
+        except OSError as error:
+            raise UserError(
+                f"inspect: --html: need a file that can be written, got {options.html}: {error.strerror}"
+            ) from None
+        if not options.json:
+            print(f"page: {options.html}")
+    return 1 if any(r.findings for r in reports) else 0
+
+
+def main(arguments=None) -> int:
+    p = parser()
+    options = p.parse_args(arguments)
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # a launch is one long call: Ctrl-C must end it
+    try:
+        if options.all:
+            return run_all(options)
+        if not options.kernel:
+            p.error("need a kernel, or --all")
+        return run(options)
+    except (UserError, TimeoutError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

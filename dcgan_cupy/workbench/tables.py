@@ -1,0 +1,217 @@
+"""The terminal's view of a report, and the same as data."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..device import source
+from . import costs
+from .cards import CARDS
+
+COLOURS = {"out-of-bounds": "red", "misaligned": "red", "uninitialised": "yellow", "race": "magenta", "barrier": "cyan"}
+
+
+def finding_data(f) -> dict:
+    """A finding as --json prints it."""
+    return {
+        "kind": f.kind,
+        "kernel": f.kernel,
+        "file": f.file,
+        "line": f.line,
+        "other_file": f.other_file,
+        "other_line": f.other_line,
+        "block": list(f.block),
+        "thread": list(f.thread),
+        "array": f.array,
+        "count": f.count,
+        "message": f.message,
+        "calls": [{"file": c[0], "line": c[1], "function": c[2]} for c in f.frames],
+    }
+
+
+def data(reports, gpu: str) -> dict:
+    """All reports as --json prints them."""
+    launches = []
+    for r in reports:
+        rows = [{"file": file, "line": line, **row} for (file, line), row in sorted(costs.lines(r).items())]
+        launches.append(
+            {
+                "kernel": r.kernel,
+                "file": r.file,
+                "grid": list(r.grid),
+                "block": list(r.block),
+                "lines": rows,
+                "total": costs.total(r),
+                "roofline": costs.on_card(r, gpu),
+                "seconds": r.seconds,
+            }
+        )
+    return {"findings": [finding_data(f) for r in reports for f in r.findings], "costs": launches}
+
+
+def short(n: float) -> str:
+    """1234567 as 1.23M."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e4)):
+        if n >= size:
+            return f"{n / (1e3 if unit == 'k' else size):.3g}{unit}"
+    return f"{n:g}" if isinstance(n, int) or float(n).is_integer() else f"{n:.2f}"
+
+
+def source_lines(file: str) -> list[str]:
+    """A kernel file's lines; nothing where it cannot be read."""
+    path = source.KERNELS / file
+    return path.read_text().splitlines() if path.is_file() else []
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    if not console.is_terminal or console.width < 110:
+        console.width = max(console.width, 130)  # a table that is cut says nothing
+    return console
+
+
+def print_reports(reports, gpu: str) -> None:
+    console = _console()
+    for r in reports:
+        console.print(
+            Text.assemble((r.kernel, "bold"), f"   {r.file}   grid {extent(r.grid)}, block {extent(r.block)}", style="")
+        )
+        arrays = ", ".join(f"{name}{list(shape)}" for name, shape, _ in r.arrays)
+        console.print(Text(f"{arrays}; watched in {r.seconds:.2f} s", style="dim"))
+        if r.findings:
+            print_findings(console, r.findings)
+        else:
+            console.print(
+                "[green]no finding[/]: every access in bounds, aligned, written before it is read, and ordered"
+            )
+        _print_costs(console, r, gpu)
+        console.print()
+
+
+def print_findings(console, findings) -> None:
+    for f in findings:
+        lines = source_lines(f.file)
+        head = Text.assemble(
+            (f.kind, f"bold {COLOURS[f.kind]}"),
+            f"  {f.file}:{f.line}",
+            (f"   {f.count} times" if f.count > 1 else "", "dim"),
+        )
+        console.print(head)
+        if 0 < f.line <= len(lines):
+            console.print(Text(f"  {f.line:5d} | {lines[f.line - 1].strip()}", style="bold"))
+        if f.other_line and f.other_line != f.line:
+            other = source_lines(f.other_file)
+            if 0 < f.other_line <= len(other):
+                console.print(Text(f"  {f.other_line:5d} | {other[f.other_line - 1].strip()}", style="bold"))
+        console.print(Text(f"  {f.message}."))
+        for file, line, function in f.frames[1:]:
+            console.print(Text(f"  called at {file}:{line}, in {function}", style="dim"))
+
+
+def _print_costs(console, r, gpu: str) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("line", justify="right", no_wrap=True)
+    table.add_column("source", no_wrap=True, width=54)
+    for name in ("requests", "sectors", "ideal", "shared", "conflicts", "lanes", "diverge", "FLOP"):
+        table.add_column(name, justify="right", no_wrap=True)
+    rows, last = costs.lines(r), None
+    for (file, line), row in sorted(rows.items(), key=lambda item: (item[0][0] != r.file, item[0])):
+        if not any(row[n] for n in ("requests", "shared_requests", "divergent", "flops")):
+            continue
+        if last != file:
+            last = file
+            if file != r.file:
+                table.add_row("", Text(file, style="dim"))
+        lines = source_lines(file)
+        text = lines[line - 1].strip() if 0 < line <= len(lines) else ""
+        requests = row["requests"] + row["shared_requests"]
+        waste, conflicts = row["sectors"] > row["ideal_sectors"] * 1.01, row["bank_conflicts"]
+        table.add_row(
+            str(line),
+            Text(text, overflow="ellipsis"),
+            _number(row["requests"]),
+            Text(_number(row["sectors"]), style="red" if waste else ""),
+            _number(row["ideal_sectors"]),
+            _number(row["shared_requests"]),
+            Text(_number(conflicts), style="red" if conflicts else ""),
+            f"{row['lanes'] / requests:.1f}" if requests else "",
+            _number(row["divergent"]),
+            _number(row["flops"]),
+        )
+    sums = costs.total(r)
+    table.add_section()
+    table.add_row(
+        "",
+        Text("total", style="bold"),
+        *(
+            Text(_number(v), style="bold")
+            for v in (
+                sums["requests"],
+                sums["sectors"],
+                sums["ideal_sectors"],
+                sums["shared_requests"],
+                sums["bank_conflicts"],
+            )
+        ),
+        f"{sums['lanes_per_request']:.1f}",
+        _number(sums["divergent"]),
+        Text(_number(sums["flops"]), style="bold"),
+    )
+    console.print(table)
+    for sentence in summary(r, gpu):
+        console.print(Text(sentence))
+
+
+def summary(r, gpu: str) -> list[str]:
+    """What the numbers say, in sentences."""
+    sums, card, at = costs.total(r), CARDS[gpu], costs.on_card(r, gpu)
+    said = []
+    if sums["sectors"]:
+        said.append(
+            f"coalescing: {short(sums['sectors'])} sectors of 32 bytes, {sums['ideal_sectors'] / sums['sectors']:.0%} of them needed"
+        )
+    if sums["shared_requests"]:
+        ways = 1 + sums["bank_conflicts"] / sums["shared_requests"]
+        said.append(
+            f"shared memory: {sums['shared_memory']} bytes a block, {short(sums['bank_conflicts'])} extra passes for bank conflicts "
+            f"({ways:.2f} passes a request in place of 1)"
+            if sums["bank_conflicts"]
+            else f"shared memory: {sums['shared_memory']} bytes a block, no bank conflict"
+        )
+    said.append(
+        f"moves {short(sums['compulsory_bytes'])} bytes at least (each array once), computes {short(sums['flops'])} FLOP: "
+        f"{sums['intensity']:.2f} FLOP a byte; {card.name} balances at {at['ridge']:.0f}"
+    )
+    said.append(
+        f"roofline on {card.name}: {_time(at['roofline_us'])}, {at['bound']} bound (memory {_time(at['memory_us'])}, "
+        f"arithmetic {_time(at['arithmetic_us'])}; if no cache helped, memory {_time(at['uncached_us'])})"
+    )
+    if "occupancy" in at:
+        said.append(
+            f"occupancy: {at['registers']} registers a thread (NVRTC), {at['blocks']} blocks a multiprocessor, limited by {at['limit']}: "
+            f"{at['occupancy']:.0%}; the grid has {at['blocks_of_grid']} blocks for {at['processors']} multiprocessors"
+        )
+    return said
+
+
+def _time(us: float) -> str:
+    return f"{us / 1e3:.3g} ms" if us >= 1e3 else f"{us:.3g} us"
+
+
+def _number(n) -> str:
+    return short(n) if n else ""
+
+
+def extent(sizes) -> str:
+    """(4, 2, 1) as 4 x 2."""
+    last = max([1, *(i + 1 for i, v in enumerate(sizes) if v > 1)])
+    return " x ".join(str(v) for v in sizes[:last])
+
+
+def print_sweep(findings, launches: int, kernels) -> None:
+    console = _console()
+    for name, shape, f in findings:
+        console.print(Text(f"{name} {shape}", style="dim"))
+        print_findings(console, [f])
+    verdict = "[green]no finding[/]" if not findings else f"[red]{len(findings)} findings[/]"
+    console.print(f"{len(kernels)} kernels, {launches} launches: {verdict}")
