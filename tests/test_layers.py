@@ -7,7 +7,6 @@ from helpers import assert_close, assert_equal, draw_conv_shape, normal
 from dcgan_cupy import choices
 from dcgan_cupy.errors import UserError
 from dcgan_cupy.layers import (
-    KEPT_SHAPES,
     BatchNorm2d,
     Conv2d,
     ConvTranspose2d,
@@ -19,6 +18,7 @@ from dcgan_cupy.layers import (
     fuse,
     initialise,
 )
+from dcgan_cupy.layers.base import KEPT_SHAPES
 from dcgan_cupy.random import Random
 
 torch = pytest.importorskip("torch")
