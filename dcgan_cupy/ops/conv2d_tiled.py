@@ -27,7 +27,7 @@ def forward(dev, x, w, bias, y, stride, padding, sizes, known, activation="v"):
     grid = (ceil_div(n * oh * ow, tile["BM"]), ceil_div(oc, tile["BN"]))
     dev.kernel(
         "conv2d/forward_4_tiled.cu", "conv2d_forward", **tile, **known_sizes(known, sizes), **epilogue(activation)
-    )(grid, threads(tile), x, w, bias, y, *sizes)
+    )(grid, threads_of(tile), x, w, bias, y, *sizes)
 
 
 def backward_input(dev, dy, w, bias, dx, stride, padding, sizes, known, activation):
@@ -62,7 +62,7 @@ def backward_input(dev, dy, w, bias, dx, stride, padding, sizes, known, activati
         **tile,
         **known_sizes(known, sizes),
         **epilogue(activation),
-    )(grid, threads(tile), dy, wt, bias, dx, *sizes)
+    )(grid, threads_of(tile), dy, wt, bias, dx, *sizes)
 
 
 def backward_weight(dev, x, dy, dw, stride, padding, sizes, known):
@@ -79,7 +79,7 @@ def backward_weight(dev, x, dy, dw, stride, padding, sizes, known):
     splits = ceil_div(depth, size)
     (parts,) = dev.scratch(splits * dw.size)
     dev.kernel("conv2d/backward_weight_4_tiled.cu", "conv2d_backward_weight", **tile, **known_sizes(known, sizes))(
-        (*grid, splits), threads(tile), x, dy, parts, *sizes, I32(size)
+        (*grid, splits), threads_of(tile), x, dy, parts, *sizes, I32(size)
     )
     sum_parts(dev, parts, dw, splits)
 
@@ -110,7 +110,7 @@ def aligned(dev, *arrays) -> bool:
     return all(a is None or dev.address(a) % 16 == 0 for a in arrays)
 
 
-def threads(tile) -> int:
+def threads_of(tile) -> int:
     return (tile["BM"] // tile["TM"]) * (tile["BN"] // tile["TN"])
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import tiles
-from .conv2d_tiled import aligned, epilogue, sum_parts, threads
+from .conv2d_tiled import aligned, epilogue, sum_parts, threads_of
 from .conv_geometry import known_sizes
 from .tiles import ceil_div
 
@@ -95,5 +95,5 @@ def _launch(dev, file, symbol, tile, grid, known, sizes, activation, *arguments)
     shared = tile["BUFFERS"] * 9 * (pitch * tile["BM"] + (0 if direct else tile["BK"] * tile["BN"]))
     shared = max(shared, 9 * tile["BM"] // tile["PASSES"] * tile["BN"])
     dev.kernel(f"conv2d/{file}", symbol, **tile, **known_sizes(known, sizes), **epilogue(activation))(
-        grid, 9 * threads(tile), *arguments, shared_bytes=4 * shared
+        grid, 9 * threads_of(tile), *arguments, shared_bytes=4 * shared
     )
