@@ -138,7 +138,7 @@ def info(given, console) -> None:
     if reader.classes:
         more = f" … and {len(reader.classes) - SHOWN} more" if len(reader.classes) > SHOWN else ""
         _say(console, "classes", f"{len(reader.classes)}: {', '.join(reader.classes[:SHOWN])}{more}")
-    found = entry.load(entry, key)
+    found = store.load(entry, key)
     _say(
         console,
         "as",
