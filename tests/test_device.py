@@ -979,6 +979,9 @@ def test_a_hit_does_not_compile_and_any_change_misses(fresh, files, monkeypatch)
         assert_equal(run(made, "triple", 1, 4, changed(np.ones(4, F32)), file=file, **macros), np.full(4, factor))
         assert len(fresh) - before == want
 
+    for threads in (1, 2):
+        CpuDevice(threads=threads)  # the pool is compiled too
+    fresh.clear()
     compiles(1, 3)
     compiles(0, 3)
     compiles(0, 3, device={"threads": 2})
@@ -988,7 +991,7 @@ def test_a_hit_does_not_compile_and_any_change_misses(fresh, files, monkeypatch)
     compiles(1, 3, device={"threads": 1, "ucontext": True})
     compiles(1, 3, device={"build": "debug"})
     compiles(0, 3)
-    assert len(objects()[0]) == 6 and objects()[1] == []
+    assert len([path for path in objects()[0] if "pool" not in str(path)]) == 6 and objects()[1] == []
 
     every = building.headers()
     for header in ("cuda_on_host.hpp", "async_copy.hpp", "launch.h"):  # a newer one of any of them
