@@ -85,6 +85,13 @@ class Config:
     sample_every: int | None = setting(
         None, "steps between sample grids (default: a tenth of the run)", least=1, below=COUNT
     )
+    checkpoint_every: int | None = setting(
+        None, "steps between checkpoints (default: a tenth of the run)", least=1, below=COUNT
+    )
+    keep: int = setting(3, "checkpoints that are kept, the last ones", least=1, below=COUNT)
+    keep_every: int | None = setting(
+        None, "keep the checkpoint of every such step as well (default: none)", least=1, below=COUNT
+    )
     generator: str | None = setting(None, "start from these weights of G (generator.npz of a run)", aliases=("--netG",))
     discriminator: str | None = setting(
         None, "start from these weights of D (discriminator.npz of a run)", aliases=("--netD",)

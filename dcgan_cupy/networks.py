@@ -66,20 +66,23 @@ class _Network(Sequential):
         """Sets all parameter gradients to 0, in one launch."""
         ops.fill(self.device, self.grad, 0.0)
 
-    def state_dict(self) -> dict:
-        """Name -> NumPy array, names and layouts of the seeds' nn.Module: loads there with strict=True."""
+    def state_dict(self, flat=None) -> dict:
+        """Name -> NumPy array, names and layouts of the seeds' nn.Module: loads there with strict=True.
+
+        flat: another buffer laid out as `param` (a moment of Adam, an average of weights), instead of the weights and buffers.
+        """
         return {
             name: self.device.numpy(array).transpose(axes).copy() if axes else self._unwrapped(name, array)
-            for name, array, axes in self._states()
+            for name, array, axes in self._states(flat)
         }
 
-    def load_state_dict(self, values: dict) -> None:
-        """Takes what state_dict gives, or a PyTorch state_dict (CPU tensors).
+    def load_state_dict(self, values: dict, flat=None) -> None:
+        """Takes what state_dict gives, or a PyTorch state_dict (CPU tensors).   flat: as there.
 
         Raises: UserError naming what is missing, unknown, or of another shape; then nothing has been changed.
         """
         where = f"{type(self).__name__}.load_state_dict"
-        want = {name: (array, axes) for name, array, axes in self._states()}
+        want = {name: (array, axes) for name, array, axes in self._states(flat)}
         missing, unknown = [k for k in want if k not in values], [k for k in values if k not in want]
         if missing or unknown:
             raise UserError(
@@ -100,8 +103,17 @@ class _Network(Sequential):
             value = value.astype(str(array.dtype))
             self.device.upload(array, value.transpose(2, 3, 1, 0).copy() if axes else value.reshape(array.shape))
 
-    def _states(self):
-        return [(f"{path}.{name}", array, axes) for path, layer in self.walk() for name, array, axes in layer.state()]
+    def _states(self, flat=None):
+        """(name, array, axes) of all parameters and buffers; or of the parameters' places in another flat buffer."""
+        states = [(f"{path}.{name}", *rest, layer) for path, layer in self.walk() for name, *rest in layer.state()]
+        if flat is None:
+            return [state[:3] for state in states]
+        base, places = self.device.address(self.param), []
+        for name, array, axes, layer in states:
+            if name.rpartition(".")[2] in layer.params:
+                start = (self.device.address(array) - base) // array.itemsize
+                places.append((name, flat[start : start + array.size].reshape(array.shape), axes))
+        return places
 
     @staticmethod
     def _torch_shape(name, array, axes):

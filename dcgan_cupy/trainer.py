@@ -111,6 +111,27 @@ class Trainer:
         (real, d_real), (fake, d_fake), (loss_g, d_fake_after) = self.device.numpy(self.results).tolist()
         return Step(real + fake, loss_g, d_real, d_fake, d_fake_after)
 
+    def state(self) -> dict:
+        """Name -> NumPy array: all that the next step depends on, but for the images' order, which the step's number gives."""
+        arrays = {"random.z": self.device.numpy(self.random_z.state)}
+        for name, network, adam in self._parts():
+            arrays |= {f"{name}.{key}": values for key, values in network.state_dict().items()}
+            for moment, flat in (("m", adam.m), ("v", adam.v)):
+                arrays |= {f"{name}.adam.{moment}.{key}": values for key, values in network.state_dict(flat).items()}
+            arrays[f"{name}.adam.state"] = self.device.numpy(adam.state)
+        return arrays
+
+    def load_state(self, arrays: dict) -> None:
+        """Takes what state() gives: names, shapes and types must be those."""
+        self.device.upload(self.random_z.state, arrays["random.z"])
+        for name, network, adam in self._parts():
+            for prefix, flat in ((f"{name}.", None), (f"{name}.adam.m.", adam.m), (f"{name}.adam.v.", adam.v)):
+                network.load_state_dict({key: arrays[prefix + key] for key in network.state_dict(flat)}, flat)
+            self.device.upload(adam.state, arrays[f"{name}.adam.state"])
+
+    def _parts(self):
+        return ("generator", self.g, self.adam_g), ("discriminator", self.d, self.adam_d)
+
     def sample(self, z):
         """G(z) in evaluation mode, float in [-1, 1], [N, size, size, channels]: no image depends on the others."""
         return self.g.forward(z, training=False)

@@ -4,6 +4,7 @@ Both devices compile the text that `load` returns, so a change in an included fi
 cache can miss it.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -83,6 +84,14 @@ def load(file: str, macros: tuple[tuple[str, object], ...] = (), absolute: bool 
         raise UserError(f"kernels: {file}: need a file under {KERNELS}, got none of that name")
     defines = "".join(f"#define {name} {literal(value)}\n" for name, value in macros)
     return defines + _paste(path, absolute, set())
+
+
+def texts_sum() -> str:
+    """A hash of all kernel files: which kernels a run used."""
+    hashed = hashlib.sha256()
+    for path in sorted(KERNELS.rglob("*.cu*")):
+        hashed.update(path.relative_to(KERNELS).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return hashed.hexdigest()[:16]
 
 
 def literal(value) -> str:

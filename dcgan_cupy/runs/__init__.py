@@ -1,6 +1,5 @@
-"""What a training run leaves behind: settings, log, pictures, weights."""
+"""Training runs: what one needs to start or go on, its loop, and what it leaves behind.
 
-from .folder import RunFolder
-from .weights import load_weights, save_weights
-
-__all__ = ["RunFolder", "load_weights", "save_weights"]
+prepare.py     settings, checks, images, kernels ─► session.py: steps, samples, checkpoints, signals ─► folder.py, checkpoint.py
+resume.py      which run goes on, from which checkpoint, with which settings
+"""

@@ -1,84 +1,175 @@
 """The folder of a run:
 
-settings.json       every setting, as resolved, and what it ran on
+settings.json       every setting, as resolved, and under "used" what it ran on: --config reads it back
 log.jsonl           one line a step: step, epoch, loss_d, loss_g, d_real, d_fake, d_fake_after (no times: two runs with
                     one seed write the same bytes)
 timing.json         images per second and seconds of training
 samples/            real.png, and a grid of G's images from the same latent vectors: 000000.png (untrained), 000100.png …
+checkpoints/        000100/ …: all that the next step depends on (checkpoint.py)
 generator.npz       weights under the names of the seeds' nn.Module (and so does discriminator.npz)
+.lock               held by the process that trains
 """
 
 import contextlib
+import errno
+import fcntl
 import json
-import math
 import os
 import re
 from dataclasses import asdict
 from pathlib import Path
 
 from ..errors import UserError
+from .files import write_whole
+from .log import Log
 from .pictures import grid
 from .weights import save_weights
 
+SETTINGS = "settings.json"
+
 
 class RunFolder:
-    """Writes one run. Raises: UserError if the folder already holds a run or cannot be written."""
+    """A run's folder, held for this process alone until close().
 
-    def __init__(self, config, device):
-        where = "train: --out"
-        try:
-            self.path = Path(config.out) if config.out else self._next_free(config)
-            if (self.path / "settings.json").exists():
+    Make one with claim() or reopen(); start() then writes the first files.
+    """
+
+    def __init__(self, path: Path, lock, made: bool):
+        self.path, self._lock, self._made = path, lock, made
+        self.checkpoints = path / "checkpoints"
+        self._log = None
+
+    @classmethod
+    def claim(cls, out: str | None, data: str, size: str, restart: bool = False) -> "RunFolder":
+        """A folder for a new run: `out`, or the next free runs/<data>-<size>px-<number>.
+
+        restart: a run may lie there, and is begun anew.
+
+        Raises: UserError if it holds a run already, another process has it, or it cannot be written.
+        """
+        with _writable(out):
+            path, made = (Path(out), False) if out else (_next_free(data, size), True)
+            if not made:
+                made = not path.exists()
+                path.mkdir(parents=True, exist_ok=True)
+            folder = cls(path, _lock(path), made)
+            if (path / SETTINGS).exists() and not restart:
+                folder.close()
                 raise UserError(
-                    f"{where}: need a folder without a run in it, got {self.path} (give another, or move that one away)"
+                    f"train: --out: need a folder without a run in it, got {path} "
+                    "(give another, move that one away, or go on with it: --resume auto)"
                 )
-            (self.path / "samples").mkdir(parents=True, exist_ok=True)
-            settings = {**asdict(config), "ran_on": device.description}
-            (self.path / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
-            self._log = open(self.path / "log.jsonl", "w", buffering=1)  # noqa: SIM115 - lives as long as the run
-        except OSError as error:
-            raise UserError(
-                f"{where}: need a folder that can be written, got {error.filename or config.out}: {error.strerror}"
-            ) from None
+            (path / "samples").mkdir(exist_ok=True)
+            return folder
 
-    @staticmethod
-    def _next_free(config) -> Path:
-        """runs/<data>-<size>px-001, 002 …; made at once, so that two runs never share one."""
-        stem = (
-            re.sub(r"[^\w.-]+", "-", Path(config.data).resolve().name if os.sep in config.data else config.data).strip(
-                "-."
-            )
-            or "data"
-        )
-        for number in range(1, 100000):
-            path = Path("runs") / f"{stem}-{config.image_size}px-{number:03d}"
-            with contextlib.suppress(FileExistsError):
-                path.mkdir(parents=True)
-                return path
-        raise UserError("train: --out: need a free name under runs/, got 99999 runs there already")
+    @classmethod
+    def reopen(cls, path: Path) -> "RunFolder":
+        """The folder of a run that goes on.   Raises: UserError if another process has it, or it cannot be written."""
+        with _writable(path):
+            folder = cls(path, _lock(path), False)
+            (path / "samples").mkdir(exist_ok=True)
+            return folder
+
+    def start(self, config, used: dict, log_length: int = 0) -> None:
+        """Writes settings.json and opens the log, cut to the part that is kept."""
+        with _writable(self.path):
+            settings = {**asdict(config), "used": used}
+            write_whole(self.path / SETTINGS, (json.dumps(settings, indent=2) + "\n").encode())
+            path = self.path / "log.jsonl"
+            if log_length and (not path.is_file() or path.stat().st_size < log_length):
+                raise UserError(
+                    f"train: --resume: {path}: need the {log_length} bytes that the checkpoint knows of, got fewer"
+                )
+            self._log = Log(path, log_length)
+
+    def take_log(self, run: Path, length: int) -> None:
+        """The first part of another run's log, whose checkpoint this run goes on from."""
+        with _writable(self.path), open(run / "log.jsonl", "rb") as file:
+            write_whole(self.path / "log.jsonl", file.read(length))
 
     def log(self, **values) -> None:
-        """One line of log.jsonl; null stands for what is no finite number (JSON has none)."""
-        values = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        self._log.write(json.dumps(values, allow_nan=False) + "\n")
+        """One line of log.jsonl.   Raises: OSError; no line is lost (log.py)."""
+        self._log.write(**values)
+
+    def sync_log(self) -> int:
+        """Puts the log on the disk; its length in bytes."""
+        return self._log.sync()
 
     def sample(self, name: str, images) -> Path:
         """A grid of uint8 images [n, h, w, c] as samples/<name>.png."""
         path = self.path / "samples" / f"{name}.png"
         temporary = path.with_name(f".{path.name}")
-        grid(images).save(temporary, format="PNG")
-        os.replace(temporary, path)
+        try:
+            grid(images).save(temporary, format="PNG")
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
         return path
 
-    def weights(self, trainer) -> None:
-        """generator.npz and discriminator.npz as they are now."""
-        save_weights(self.path / "generator.npz", trainer.g.state_dict())
-        save_weights(self.path / "discriminator.npz", trainer.d.state_dict())
+    def weights(self, generator: dict, discriminator: dict) -> None:
+        """generator.npz and discriminator.npz, of two state_dicts."""
+        save_weights(self.path / "generator.npz", generator)
+        save_weights(self.path / "discriminator.npz", discriminator)
 
     def timing(self, **values) -> None:
         """timing.json."""
-        (self.path / "timing.json").write_text(json.dumps(values, indent=2) + "\n")
+        write_whole(self.path / "timing.json", (json.dumps(values, indent=2) + "\n").encode())
 
     def close(self) -> None:
-        """Ends the log."""
-        self._log.close()
+        """Ends the log and lets go of the folder; one that was made for a run that never began goes away again."""
+        if self._log is not None:
+            self._log.close()
+        elif not (self.path / SETTINGS).exists():
+            with contextlib.suppress(OSError):
+                (self.path / ".lock").unlink()
+                (self.path / "samples").rmdir()
+                if self._made:
+                    self.path.rmdir()
+        os.close(self._lock)
+
+
+def settings_of(path: Path, where: str) -> dict:
+    """What a run's settings.json holds.   where: for the message.   Raises: UserError."""
+    try:
+        if path.stat().st_size > 1 << 20:
+            raise ValueError("more than a MiB")
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error).split("\n")[0]
+        raise UserError(f"{where}: need the settings.json of a run, got {path}: {reason}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{where}: need the settings.json of a run, got {path}: no JSON object")
+    return values
+
+
+def _next_free(data: str, size: str) -> Path:
+    """runs/<data>-<size>px-001, 002 …; made at once, so that two runs never share one."""
+    stem = re.sub(r"[^\w.-]+", "-", Path(data).resolve().name if os.sep in data else data).strip("-.") or "data"
+    for number in range(1, 100000):
+        path = Path("runs") / f"{stem}-{size}px-{number:03d}"
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(parents=True)
+            return path
+    raise UserError("train: --out: need a free name under runs/, got 99999 runs there already")
+
+
+def _lock(path: Path) -> int:
+    """Takes the run for this process, until the handle is closed or the process ends, however it does."""
+    handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            os.close(handle)
+            raise UserError(f"train: --out: need a folder that no other run is writing, got {path}") from None
+    return handle  # a file system without locks: the folder is taken as it is
+
+
+@contextlib.contextmanager
+def _writable(out):
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"train: --out: need a folder that can be written, got {error.filename or out}: {error.strerror}"
+        ) from None

@@ -1,0 +1,211 @@
+"""From settings to a session that can run. What can be refused is refused first, then images are read, then kernels compiled."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from .. import __version__
+from .. import device as devices
+from ..choices import DEFAULT_RUNG
+from ..data import open_dataset
+from ..device import RecorderDevice, gpu, source
+from ..errors import UserError
+from ..feed import Batches
+from ..networks import Discriminator, Generator
+from ..preflight import plan
+from ..trainer import Trainer
+from . import checkpoint, resume
+from .display import plain
+from .folder import RunFolder
+from .session import GRID, Session, log_length, restore
+from .weights import load_weights
+
+LIBRARIES = ("numpy", "pillow", "safetensors", "ziglang", "cupy-cuda12x", "cupy-cuda13x")
+
+
+def prepare(config, console: Console, saved: checkpoint.Checkpoint | None = None, restart: bool = False) -> Session:
+    """A session at its first step, or at a checkpoint's.
+
+    config: as given.   saved: the checkpoint to go on from.   restart: a folder with a run, but no whole checkpoint, begins anew.
+    Raises: UserError for all that cannot be used, before the first kernel is compiled.
+    """
+    kind = _kind(config.device)
+    config = config.resolved(kind)
+    weights = _given_weights(config, kind) if saved is None else {}
+    planned = plan(config, kind, GRID)
+    folder = _folder(config, saved, restart)
+    try:
+        dataset = _open(config, console)
+        steps = _steps(config, dataset)
+        config = replace(config, steps=steps, epochs=None)
+        used = {"images": resume.images_sum(dataset.images)}
+        if saved is not None:
+            _same_images(saved, used)
+        device = devices.get(config.device)
+        _say(console, "device", f"{device.description}\n          {_because(config, device)}")
+        _compile(device, planned, console)
+        trainer = Trainer(config, device)
+        for network, values in weights.items():
+            getattr(trainer, network).load_state_dict(values)
+        before = device.allocated_bytes
+        batches = Batches(device, dataset.images, config.batch_size, config.seed, config.flip)
+        if saved is not None:
+            restore(trainer, batches, saved)
+        memory = planned.bytes, device.allocated_bytes - before
+        used |= ran_on(config, device)
+        folder.start(config, used, log_length(saved) if saved else 0)
+        session = Session(config, trainer, batches, folder, used, saved.step if saved else 0)
+        _announce(session, dataset, console, memory, saved)
+        if saved is None:
+            session.begin(dataset.images)
+        return session
+    except BaseException:
+        folder.close()
+        raise
+
+
+def ran_on(config, device) -> dict:
+    """What a run really used: for settings.json and each checkpoint."""
+    versions = {"dcgan_cupy": __version__, "python": sys.version.split()[0]}
+    for name in LIBRARIES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "device": device.kind,
+        "description": device.description,
+        "kernels": config.kernels or DEFAULT_RUNG[device.kind],
+        "precision": "fp32",
+        "kernel_texts": source.texts_sum(),
+        "commit": _commit(),
+        "versions": versions,
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the kernels, where they lie in a checkout."""
+    git = shutil.which("git")
+    if git is None or not (source.KERNELS.parent / ".git").exists():
+        return None
+    command = [git, "-C", str(source.KERNELS.parent), "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    return done.stdout.strip() or None
+
+
+def _kind(name: str) -> str:
+    if name == "auto":
+        return "cpu" if gpu.why_not() else "gpu"
+    if name == "gpu" and (missing := gpu.why_not()):
+        raise UserError(f"device: gpu: need a CUDA device, got none: {missing}")
+    return name
+
+
+def _given_weights(config, kind: str) -> dict[str, dict]:
+    """Trainer's attribute -> values, of --generator and --discriminator, checked against networks that nothing runs on."""
+    values, recorder = {}, RecorderDevice(kind)
+    shared = {"channels_img": config.channels, "image_size": config.image_size, "device": recorder}
+    for attribute, name in (("g", "generator"), ("d", "discriminator")):
+        if path := getattr(config, name):
+            values[attribute] = load_weights(path, f"train: --{name}")
+            network = (
+                Generator(config.z_dim, features_g=config.features_g, **shared)
+                if attribute == "g"
+                else Discriminator(features_d=config.features_d, **shared)
+            )
+            network.load_state_dict(values[attribute])
+    return values
+
+
+def _folder(config, saved, restart: bool) -> RunFolder:
+    if saved is None:
+        folder = RunFolder.claim(config.out, config.data, str(config.image_size), restart)
+    elif config.out is None or Path(config.out).resolve() == saved.path.resolve().parent.parent:
+        resume.refuse_going_back(saved)
+        folder = RunFolder.reopen(resume.run_of(saved))
+    else:
+        folder = RunFolder.claim(config.out, config.data, str(config.image_size))
+        folder.take_log(resume.run_of(saved), log_length(saved))
+    checkpoint.sweep(folder.checkpoints)
+    return folder
+
+
+def _steps(config, dataset) -> int:
+    count = len(dataset.images)
+    if count < config.batch_size:
+        raise UserError(f"train: --batch-size: need at most the number of images, {count}, got {config.batch_size}")
+    return config.steps or config.epochs * (count // config.batch_size)
+
+
+def _same_images(saved, used) -> None:
+    there = saved.facts.get("used")
+    if isinstance(there, dict) and there.get("images") != used["images"]:
+        raise UserError(
+            f"train: --resume: need the images that {saved.path} was trained on, got others (--data has changed)"
+        )
+
+
+def _because(config, device) -> str:
+    return f"chosen because: {device.reason if config.device == 'auto' else f'--device {config.device}'}"
+
+
+def _compile(device, planned, console) -> None:
+    """All kernels of the run at once: the first time on a machine it takes a while, later they are found in the cache."""
+    start = time.perf_counter()
+    columns = TextColumn("compiling kernels"), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("compiling", total=len(planned.kernels))
+        device.prepare(planned.kernels, lambda done, total: progress.update(task, completed=done))
+    if (seconds := time.perf_counter() - start) > 2:
+        _say(console, "kernels", f"{len(planned.kernels)} compiled in {seconds:.0f} s, kept for the next run")
+
+
+def _open(config, console):
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(f"reading {plain(config.data)}", total=None)
+        return open_dataset(
+            config.data,
+            config.image_size,
+            config.channels,
+            seed=config.seed,
+            crop=config.crop,
+            format=config.format,
+            split=config.split,
+            on_bad=config.on_bad,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+
+
+def _announce(session, dataset, console, memory, saved) -> None:
+    config, trainer, batches = session.config, session.trainer, session.batches
+    count = f"{trainer.g.param.size / 1e6:.2f} M parameters in G, {trainer.d.param.size / 1e6:.2f} M in D"
+    skipped = f"; {len(dataset.skipped)} files skipped" if dataset.skipped else ""
+    going_on = f", from step {saved.step} on" if saved else ""
+    for name, text in (
+        ("data", f"{dataset.name}: {len(dataset.images)} images, {config.image_size} x {config.image_size} px; {batches.place}{skipped}"),
+        ("networks", f"features {config.features_g} / {config.features_d}, z {config.z_dim} {config.z}; {count}; "
+                     f"kernels: {session.used['kernels']}"),
+        ("training", f"{config.steps} steps of {config.batch_size} images ({config.steps / batches.per_epoch:.1f} epochs){going_on}, "
+                     f"Adam lr {config.lr:g} beta1 {config.beta1:g}, loss {config.loss}, seed {config.seed}"),
+        ("memory", f"{sum(memory) / 1e6:.0f} MB of arrays at most: networks {memory[0] / 1e6:.0f}, data {memory[1] / 1e6:.0f}"),
+        ("results", f"{session.folder.path}{os.sep}"),
+    ):  # fmt: skip
+        _say(console, name, text)
+    for path, reason in dataset.skipped[:5]:
+        console.print(f"          skipped {plain(path)}: {plain(reason)}", highlight=False, soft_wrap=True)
+    if len(dataset.skipped) > 5:
+        console.print(f"          … and {len(dataset.skipped) - 5} more", highlight=False)
+
+
+def _say(console, name: str, text: str) -> None:
+    lines = "\n".join(map(plain, text.split("\n")))
+    console.print(f"[bold]{name:<9}[/] {lines}", highlight=False, soft_wrap=True)

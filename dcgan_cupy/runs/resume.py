@@ -1,0 +1,109 @@
+"""Which run goes on, from which checkpoint, with which settings."""
+
+import hashlib
+from dataclasses import fields
+from pathlib import Path
+
+from ..config import Config, flag
+from ..errors import UserError
+from . import checkpoint
+from .folder import SETTINGS, settings_of
+
+FREE = {
+    "steps",
+    "epochs",
+    "sample_every",
+    "checkpoint_every",
+    "keep",
+    "keep_every",
+    "device",
+    "out",
+    "dry_run",
+    "tensorboard",
+}
+"""Settings that may differ when a run goes on: they change no number of a step that both runs have."""
+
+
+def find(resume: str, out: str | None, say) -> checkpoint.Checkpoint | None:
+    """The checkpoint that `--resume` names; None: a fresh start (auto, and none there).   say(sentence): of what was passed over.
+
+    resume: "auto" (the newest good one of --out), a run's folder, or a checkpoint's folder or one of its files.
+    Raises: UserError.
+    """
+    if resume == "auto":
+        if out is None:
+            raise UserError("train: --resume: need --out beside auto, the folder of the run, got none")
+        return checkpoint.newest(Path(out) / "checkpoints", say)
+    path = Path(resume)
+    if path.is_file() and path.name in (checkpoint.STATE, checkpoint.FACTS, checkpoint.MANIFEST):
+        path = path.parent
+    if (path / checkpoint.MANIFEST).exists() or checkpoint.NAME.fullmatch(path.name):
+        return checkpoint.look(path)
+    if not path.is_dir():
+        raise UserError(f"train: --resume: need a run's folder, a checkpoint or auto, got {resume!r} (no such folder)")
+    if found := checkpoint.newest(path / "checkpoints", say):
+        return found
+    raise UserError(f"train: --resume: need a run with a whole checkpoint, got {resume!r}, which has none")
+
+
+def settings(saved: checkpoint.Checkpoint, given: dict) -> Config:
+    """The settings of the run that goes on: the checkpoint's, with those given that may differ.   Raises: UserError."""
+    there = saved.facts.get("settings")
+    names = {f.name for f in fields(Config)}
+    if not isinstance(there, dict) or not set(there) <= names:
+        raise UserError(f"checkpoint: {saved.path}: settings: need those of this version, got others")
+    differ = [
+        f"{flag(name)} {value} (there: {there.get(name)})"
+        for name, value in given.items()
+        if name not in FREE and value != there.get(name)
+    ]
+    if differ:
+        raise UserError(f"train: --resume: need the settings of {saved.path}, got {', '.join(differ)}")
+    free = {name: value for name, value in given.items() if name in FREE}
+    if "epochs" in free:
+        free.setdefault("steps", None)
+    config = Config(**{**there, **free})
+    if config.steps is not None and config.steps < saved.step:
+        raise UserError(
+            f"train: --steps: need at least the {saved.step} that {saved.path} has done, got {config.steps}"
+        )
+    return config
+
+
+def run_of(saved: checkpoint.Checkpoint) -> Path:
+    """The folder of the run that a checkpoint belongs to.   Raises: UserError if it lies in none."""
+    run = saved.path.resolve().parent.parent
+    if not (run / SETTINGS).is_file():
+        raise UserError(f"train: --resume: need a checkpoint inside its run, or --out for a new one, got {saved.path}")
+    return run
+
+
+def refuse_going_back(saved: checkpoint.Checkpoint) -> None:
+    """Raises: UserError if its run has a newer checkpoint, which going on from this one would write over."""
+    newest = checkpoint.found(saved.path.resolve().parent)[:1]
+    if newest and int(newest[0].name) > saved.step:
+        raise UserError(
+            f"train: --resume: need the newest checkpoint of its run ({newest[0].name}), got {saved.path.name}; "
+            "give --out for a new run that goes on from here"
+        )
+
+
+def images_sum(images) -> str:
+    """A hash of the number of images and of some of them, evenly spread: a run goes on with the same ones only."""
+    hashed = hashlib.blake2b(repr((images.shape, str(images.dtype))).encode(), digest_size=16)
+    for i in range(64):
+        hashed.update(images[i * (len(images) - 1) // 63].tobytes())
+    return hashed.hexdigest()
+
+
+def used_settings(path: str) -> dict:
+    """The settings in a file that --config names: a run's settings.json.   Raises: UserError."""
+    values = settings_of(Path(path), "train: --config")
+    values.pop("used", None)
+    names = {f.name for f in fields(Config)}
+    unknown = sorted(set(values) - names)
+    if unknown:
+        raise UserError(
+            f"train: --config: need settings that train knows, got {', '.join(map(repr, unknown[:3]))} in {path}"
+        )
+    return {name: value for name, value in values.items() if name != "out" and value is not None}

@@ -1,0 +1,174 @@
+"""One training run, from its first or its next step to its last: steps, log, samples, checkpoints, signals."""
+
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .. import ops
+from ..errors import UserError
+from . import checkpoint
+from .display import Display
+from .folder import RunFolder
+from .signals import Signals
+
+GRID = 64  # images in a sample grid
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. step: the last one done.   rate: images a second.   waiting: the share of the time without data."""
+
+    step: int
+    seconds: float
+    rate: float
+    waiting: float
+    exit_code: int
+    trouble: str = ""  # one sentence, where something went wrong
+
+
+class Session:
+    """A trainer, its data and its folder, at one step of a run."""
+
+    def __init__(self, config, trainer, batches, folder: RunFolder, used: dict, step: int = 0):
+        """config: resolved, steps decided.   used: what the run runs on.   step: those done by an earlier part of the run."""
+        self.config, self.trainer, self.batches, self.folder = config, trainer, batches, folder
+        self.used, self.step = used, step
+        self.sample_every = config.sample_every or max(1, config.steps // 10)
+        self.checkpoint_every = config.checkpoint_every or max(1, config.steps // 10)
+        self.z = trainer.fixed_z(GRID)
+
+    def begin(self, images) -> None:
+        """The first files of a new run.   images: the dataset's."""
+        self.folder.sample("real", images[:GRID])
+        self.folder.sample("000000", self._pictures())
+
+    def run(self, display: Display) -> Outcome:
+        """Trains until the last step, a signal or a loss that is no number."""
+        started, first, trouble, code = time.perf_counter(), self.step, "", 0
+        with Signals() as signals, display:
+            try:
+                while self.step < self.config.steps and not signals.leave:
+                    trouble = self._one_step(display, started, first, signals)
+                    if trouble:
+                        code = 1
+                        break
+                if not trouble:
+                    trouble = self._leave(display)
+                    code = signals.exit_code or (1 if trouble else 0)
+            finally:
+                outcome = self._outcome(started, first, code, trouble)
+        return outcome
+
+    def _one_step(self, display, started, first, signals) -> str:
+        """One step and what is due after it. Returns what went wrong, or nothing."""
+        epoch = self.batches.epoch
+        losses = self.trainer.step(self.batches.next())
+        self.step += 1
+        with self._room(display, "log.jsonl"):
+            self.folder.log(step=self.step, epoch=epoch, **losses._asdict())
+        rate = self.config.batch_size * (self.step - first) / (time.perf_counter() - started)
+        display.update(self.step, losses, rate)
+        if not all(map(math.isfinite, losses)):
+            return (
+                f"train: step {self.step}: loss: need finite numbers, got {losses.loss_d:g} of D and {losses.loss_g:g} of G; "
+                f"try a lower --lr or another --seed ({self._kept()})"
+            )
+        if self.step % self.sample_every == 0 or self.step == self.config.steps:
+            with self._room(display, "samples"):
+                self.folder.sample(f"{self.step:06d}", self._pictures())
+        if self.step % self.checkpoint_every == 0 or signals.save:
+            signals.save = False
+            return self.save(display)
+        return ""
+
+    def save(self, display) -> str:
+        """A checkpoint of now. Returns why none may be made of these numbers, or nothing. A full disk is said, and no end."""
+        arrays = self.trainer.state()
+        for name, values in arrays.items():
+            if values.dtype.kind == "f" and not np.isfinite(values).all():
+                return (
+                    f"train: step {self.step}: {name}: need finite numbers, got some that are none; try a lower --lr or another "
+                    f"--seed ({self._kept()})"
+                )
+        with self._room(display, "a checkpoint"):
+            facts = {"log_bytes": self.folder.sync_log(), "settings": asdict(self.config), "used": self.used}
+            checkpoint.write(self.folder.checkpoints, self.step, arrays, facts)
+            checkpoint.prune(self.folder.checkpoints, self.config.keep, self.config.keep_every)
+        return ""
+
+    def _leave(self, display) -> str:
+        """The last files: a checkpoint of the step at hand and the weights."""
+        last = checkpoint.found(self.folder.checkpoints)[:1]
+        if not last or int(last[0].name) != self.step:
+            trouble = self.save(display)
+            if trouble:
+                return trouble
+        with self._room(display, "weights"):
+            self.folder.weights(self.trainer.g.state_dict(), self.trainer.d.state_dict())
+        return ""
+
+    def _outcome(self, started, first, code, trouble) -> Outcome:
+        seconds = time.perf_counter() - started
+        self.batches.close()
+        count = self.step - first
+        rate, waiting = self.config.batch_size * count / seconds, self.batches.waited / seconds
+        try:
+            self.folder.timing(
+                steps=count,
+                seconds=round(seconds, 3),
+                images_per_second=round(rate, 2),
+                waiting_for_data=round(waiting, 5),
+            )
+        except OSError as error:
+            trouble = trouble or f"train: timing.json: need room to write, got: {error.strerror}"
+        return Outcome(self.step, seconds, rate, waiting, code, trouble)
+
+    def _kept(self) -> str:
+        kept = checkpoint.found(self.folder.checkpoints)[:1]
+        return f"the last good checkpoint is {kept[0]}" if kept else "no checkpoint was made yet"
+
+    def _pictures(self):
+        images = self.trainer.sample(self.z)
+        made = self.trainer.device.empty(images.shape, "uint8")
+        ops.images_to_uint8(self.trainer.device, images, made)
+        return self.trainer.device.numpy(made)
+
+    def _room(self, display, what: str) -> "_Room":
+        return _Room(display, what, self.folder.path)
+
+
+class _Room:
+    """A disk without room ends no run: it is said once in a while, and what is not written is tried again or left out."""
+
+    def __init__(self, display, what: str, path: Path):
+        self.display, self.what, self.path = display, what, path
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace) -> bool:
+        if not isinstance(error, OSError):
+            return False
+        self.display.say_once(
+            f"warning: {self.path}: {self.what} could not be written: {error.strerror or error}; the run goes on, earlier "
+            "checkpoints are whole"
+        )
+        return True
+
+
+def restore(trainer, batches, saved: checkpoint.Checkpoint) -> None:
+    """Sets trainer and data to a checkpoint's step.   Raises: UserError if it is another network's."""
+    want = {name: (str(a.dtype), tuple(a.shape)) for name, a in trainer.state().items()}
+    trainer.load_state(checkpoint.arrays(saved, want))
+    batches.position = saved.step
+
+
+def log_length(saved: checkpoint.Checkpoint) -> int:
+    """Bytes of the log that a checkpoint's run had written.   Raises: UserError if it does not say."""
+    length = saved.facts.get("log_bytes")
+    if type(length) is not int or length < 0:
+        raise UserError(f"checkpoint: {saved.path}: log_bytes: need a length, got {length!r}")
+    return length
