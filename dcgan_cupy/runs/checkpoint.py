@@ -50,7 +50,7 @@ def write(folder: Path, step: int, arrays: dict[str, np.ndarray], facts: dict) -
     target = folder / f"{step:06d}"
     temporary, old = folder / f".{target.name}.{os.getpid()}", folder / f".{target.name}.old"
     contents = {
-        STATE: save({name: np.ascontiguousarray(a) for name, a in arrays.items()}),
+        STATE: save({name: np.asarray(a, order="C") for name, a in arrays.items()}),
         FACTS: (json.dumps({"format": FORMAT, "step": step, **facts}, indent=2, allow_nan=False) + "\n").encode(),
     }
     sums = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in contents.items()}

@@ -45,7 +45,14 @@ def prepare(config, console: Console, saved: checkpoint.Checkpoint | None = None
     try:
         dataset = _open(config, console)
         steps = _steps(config, dataset)
-        config = replace(config, steps=steps, epochs=None)
+        tenth = max(1, steps // 10)
+        config = replace(
+            config,
+            steps=steps,
+            epochs=None,
+            sample_every=config.sample_every or tenth,
+            checkpoint_every=config.checkpoint_every or tenth,
+        )
         used = {"images": resume.images_sum(dataset.images)}
         if saved is not None:
             _same_images(saved, used)

@@ -33,11 +33,12 @@ class Session:
     """A trainer, its data and its folder, at one step of a run."""
 
     def __init__(self, config, trainer, batches, folder: RunFolder, used: dict, step: int = 0):
-        """config: resolved, steps decided.   used: what the run runs on.   step: those done by an earlier part of the run."""
+        """config: resolved, with numbers for steps, sample_every and checkpoint_every.   used: what the run runs on.
+
+        step: those done by an earlier part of the run.
+        """
         self.config, self.trainer, self.batches, self.folder = config, trainer, batches, folder
         self.used, self.step = used, step
-        self.sample_every = config.sample_every or max(1, config.steps // 10)
-        self.checkpoint_every = config.checkpoint_every or max(1, config.steps // 10)
         self.z = trainer.fixed_z(GRID)
 
     def begin(self, images) -> None:
@@ -76,10 +77,10 @@ class Session:
                 f"train: step {self.step}: loss: need finite numbers, got {losses.loss_d:g} of D and {losses.loss_g:g} of G; "
                 f"try a lower --lr or another --seed ({self._kept()})"
             )
-        if self.step % self.sample_every == 0 or self.step == self.config.steps:
+        if self.step % self.config.sample_every == 0 or self.step == self.config.steps:
             with self._room(display, "samples"):
                 self.folder.sample(f"{self.step:06d}", self._pictures())
-        if self.step % self.checkpoint_every == 0 or signals.save:
+        if self.step % self.config.checkpoint_every == 0 or signals.save:
             signals.save = False
             return self.save(display)
         return ""
