@@ -3,30 +3,22 @@
 Flags come from config.py; runs/ does what they say.
 """
 
-import argparse
 import sys
 from dataclasses import fields
 
 from rich.console import Console
 
+from .command import Parser, number, plain, run
 from .config import Config, flag, type_of
-from .device import KernelError
 from .errors import UserError
-from .runs.display import Display, plain
+from .runs.display import Display
 from .runs.prepare import prepare
 from .runs.resume import find, settings, used_settings
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        raise UserError(f"train: {message} (see --help)")
-
-
 def parse_given(arguments: list[str]) -> dict:
     """Setting -> value, of those that the flags give. Raises: UserError."""
-    parser = _Parser(
-        prog="python -m dcgan_cupy.train", description=__doc__.split("\n")[0].partition(": ")[2], allow_abbrev=False
-    )
+    parser = Parser("train", __doc__.split("\n")[0].partition(": ")[2])
     for f in fields(Config):
         names, kind, meta = (flag(f.name), *f.metadata["aliases"]), type_of(f), f.metadata
         if kind is bool:
@@ -41,11 +33,11 @@ def parse_given(arguments: list[str]) -> dict:
             )
             choices = "|".join(f"{c:g}" if kind is float else str(c) for c in meta["choices"] or ())
             parser.add_argument(
-                *names, dest=f.name, type=_number(kind), metavar=choices or f.name.upper(), help=meta["help"] + shown
+                *names, dest=f.name, type=number(kind), metavar=choices or f.name.upper(), help=meta["help"] + shown
             )
     parser.add_argument("--dataset", help="a dataset's name (PyTorch's example's flag; --data takes names and folders)")
     parser.add_argument(
-        "--workers", type=_number(int), help="accepted and not used: images are decoded once, on all cores"
+        "--workers", type=number(int), help="accepted and not used: images are decoded once, on all cores"
     )
     parser.add_argument(
         "--resume",
@@ -70,18 +62,6 @@ def parse(arguments: list[str]) -> Config:
     """The settings that the flags give, the others by default. Raises: UserError."""
     given = parse_given(arguments)
     return Config(**{name: value for name, value in given.items() if name not in ("resume", "config")})
-
-
-def _number(kind):
-    def convert(text):
-        try:
-            return kind(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(
-                f"need {'a whole number' if kind is int else 'a number'}, got {text!r}"
-            ) from None
-
-    return convert
 
 
 def train(given: dict, console: Console) -> int:
@@ -115,30 +95,7 @@ def train(given: dict, console: Console) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command. Exit codes: 0 done, 1 failed while running, 2 wrong use, 129, 130, 143 ended by a signal (everything saved)."""
-    console = Console()
-    try:
-        return train(parse_given(sys.argv[1:] if arguments is None else arguments), console)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KernelError as error:
-        print(f"kernel error: {error}", file=sys.stderr)
-        return 1
-    except MemoryError as error:
-        print(
-            f"train: memory: need more than is free: {error}; try a smaller --batch-size or fewer features",
-            file=sys.stderr,
-        )
-        return 1
-    except OSError as error:
-        print(
-            f"train: {error.filename or 'files'}: need to read and write, got: {error.strerror or error}",
-            file=sys.stderr,
-        )
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; what was not saved yet is lost", file=sys.stderr)
-        return 130
+    return run("train", lambda given: train(parse_given(given), Console()), arguments)
 
 
 if __name__ == "__main__":

@@ -152,6 +152,24 @@ def arrays(checkpoint: Checkpoint, want: dict[str, tuple[str, tuple]]) -> dict[s
         raise _damaged(path, STATE, "a safetensors file", str(error).split("\n")[0]) from None
 
 
+def names(checkpoint: Checkpoint) -> list[str]:
+    """The names of its arrays.   Raises: Damaged."""
+    try:
+        with safe_open(checkpoint.path / STATE, framework="numpy") as file:
+            return list(file.keys())
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _damaged(checkpoint.path, STATE, "a safetensors file", str(error).split("\n")[0]) from None
+
+
+def some(checkpoint: Checkpoint, names: list[str]) -> dict[str, np.ndarray]:
+    """A part of the arrays, by name.   Raises: Damaged."""
+    try:
+        with safe_open(checkpoint.path / STATE, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        raise _damaged(checkpoint.path, STATE, "a safetensors file", str(error).split("\n")[0]) from None
+
+
 def newest(folder: Path, say=lambda text: None) -> Checkpoint | None:
     """The newest checkpoint that is whole; say(sentence) about each newer one that is not."""
     for path in found(folder):

@@ -2,14 +2,10 @@
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-
-def plain(text) -> str:
-    """A text from outside for the console: no markup in it is obeyed, and what is no printable character becomes an escape."""
-    return escape("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text)))
+from ..command import plain
 
 
 class Display:

@@ -128,6 +128,16 @@ class RunFolder:
         os.close(self._lock)
 
 
+@contextlib.contextmanager
+def hold(path: Path):
+    """Holds a run's folder for a while.   Raises: UserError if another process has it."""
+    handle = _lock(path)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
 def settings_of(path: Path, where: str) -> dict:
     """What a run's settings.json holds.   where: for the message.   Raises: UserError."""
     try:

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 GAP = 2  # px between images
+GRID_LIMIT = 1 << 26  # px of all images in one grid: 192 MB of colours
 SHOWN = 64  # px: smaller images are enlarged to about this, pixel by pixel
 
 
@@ -14,11 +15,20 @@ def grid(images: np.ndarray, columns: int | None = None) -> Image.Image:
     n, h, w, c = images.shape
     columns = columns or math.ceil(math.sqrt(n))
     rows = -(-n // columns)
-    scale = max(1, SHOWN // max(h, w))
-    images = images.repeat(scale, axis=1).repeat(scale, axis=2)
-    h, w = h * scale, w * scale
+    images = _enlarged(images)
+    h, w = images.shape[1:3]
     sheet = np.full((rows * (h + GAP) + GAP, columns * (w + GAP) + GAP, c), 255, np.uint8)
     for i, image in enumerate(images):
         top, left = GAP + i // columns * (h + GAP), GAP + i % columns * (w + GAP)
         sheet[top : top + h, left : left + w] = image
     return Image.fromarray(sheet[..., 0] if c == 1 else sheet)
+
+
+def scaled(images: np.ndarray) -> list[Image.Image]:
+    """uint8 [n, h, w, c] as n pictures, small ones enlarged."""
+    return [Image.fromarray(image[..., 0] if image.shape[2] == 1 else image) for image in _enlarged(images)]
+
+
+def _enlarged(images: np.ndarray) -> np.ndarray:
+    scale = max(1, SHOWN // max(images.shape[1:3]))
+    return images.repeat(scale, axis=1).repeat(scale, axis=2)

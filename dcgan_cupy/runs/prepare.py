@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from .. import __version__
 from .. import device as devices
 from ..choices import DEFAULT_RUNG
+from ..command import plain
 from ..data import open_dataset
 from ..device import RecorderDevice, gpu, source
 from ..errors import UserError
@@ -23,7 +24,6 @@ from ..networks import Discriminator, Generator
 from ..preflight import plan
 from ..trainer import Trainer
 from . import checkpoint, resume
-from .display import plain
 from .folder import RunFolder
 from .session import GRID, Session, log_length, restore
 from .weights import load_weights

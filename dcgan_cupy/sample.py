@@ -1,0 +1,115 @@
+"""python -m dcgan_cupy.sample: images out of a run, a checkpoint or a file of weights."""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from . import device as devices
+from .choices import DEVICES
+from .command import Parser, number, printable, refuse_existing, run
+from .errors import UserError
+from .runs.model import BATCH, Sampler, latents, load, read_latents
+from .runs.pictures import GRID_LIMIT, grid
+
+SUFFIXES = (".png", ".webp", ".jpg", ".jpeg")
+
+
+def parse(arguments: list[str]):
+    """The command's flags. Raises: UserError."""
+    parser = Parser(
+        "sample",
+        "images out of a run, a checkpoint or a file of weights, in evaluation mode: each depends on its z alone",
+    )
+    parser.add_argument(
+        "source", metavar="RUN", help="a run's folder (its newest checkpoint), a checkpoint, or a file of weights"
+    )
+    parser.add_argument("-n", "--count", type=number(int, 1, 10**7), help="images (default: 64, or all of --z)")
+    parser.add_argument(
+        "--out", required=True, metavar="PATH", help="a picture for a grid, a folder for single PNG files"
+    )
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--grid", action="store_true", help="one picture of all (default where PATH ends as a picture's name)"
+    )
+    how.add_argument("--files", action="store_true", help="PATH/000000.png, 000001.png … (default elsewhere)")
+    parser.add_argument("--seed", type=number(int, 0, 2**63), default=0, help="of the latent vectors (default: 0)")
+    parser.add_argument("--z", metavar="FILE", help="latent vectors [n, z_dim] from a .npy file, instead of drawn ones")
+    parser.add_argument("--truncation", type=number(float, 1e-6, 1e6), metavar="T",
+                        help="no number of z beyond T: fewer odd images, less variety")  # fmt: skip
+    parser.add_argument(
+        "--batch",
+        type=number(int, 1, 2**16),
+        default=BATCH,
+        help=f"images at a time (default: {BATCH}; changes no byte)",
+    )
+    parser.add_argument("--device", choices=DEVICES, default="auto")
+    parser.add_argument("--force", action="store_true", help="write over what is there")
+    return parser.parse_args(arguments)
+
+
+def sample(arguments: list[str]) -> None:
+    """Draws and writes."""
+    given = parse(arguments)
+    out = Path(given.out)
+    as_grid = given.grid or (not given.files and out.suffix.lower() in SUFFIXES)
+    if as_grid and out.suffix.lower() not in SUFFIXES:
+        raise UserError(f"sample: --out: need a picture's name ({', '.join(SUFFIXES)}) for a grid, got {out}")
+    refuse_existing("sample: --out", out, given.force or (not as_grid and out.is_dir() and not any(out.iterdir())))
+    model = load("sample: RUN", given.source)
+    z = read_latents("sample: --z", given.z, model.config.z_dim) if given.z else None
+    count = given.count or (64 if z is None else len(z))
+    if z is not None and count > len(z):
+        raise UserError(f"sample: --count: need at most the {len(z)} vectors of {given.z}, got {count}")
+    size = model.config.image_size
+    if as_grid and count * size * size > GRID_LIMIT:
+        raise UserError(
+            f"sample: --count: need at most {GRID_LIMIT // size // size} images in one grid, got {count}; take --files"
+        )
+    dev = devices.get(given.device)
+    sampler = Sampler(model, dev, min(given.batch, count))
+    pieces = latents(model, dev, count, given.seed, given.truncation) if z is None else [z[:count]]
+    images = (
+        sampler.images(part)
+        for piece in pieces
+        for part in np.split(piece, range(sampler.batch, len(piece), sampler.batch))
+    )
+    if as_grid:
+        write(out, grid(np.concatenate(list(images))))
+        print(f"{count} images of {printable(model.source)}: {printable(out)}")
+        return
+    out.mkdir(exist_ok=True)
+    done = 0
+    for part in images:
+        for image in part:
+            write(out / f"{done:06d}.png", Image.fromarray(image[..., 0] if image.shape[2] == 1 else image))
+            done += 1
+    print(f"{count} images of {printable(model.source)}: {printable(out)}{os.sep}000000.png … {count - 1:06d}.png")
+
+
+def write(path: Path, pictures: Image.Image | list[Image.Image], **options) -> None:
+    """A picture, or the frames of an animation: whole or not at all."""
+    first, *rest = pictures if isinstance(pictures, list) else [pictures]
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    if rest:
+        options |= {"save_all": True, "append_images": rest}
+    if path.suffix.lower() == ".apng":
+        options |= {"format": "PNG"}
+    elif path.suffix.lower() == ".webp":
+        options |= {"lossless": True}
+    try:
+        first.save(temporary, **options)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command."""
+    return run("sample", sample, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
