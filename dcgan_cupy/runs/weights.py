@@ -1,54 +1,177 @@
-"""Weights in a file: a .npz of arrays under the names of the seeds' nn.Module."""
+"""Weights from files: .npz, .safetensors, PyTorch's .pth, .onnx. What the file holds decides, not its name.
+
+Names keep the layout of PyTorch's modules (the seeds', or PyTorch's example's); `module.`, which DataParallel puts before them, goes.
+Nothing in a file is executed, and no more memory is taken than a file of its size can need.
+"""
 
 import os
 import zipfile
 import zlib
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
 
 from ..errors import UserError
+from . import pth
+from .files import write_whole
 
-MOST_SHRUNK = (
-    100  # times that a file may grow when it is read: weights hardly shrink, a file made to fill the memory does
-)
+MOST_SHRUNK = 100  # times that a file may grow when it is read: weights hardly shrink, a file made to fill the memory does
+KINDS = "a .npz, .safetensors, .pth or .onnx file of weights"
+POINTER = b"version https://git-lfs"
+TAGS = {"BF16", "F16", "F32", "F64", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64"}
 
 
 def save_weights(path: Path, state: dict) -> None:
-    """Writes a state_dict so that a reader finds either the old file or the new one, whole."""
+    """Writes a state_dict as .npz so that a reader finds either the old file or the new one, whole."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(temporary, "wb") as file:
-        np.savez(file, **state)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(file, **state)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
-def load_weights(path: str, what: str) -> dict:
-    """Reads a state_dict. what: the argument it came by, for the message.
+def save_safetensors(path: Path, state: dict) -> None:
+    """Writes a state_dict as .safetensors, whole or not at all."""
+    from safetensors.numpy import save
 
-    Raises: UserError if there is no such file or it is not a .npz of plain numbers.
+    write_whole(path, save({name: np.asarray(a, order="C") for name, a in state.items()}))
+
+
+def load_weights(path: str, what: str) -> dict[str, np.ndarray]:
+    """A state_dict out of a file: float32, and int64 where PyTorch has whole numbers.
+
+    what: the argument it came by, for the message.
+    Raises: UserError if there is no such file, it is damaged, or it holds anything but finite numbers.
     """
 
     def refused(reason):
-        return UserError(f"{what}: need a .npz of weights, got {path}: {reason}")
+        return UserError(f"{what}: need {KINDS}, got {path}: {reason}")
 
     try:
-        size = os.stat(path).st_size
-        if not os.path.isfile(path) or not zipfile.is_zipfile(path):
-            raise refused("not a whole .npz file")
-        with zipfile.ZipFile(path) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MOST_SHRUNK * size:
-                raise refused("far larger inside than a file of weights can be")
-        with np.load(path, allow_pickle=False) as file:
-            values = {name: file[name] for name in file.files}
+        if not os.path.isfile(path):
+            raise refused("no such file" if not os.path.exists(path) else "no plain file")
+        with open(path, "rb") as file:
+            head = file.read(64)
+        values = _reader(head, path, refused)(path, refused)
     except UserError:
         raise
     except OSError as error:
         raise refused(error.strerror or "it cannot be read") from None
     except (ValueError, KeyError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise refused(str(error).split("\n")[0] or "damaged") from None
-    for name, value in values.items():
-        if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
-            raise refused(f"{name} is no array of numbers")
+    if not values:
+        raise refused("there is nothing in it")
+    return _tidy(values, refused)
+
+
+def _reader(head: bytes, path: str, refused):
+    """Which function reads a file, by its first bytes."""
+    if head.startswith(POINTER):
+        raise refused("a Git LFS pointer, not the weights: fetch them with `git lfs pull`")
+    if head.startswith(b"PK"):
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if sum(member.file_size for member in archive.infolist()) > MOST_SHRUNK * os.stat(path).st_size:
+                raise refused("far larger inside than a file of weights can be")
+        return _pth if any(name.endswith("/data.pkl") for name in names) else _npz
+    if len(head) > 8 and head[8:9] == b"{":
+        return _safetensors
+    if head[:1] == b"\x08" and find_spec("onnx"):
+        return _onnx
+    if head[:1] == b"\x08":
+        raise refused("an ONNX file, it seems: reading one needs the onnx extra (pip install 'dcgan-cupy[onnx]')")
+    if head[:1] == b"\x80":
+        raise refused("a pickle, as PyTorch wrote before 1.6: load it there and save it again")
+    raise refused("not a whole file of one of these kinds")
+
+
+def _npz(path: str, refused) -> dict:
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _safetensors(path: str, refused) -> dict:
+    try:
+        values = {}
+        with safe_open(path, framework="numpy") as file:
+            for name in file.keys():  # noqa: SIM118 - no mapping
+                tag = file.get_slice(name).get_dtype()
+                if tag not in TAGS:
+                    raise refused(f"{name[:80]} is no array of numbers (type {tag})")
+                values[name] = None if tag == "BF16" else file.get_tensor(name)
+        if any(value is None for value in values.values()):
+            values |= _bfloat16(path)
+        return values
+    except SafetensorError as error:
+        raise refused(str(error).split("\n")[0]) from None
+
+
+def _bfloat16(path: str) -> dict:
+    """The bfloat16 arrays of a safetensors file whose header is known to be right: NumPy has no such type."""
+    import json
+
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        values = {}
+        for name, entry in header.items():
+            if name != "__metadata__" and entry["dtype"] == "BF16":
+                first, last = entry["data_offsets"]
+                file.seek(8 + length + first)
+                values[name] = pth.from_bfloat16(file.read(last - first)).reshape(entry["shape"])
     return values
+
+
+def _pth(path: str, refused) -> dict:
+    if not find_spec("torch"):
+        return pth.read(path)
+    import pickle
+
+    import torch
+
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise refused("it holds more than names and numbers; nothing of it was run") from None
+    return {name: _of_tensor(value) for name, value in pth.state_dict_in(values).items()}
+
+
+def _of_tensor(value):
+    if not hasattr(value, "detach"):
+        return value
+    value = value.detach().cpu()
+    return value.float().numpy() if value.is_floating_point() else value.numpy()
+
+
+def _onnx(path: str, refused) -> dict:
+    import onnx
+    from google.protobuf.message import DecodeError
+    from onnx import numpy_helper
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+        return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    except (DecodeError, TypeError) as error:
+        raise refused(f"no ONNX model: {str(error).splitlines()[0]}") from None
+
+
+def _tidy(values: dict, refused) -> dict:
+    """Names without `module.`, float32 and int64, every number finite; a missing num_batches_tracked is 0 (PyTorch before 0.4.1)."""
+    tidy = {}
+    for name, value in values.items():
+        if not isinstance(value, np.ndarray | np.generic) or value.dtype.kind not in "fiu":
+            kind = getattr(value, "dtype", type(value).__name__)
+            raise refused(f"{str(name)[:80]} is no array of real numbers ({kind})")
+        value = np.asarray(value, np.float32 if value.dtype.kind == "f" else np.int64)
+        if not np.isfinite(value).all():
+            raise refused(f"{str(name)[:80]} holds numbers that are not finite")
+        tidy[str(name).removeprefix("module.")] = value
+    for name in [name for name in tidy if name.endswith("running_var")]:
+        tidy.setdefault(name.removesuffix("running_var") + "num_batches_tracked", np.zeros((), np.int64))
+    return tidy
