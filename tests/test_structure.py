@@ -17,9 +17,10 @@ HEADERS = sorted(KERNELS.rglob("*.cuh"))
 
 # The rooms, from the commands down: a module imports only from rooms further down this list, or from its own.
 ORDER = [
-    ["train", "inspect", "data.__main__"],
-    ["preflight", "workbench"],
-    ["runs"],
+    ["train", "inspect", "walk", "data.__main__", "runs.__main__"],
+    ["sample"],
+    ["workbench", "runs"],
+    ["preflight"],
     ["trainer", "feed"],
     ["data"],
     ["config"],
@@ -27,6 +28,7 @@ ORDER = [
     ["layers", "losses", "optim"],
     ["random"],
     ["ops"],
+    ["command"],
     ["device"],
     ["cache", "reference"],
     ["machine", "choices", "errors"],
@@ -159,8 +161,9 @@ def test_cupy_is_imported_in_one_file():
 
 
 @files(MODULES)
-def test_torch_is_imported_nowhere(path):
-    assert not [n for n in imports(path) if n.split(".")[0] in ("torch", "torchvision")]
+def test_torch_is_imported_nowhere_but_to_read_its_files(path):
+    found = [n for n in imports(path) if n.split(".")[0] in ("torch", "torchvision")]
+    assert not found or name_of(path) == "runs/weights.py"
 
 
 @pytest.mark.parametrize("name", NO_ARRAYS)

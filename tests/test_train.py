@@ -26,6 +26,9 @@ from dcgan_cupy.data import open_dataset
 from dcgan_cupy.device import get, gpu
 from dcgan_cupy.errors import UserError
 from dcgan_cupy.networks import Discriminator, Generator
+from dcgan_cupy.runs import checkpoint, prepare
+from dcgan_cupy.runs.folder import RunFolder
+from dcgan_cupy.runs.log import Log
 from dcgan_cupy.trainer import Step, Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -206,6 +209,9 @@ OTHER = {
     "kernels": "textbook",
     "out": "x",
     "sample_every": 4,
+    "checkpoint_every": 5,
+    "keep": 2,
+    "keep_every": 6,
     "generator": "g",
     "discriminator": "d",
     "dry_run": True,
@@ -408,15 +414,24 @@ BAD = [
     (["--data", lambda: photos_of("broken", a_png="no png", b_jpg="no jpg")], "2 skipped (a.png: not a PNG"),
     (["--batch-size", "10"], "--batch-size: need at most the number of images, 9, got 10"),
     # weights
-    (["--netG", "nowhere.npz"], "--generator: need a .npz of weights, got nowhere.npz: No such file or directory"),
-    (["--netD", "nowhere.npz"], "--discriminator: need a .npz of weights, got nowhere.npz: No such file or directory"),
-    (["--netG", "photos"], "got photos: not a whole .npz file"),
+    (
+        ["--netG", "nowhere.npz"],
+        "--generator: need a .npz, .safetensors, .pth or .onnx file of weights, got nowhere.npz: No such file or directory",
+    ),
+    (
+        ["--netD", "nowhere.npz"],
+        "--discriminator: need a .npz, .safetensors, .pth or .onnx file of weights, got nowhere.npz: No such file or directory",
+    ),
+    (["--netG", "photos"], "got photos: no plain file"),
     (["--netG", "photos/0.png/g.npz"], "Not a directory"),
-    (["--netG", lambda: write("text.npz", "These are no weights.")], "got text.npz: not a whole .npz file"),
-    (["--netD", lambda: write("empty.npz")], "got empty.npz: not a whole .npz file"),
-    (["--netG", lambda: cut("cut.npz")], "got cut.npz: not a whole .npz file"),
-    (["--netG", lambda: bare("bare.npz")], "got bare.npz: not a whole .npz file"),
-    (["--netG", lambda: pipe("pipe.npz")], "got pipe.npz: not a whole .npz file"),
+    (
+        ["--netG", lambda: write("text.npz", "These are no weights.")],
+        "got text.npz: not a whole file of one of these kinds",
+    ),
+    (["--netD", lambda: write("empty.npz")], "got empty.npz: not a whole file of one of these kinds"),
+    (["--netG", lambda: cut("cut.npz")], "got cut.npz: not a whole .npz or .pth file"),
+    (["--netG", lambda: bare("bare.npz")], "got bare.npz: not a whole file of one of these kinds"),
+    (["--netG", lambda: pipe("pipe.npz")], "got pipe.npz: no plain file"),
     (["--netG", lambda: flipped("flipped.npz")], "got flipped.npz: Bad CRC-32"),
     (["--netG", lambda: claims("claims.npz")], "got claims.npz: Unable to allocate 8.00 TiB"),
     (["--netG", lambda: member("member.npz")], "got member.npz: gen.0.0.weight is no array of numbers"),
@@ -494,25 +509,34 @@ def test_bad_flag_as_a_process(place, flags, environment, message):
     assert tree(place) == before
 
 
-def test_memory_and_disk_that_do_not_suffice(command, monkeypatch):
+def test_memory_that_does_not_suffice(command, monkeypatch):
     """A sentence and exit code 1: it may be right another time."""
-
-    def full(self, **values):
-        raise OSError(28, "No space left on device", "log.jsonl")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(train.RunFolder, "log", full)
-        code, _, err = command("--steps", "2", "--out", "full")
-    assert code == 1 and err == "train: log.jsonl: need to read and write, got: No space left on device\n"
-    with monkeypatch.context() as patch:
-        patch.setattr(train, "Trainer", lambda *_: np.empty(1 << 50))
-        code, _, err = command("--steps", "2", "--out", "large")
-    assert (
-        code == 1
-        and err.startswith("train: memory: need more than is free: Unable to allocate")
-        and err.count("\n") == 1
-    )
+    monkeypatch.setattr(prepare, "Trainer", lambda *_: np.empty(1 << 50))
+    code, _, err = command("--steps", "2", "--out", "large")
+    assert code == 1
+    assert err.startswith("train: memory: need more than is free: Unable to allocate") and err.count("\n") == 1
     assert not Path("large").exists()
+
+
+@pytest.mark.parametrize("what", ["log", "sample", "checkpoint"])
+def test_a_full_disk_ends_no_run_and_loses_nothing_that_comes_later(command, monkeypatch, what):
+    """Said once, the run goes on; lines of the log wait until there is room."""
+    calls = itertools.count()
+
+    def full(real):
+        def write(*given, **named):
+            if next(calls) in (2, 3):
+                raise OSError(28, "No space left on device")
+            return real(*given, **named)
+
+        return write
+
+    place = {"log": (Log, "_send"), "sample": (RunFolder, "sample"), "checkpoint": (checkpoint, "write")}[what]
+    monkeypatch.setattr(*place, full(getattr(*place)))
+    code, out, err = command("--steps", "8", "--sample-every", "1", "--checkpoint-every", "1", "--out", "full")
+    assert code == 0 and err == "" and 1 <= out.count("could not be written: No space left on device") <= 2
+    assert [line["step"] for line in read_log("full")] == list(range(1, 9))
+    assert checkpoint.newest(Path("full/checkpoints")).step == 8
 
 
 # Runs
@@ -525,6 +549,8 @@ def test_run_leaves_its_files(command, device):
     run = Path("a/run")
     assert code == 0 and err == ""
     assert sorted(path.name for path in run.iterdir()) == [
+        ".lock",
+        "checkpoints",
         "discriminator.npz",
         "generator.npz",
         "log.jsonl",
@@ -536,7 +562,8 @@ def test_run_leaves_its_files(command, device):
         f"{name}.png" for name in ("000000", "000003", "000006", "000007", "real")
     ]
     settings = json.loads((run / "settings.json").read_text())
-    assert settings.pop("ran_on") == device.description
+    used = settings.pop("used")
+    assert used["description"] == device.description and used["device"] == device.kind and used["kernels"] == "best"
     config = Config(**settings)  # what was written makes the same run again
     assert asdict(config) == settings and (config.steps, config.epochs, config.seed, config.flip) == (7, None, 5, True)
     assert [line["epoch"] for line in read_log(run)] == [0, 0, 1, 1, 2, 2, 3]
@@ -742,8 +769,8 @@ def test_paths_are_not_broken_over_lines(command):
 
 def test_display_on_a_terminal(place):
     screen = io.StringIO()
-    config = train.parse(["--data", "photos", *TINY, "--steps", "3", "--out", "run"])
-    assert train.train(config, Console(file=screen, force_terminal=True, width=120)) == 0
+    given = train.parse_given(["--data", "photos", *TINY, "--steps", "3", "--out", "run"])
+    assert train.train(given, Console(file=screen, force_terminal=True, width=120)) == 0
     assert len(read_log("run")) == 3 and "3/3" in screen.getvalue() and "images/s" in screen.getvalue()
 
 
@@ -765,7 +792,7 @@ def test_loss_that_is_no_number(command, place):
     assert not any(np.isnan(a).any() for path in Path("run").glob("*.npz") for a in np.load(path).values())
 
 
-def test_loss_that_is_no_number_leaves_the_last_weights(command, monkeypatch):
+def test_loss_that_is_no_number_leaves_the_last_checkpoint(command, monkeypatch):
     assert command("--steps", "4", "--out", "good")[0] == 0
     step, taken = Trainer.step, itertools.count()  # 0 is the plan's
 
@@ -774,9 +801,11 @@ def test_loss_that_is_no_number_leaves_the_last_weights(command, monkeypatch):
         return result._replace(loss_g=math.inf) if next(taken) == 6 else result
 
     monkeypatch.setattr(Trainer, "step", failing)
-    code, _, err = command("--steps", "50", "--sample-every", "2", "--out", "run")
+    code, _, err = command("--steps", "50", "--sample-every", "2", "--checkpoint-every", "2", "--out", "run")
     assert code == 1 and err.startswith("train: step 6: loss: need finite numbers, got ") and "inf of G" in err
-    assert same(weights("run"), weights("good"))
+    kept, good = (checkpoint.newest(Path(run, "checkpoints")) for run in ("run", "good"))
+    assert kept.step == 4 and f"the last good checkpoint is {kept.path}" in err
+    assert (kept.path / checkpoint.STATE).read_bytes() == (good.path / checkpoint.STATE).read_bytes()
     assert sorted(path.name for path in Path("run/samples").iterdir()) == [
         "000000.png",
         "000002.png",
@@ -786,7 +815,7 @@ def test_loss_that_is_no_number_leaves_the_last_weights(command, monkeypatch):
 
 
 def test_interrupt_saves_everything():
-    """Ctrl-C: exit code 130 after the step at hand, its weights and picture saved, every line of the log whole."""
+    """Ctrl-C: exit code 130 after the step at hand, its weights and a checkpoint saved, every line of the log whole."""
     process = start("--steps", "1000000", "--out", "run")
     log, deadline = Path("run/log.jsonl"), time.monotonic() + 60
     while not (log.exists() and log.read_bytes().count(b"\n") >= 3):
@@ -798,8 +827,9 @@ def test_interrupt_saves_everything():
     steps = len(read_log("run"))
     assert steps >= 3 and f"{steps} steps in " in out
     assert json.loads(Path("run/timing.json").read_text())["steps"] == steps
-    assert sorted(path.name for path in Path("run/samples").iterdir()) == ["000000.png", f"{steps:06d}.png", "real.png"]
+    assert sorted(path.name for path in Path("run/samples").iterdir()) == ["000000.png", "real.png"]
     assert sorted(path.name for path in Path("run").iterdir() if path.is_file()) == [
+        ".lock",
         "discriminator.npz",
         "generator.npz",
         "log.jsonl",
@@ -809,9 +839,9 @@ def test_interrupt_saves_everything():
     kept = weights("run")
     assert int(kept["generator gen.0.1.num_batches_tracked"]) == steps
     flags = ["--steps", "1", "--out", "on", "--netG", "run/generator.npz", "--netD", "run/discriminator.npz"]
-    config = train.parse(["--data", "photos", *TINY, *flags])
-    assert train.train(config, Console(file=io.StringIO())) == 0
-    assert Path("on/samples/000000.png").read_bytes() == Path(f"run/samples/{steps:06d}.png").read_bytes()
+    given = train.parse_given(["--data", "photos", *TINY, *flags])
+    assert train.train(given, Console(file=io.StringIO())) == 0
+    assert int(weights("on")["generator gen.0.1.num_batches_tracked"]) == steps + 1
 
 
 def test_interrupt_twice_stops_at_once(monkeypatch, command):

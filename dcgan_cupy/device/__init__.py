@@ -10,10 +10,10 @@ from ..errors import UserError
 from . import gpu
 from .base import Device, Kernel, KernelError
 from .gpu import GpuDevice
-from .host import CpuDevice
+from .host import CpuDevice, find_compiler
 from .recorder import RecorderDevice
 
-__all__ = ["CpuDevice", "Device", "GpuDevice", "Kernel", "KernelError", "RecorderDevice", "get"]
+__all__ = ["CpuDevice", "Device", "GpuDevice", "Kernel", "KernelError", "RecorderDevice", "get", "ready"]
 
 
 def get(name: str = "auto", **options) -> Device:
@@ -29,3 +29,13 @@ def get(name: str = "auto", **options) -> Device:
         raise UserError(f"device: need auto, cpu or gpu, got {name!r}")
     missing = gpu.why_not()
     return CpuDevice(reason=missing, **options) if missing else GpuDevice(reason="a CUDA device answers", **options)
+
+
+def ready(kind: str) -> None:
+    """Looks whether a "cpu" or "gpu" device can be had, and compiles nothing.   Raises: UserError as get() would."""
+    if kind == "gpu":
+        if missing := gpu.why_not():
+            raise UserError(f"device: gpu: need a CUDA device, got none: {missing}")
+        return
+    CpuDevice.threads_wanted()
+    _ = find_compiler().version

@@ -37,7 +37,7 @@ class Display:
     def update(self, done: int, s, rate: float) -> None:
         """done: steps so far.   s: the Step.   rate: images a second."""
         if self.console.is_terminal:
-            self.progress.update(self.task, completed=done, rate=f"{rate:.0f} img/s")
+            self.progress.update(self.task, completed=done, rate=f"{rate:.0f} images/s")
             self.numbers.plain = (
                 f"loss D {s.loss_d:5.3f}  G {s.loss_g:5.3f}   D(x) {s.d_real:4.2f}  D(G(z)) {s.d_fake:4.2f}"
             )

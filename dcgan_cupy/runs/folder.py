@@ -34,40 +34,54 @@ class RunFolder:
     Make one with claim() or reopen(); start() then writes the first files.
     """
 
-    def __init__(self, path: Path, lock, made: bool):
+    def __init__(self, path: Path, lock: int, made: list[Path]):
         self.path, self._lock, self._made = path, lock, made
         self.checkpoints = path / "checkpoints"
-        self._log = None
+        self._log: Log | None = None
+
+    @staticmethod
+    def look(out: str | None, restart: bool = False) -> None:
+        """Raises: UserError if claim() would; makes nothing."""
+        if out is None:
+            return
+        path = Path(out)
+        with _writable(out):
+            taken = (path / SETTINGS).exists()
+            there = next((p for p in (path, *path.parents) if p.exists()), Path("."))
+        if taken and not restart:
+            raise UserError(
+                f"train: --out: need a folder without a run in it, got {path} "
+                "(give another, move that one away, or go on with it: --resume auto)"
+            )
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            reason = "not a folder" if not there.is_dir() else "it cannot be written"
+            raise UserError(f"train: --out: need a folder that can be written, got {out}: {there}: {reason}")
 
     @classmethod
     def claim(cls, out: str | None, data: str, size: str, restart: bool = False) -> "RunFolder":
         """A folder for a new run: `out`, or the next free runs/<data>-<size>px-<number>.
 
         restart: a run may lie there, and is begun anew.
-
         Raises: UserError if it holds a run already, another process has it, or it cannot be written.
         """
+        cls.look(out, restart)
         with _writable(out):
-            path, made = (Path(out), False) if out else (_next_free(data, size), True)
-            if not made:
-                made = not path.exists()
-                path.mkdir(parents=True, exist_ok=True)
-            folder = cls(path, _lock(path), made)
-            if (path / SETTINGS).exists() and not restart:
+            made: list[Path] = []
+            path = _made(Path(out), made) if out else _next_free(data, size, made)
+            folder = cls(path, _lock(path, made), made)
+            if (path / SETTINGS).exists() and not restart:  # since it was looked at
                 folder.close()
-                raise UserError(
-                    f"train: --out: need a folder without a run in it, got {path} "
-                    "(give another, move that one away, or go on with it: --resume auto)"
-                )
-            (path / "samples").mkdir(exist_ok=True)
+                cls.look(out)
+            _made(path / "samples", made)
             return folder
 
     @classmethod
     def reopen(cls, path: Path) -> "RunFolder":
         """The folder of a run that goes on.   Raises: UserError if another process has it, or it cannot be written."""
         with _writable(path):
-            folder = cls(path, _lock(path), False)
-            (path / "samples").mkdir(exist_ok=True)
+            made: list[Path] = []
+            folder = cls(path, _lock(path, made), made)
+            _made(path / "samples", made)
             return folder
 
     def start(self, config, used: dict, log_length: int = 0) -> None:
@@ -116,22 +130,20 @@ class RunFolder:
         write_whole(self.path / "timing.json", (json.dumps(values, indent=2) + "\n").encode())
 
     def close(self) -> None:
-        """Ends the log and lets go of the folder; one that was made for a run that never began goes away again."""
+        """Ends the log and lets go of the folder; what was made for a run that never began goes away again."""
         if self._log is not None:
             self._log.close()
-        elif not (self.path / SETTINGS).exists():
-            with contextlib.suppress(OSError):
-                (self.path / ".lock").unlink()
-                (self.path / "samples").rmdir()
-                if self._made:
-                    self.path.rmdir()
+        else:
+            for path in reversed(self._made):
+                with contextlib.suppress(OSError):
+                    path.rmdir() if path.is_dir() else path.unlink()
         os.close(self._lock)
 
 
 @contextlib.contextmanager
 def hold(path: Path):
     """Holds a run's folder for a while.   Raises: UserError if another process has it."""
-    handle = _lock(path)
+    handle = _lock(path, [])
     try:
         yield
     finally:
@@ -152,20 +164,34 @@ def settings_of(path: Path, where: str) -> dict:
     return values
 
 
-def _next_free(data: str, size: str) -> Path:
+def _next_free(data: str, size: str, made: list[Path]) -> Path:
     """runs/<data>-<size>px-001, 002 …; made at once, so that two runs never share one."""
     stem = re.sub(r"[^\w.-]+", "-", Path(data).resolve().name if os.sep in data else data).strip("-.") or "data"
+    _made(Path("runs"), made)
     for number in range(1, 100000):
         path = Path("runs") / f"{stem}-{size}px-{number:03d}"
         with contextlib.suppress(FileExistsError):
-            path.mkdir(parents=True)
+            path.mkdir()
+            made.append(path)
             return path
     raise UserError("train: --out: need a free name under runs/, got 99999 runs there already")
 
 
-def _lock(path: Path) -> int:
+def _made(path: Path, made: list[Path]) -> Path:
+    """The folder, made where it is not there; `made` gets what was."""
+    for folder in reversed([p for p in (path, *path.parents) if not p.exists()]):
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            made.append(folder)
+    return path
+
+
+def _lock(path: Path, made: list[Path]) -> int:
     """Takes the run for this process, until the handle is closed or the process ends, however it does."""
-    handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    file = path / ".lock"
+    if not file.exists():
+        made.append(file)
+    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -39,23 +39,21 @@ def prepare(config, console: Console, saved: checkpoint.Checkpoint | None = None
     """
     kind = _kind(config.device)
     config = config.resolved(kind)
+    devices.ready(kind)
+    if saved is None:
+        RunFolder.look(config.out, restart)
     weights = _given_weights(config, kind) if saved is None else {}
     planned = plan(config, kind, GRID)
+    dataset = _open(config, console)
+    steps = _steps(config, dataset)
+    tenth = max(1, steps // 10)
+    every = {"sample_every": config.sample_every or tenth, "checkpoint_every": config.checkpoint_every or tenth}
+    config = replace(config, steps=steps, epochs=None, **every)
+    used = {"images": resume.images_sum(dataset.images)}
+    if saved is not None:
+        _same_images(saved, used)
     folder = _folder(config, saved, restart)
     try:
-        dataset = _open(config, console)
-        steps = _steps(config, dataset)
-        tenth = max(1, steps // 10)
-        config = replace(
-            config,
-            steps=steps,
-            epochs=None,
-            sample_every=config.sample_every or tenth,
-            checkpoint_every=config.checkpoint_every or tenth,
-        )
-        used = {"images": resume.images_sum(dataset.images)}
-        if saved is not None:
-            _same_images(saved, used)
         device = devices.get(config.device)
         _say(console, "device", f"{device.description}\n          {_because(config, device)}")
         _compile(device, planned, console)

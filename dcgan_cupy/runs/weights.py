@@ -5,6 +5,7 @@ Nothing in a file is executed, and no more memory is taken than a file of its si
 """
 
 import os
+import stat
 import zipfile
 import zlib
 from importlib.util import find_spec
@@ -17,7 +18,9 @@ from ..errors import UserError
 from . import pth
 from .files import write_whole
 
-MOST_SHRUNK = 100  # times that a file may grow when it is read: weights hardly shrink, a file made to fill the memory does
+MOST_SHRUNK = (
+    100  # times that a file may grow when it is read: weights hardly shrink, a file made to fill the memory does
+)
 KINDS = "a .npz, .safetensors, .pth or .onnx file of weights"
 POINTER = b"version https://git-lfs"
 TAGS = {"BF16", "F16", "F32", "F64", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64"}
@@ -54,8 +57,8 @@ def load_weights(path: str, what: str) -> dict[str, np.ndarray]:
         return UserError(f"{what}: need {KINDS}, got {path}: {reason}")
 
     try:
-        if not os.path.isfile(path):
-            raise refused("no such file" if not os.path.exists(path) else "no plain file")
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise refused("no plain file")
         with open(path, "rb") as file:
             head = file.read(64)
         values = _reader(head, path, refused)(path, refused)
@@ -65,8 +68,6 @@ def load_weights(path: str, what: str) -> dict[str, np.ndarray]:
         raise refused(error.strerror or "it cannot be read") from None
     except (ValueError, KeyError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise refused(str(error).split("\n")[0] or "damaged") from None
-    if not values:
-        raise refused("there is nothing in it")
     return _tidy(values, refused)
 
 
@@ -75,6 +76,8 @@ def _reader(head: bytes, path: str, refused):
     if head.startswith(POINTER):
         raise refused("a Git LFS pointer, not the weights: fetch them with `git lfs pull`")
     if head.startswith(b"PK"):
+        if not zipfile.is_zipfile(path):
+            raise refused("not a whole .npz or .pth file")
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             if sum(member.file_size for member in archive.infolist()) > MOST_SHRUNK * os.stat(path).st_size:
@@ -167,7 +170,7 @@ def _tidy(values: dict, refused) -> dict:
     for name, value in values.items():
         if not isinstance(value, np.ndarray | np.generic) or value.dtype.kind not in "fiu":
             kind = getattr(value, "dtype", type(value).__name__)
-            raise refused(f"{str(name)[:80]} is no array of real numbers ({kind})")
+            raise refused(f"{str(name)[:80]} is no array of numbers ({kind})")
         value = np.asarray(value, np.float32 if value.dtype.kind == "f" else np.int64)
         if not np.isfinite(value).all():
             raise refused(f"{str(name)[:80]} holds numbers that are not finite")

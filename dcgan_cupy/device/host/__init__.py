@@ -1,5 +1,6 @@
 """The CPU device: the same kernel text, compiled by a C++ compiler and run on all cores."""
 
+from .build import find_compiler
 from .launch import CpuDevice
 
-__all__ = ["CpuDevice"]
+__all__ = ["CpuDevice", "find_compiler"]

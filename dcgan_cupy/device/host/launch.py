@@ -92,20 +92,24 @@ class CpuDevice(Device):
         super().__init__()
         if build not in ("fast", "debug", "check"):
             raise UserError(f"device: cpu: build: need fast or debug, got {build!r}")
-        own = os.environ.get("DCGAN_CUPY_THREADS", "")
-        if threads is None and own:
-            if not (own.isdecimal() and len(own) < 10):
-                raise UserError(
-                    f"device: cpu: DCGAN_CUPY_THREADS: need a whole number of threads, 1 to {MAX_THREADS}, got {own!r}"
-                )
-            threads = int(own)
         self.reason, self.build, self._captured = reason, build, None
         self.flags = ("-DDCGAN_UCONTEXT",) if ucontext else ()
-        if threads is None:
-            threads = min(cores(), MAX_THREADS)
+        threads = self.threads_wanted() if threads is None else threads
         self._wanted = threads if build == "fast" else 1
         self.compiler = find_compiler()
         self.threads = _pool(os.getpid(), self._wanted)[1]
+
+    @staticmethod
+    def threads_wanted() -> int:
+        """$DCGAN_CUPY_THREADS, else every core this process may use.   Raises: UserError."""
+        own = os.environ.get("DCGAN_CUPY_THREADS", "")
+        if not own:
+            return min(cores(), MAX_THREADS)
+        if not (own.isdecimal() and len(own) < 10 and 1 <= int(own) <= MAX_THREADS):
+            raise UserError(
+                f"device: cpu: DCGAN_CUPY_THREADS: need a whole number of threads, 1 to {MAX_THREADS}, got {own!r}"
+            )
+        return int(own)
 
     @property
     def description(self) -> str:
