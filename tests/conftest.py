@@ -1,5 +1,6 @@
 """What every test can ask for: a device (each test runs on the CPU, and on a GPU where there is one), and numbers to draw from."""
 
+import os
 import sys
 import zlib
 from pathlib import Path
@@ -10,6 +11,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the package beside these tests, installed or not
 
 from dcgan_cupy.device import get, gpu
+
+
+def pytest_configure(config):
+    """Tests that run side by side share the cores: one thread of PyTorch's for each."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session", params=["cpu", "gpu"])
