@@ -1,4 +1,4 @@
-# make train · make test · make check · make bench · make gpu: each sets itself up. ARGS="…" passes flags on: make train ARGS="--steps 200"
+# make train · test · quick · long · check · bench · gpu: each sets itself up. ARGS="…" passes flags on: make train ARGS="--steps 200"
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -10,7 +10,7 @@ GPU   := $(if $(CUDA),$(if $(filter 12,$(CUDA)),cuda12,$(if $(filter 1,$(shell t
 comma := ,
 EXTRA := cpu$(if $(GPU),$(comma)$(GPU))
 
-.PHONY: train test check bench gpu clean
+.PHONY: train test quick long check bench gpu clean
 .DELETE_ON_ERROR:
 
 train: $(VENV)/ready-$(EXTRA)
@@ -18,7 +18,17 @@ train: $(VENV)/ready-$(EXTRA)
 
 test: $(VENV)/ready-test-$(or $(GPU),nvrtc)
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+# Under a minute: what a changed kernel, layer or trainer breaks first (tests/quick.txt names the files).
+quick: $(VENV)/ready-test-$(or $(GPU),nvrtc)
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -n auto --dist worksteal -x $(ARGS) $$(sed 's/#.*//' tests/quick.txt)
+
+# Fuzzing, kills, mutations: half an hour.
+long: $(VENV)/ready-test-$(or $(GPU),nvrtc)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m long $(ARGS)
 
 check: $(VENV)/ready-cpu
 	$(BIN)/python -m dcgan_cupy.inspect --all $(ARGS)

@@ -201,7 +201,7 @@ def test_a_compile_error_names_the_line(tmp_path, capsys):
 
 def test_no_clang_is_one_sentence(monkeypatch):
     from dcgan_cupy.device.host import build
-    from dcgan_cupy.workbench import check_device as check
+    from dcgan_cupy.workbench import check_build as check
 
     monkeypatch.setattr(check.building, "find_compiler", lambda: build.Compiler(("g++",), "PATH"))
     monkeypatch.setitem(sys.modules, "ziglang", None)

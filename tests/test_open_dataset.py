@@ -18,7 +18,7 @@ from dcgan_cupy.errors import UserError
         (("", 16), r"source: need the name .*, got '' \(no name\)"),
         (("a\0b", 16), r"source: need the name .*, got 'a\\x00b' \(embedded null byte\)"),
         (("x" * 5000, 16), r"source: need the name .* \(File name too long\)"),
-        ((__file__, 16), r"source: need a folder, zip or tar .*test_data.py' \(a file of another kind\)"),
+        ((__file__, 16), r"source: need a folder, zip or tar .*test_open_dataset.py' \(a file of another kind\)"),
         (("faces", 7), r"image_size: need a whole number from 8 to 1024, got 7"),
         (("faces", 2000), r"image_size: need a whole number from 8 to 1024, got 2000"),
         (("faces", 32.0), r"image_size: need a whole number from 8 to 1024, got 32.0"),

@@ -7,12 +7,16 @@ from inspect_cases import (
     dev,  # noqa: F401
     launch,
 )
-from planted import MUTATIONS, PLANTED
+from mutations import MUTATIONS
+from planted import PLANTED as OTHERS
+from planted_races import RACES
 
 from dcgan_cupy.device import CpuDevice, source
 from dcgan_cupy.workbench.cases import CASES, run_case, sweep
 from dcgan_cupy.workbench.check_device import CheckDevice
 from dcgan_cupy.workbench.user_kernel import DTYPES
+
+PLANTED = [*OTHERS, *RACES]
 
 
 def arguments_of(dev, arrays):

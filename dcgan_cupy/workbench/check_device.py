@@ -8,24 +8,18 @@ clang instruments the text (-fsanitize=thread and a call for each basic block), 
 """
 
 import ctypes
-import json
 import mmap
-import os
 import re
-import shutil
-import sys
 import time
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from ..device import source
 from ..device.base import KernelError
-from ..device.host import build as building
 from ..device.host.launch import CpuDevice, CpuKernel
 from ..errors import UserError
-from . import instrument
+from . import check_build
 from .findings import Report, read_report
 
 HERE = Path(__file__).resolve().parent
@@ -35,53 +29,6 @@ FIRST_BLOCK, LAST_BLOCK = 1, (1 << 20) - 1
 ROOMS = {"depth": 16, "findings": 256, "barriers": 64}
 SHARED_LIMIT = 48 * 1024
 KIND_NUMBERS = {"read": 0, "write": 1, "atomic": 2}
-INSTRUMENT = (
-    "-std=gnu++17",
-    "-fPIC",
-    "-O1",
-    "-march=native",
-    "-g1",
-    "-fdebug-compilation-dir=.",
-    "-fvisibility=hidden",
-    "-fno-exceptions",
-    "-fno-rtti",
-    "-nostdlib++",
-    "-ffp-contract=off",
-    "-fno-math-errno",
-    "-fno-vectorize",
-    "-fno-slp-vectorize",
-    "-fno-builtin-memset",
-    "-fno-builtin-memcpy",
-    "-fno-sanitize=all",
-    "-Wno-everything",
-    "-Xclang",
-    "-fsanitize=thread",
-    "-Xclang",
-    "-fsanitize-coverage-type=2",
-    "-Xclang",
-    "-fsanitize-coverage-trace-pc-guard",
-    "-Xclang",
-    "-fsanitize-coverage-no-prune",
-    "-mllvm",
-    "-tsan-instrument-read-before-write=1",
-    "-mllvm",
-    "-disable-vector-combine",
-    "-mllvm",
-    "-sink-common-insts=false",
-    "-mllvm",
-    "-hoist-common-insts=false",
-)
-ASSEMBLE = (
-    "-fPIC",
-    "-shared",
-    "-O1",
-    "-march=native",
-    "-nostdlib++",
-    "-fno-sanitize=all",
-    "-Wno-everything",
-    "-Wl,-z,undefs",
-)
-
 U32, U64 = ctypes.c_uint32, ctypes.c_uint64
 COST = np.dtype(
     [
@@ -149,86 +96,6 @@ class _Settings(ctypes.Structure):
     )
 
 
-@lru_cache(maxsize=None)
-def clang() -> building.Compiler:
-    """A clang: the compiler in use if it is one, else the wheel's, else clang++."""
-    found = building.find_compiler()
-    if found.is_clang or "zig" in found.found:
-        return found
-    try:
-        import ziglang  # noqa: F401
-
-        return building.Compiler((sys.executable, "-m", "ziglang", "c++"), "ziglang wheel")
-    except ImportError:
-        if path := shutil.which("clang++"):
-            return building.Compiler((path,), "PATH")
-    raise UserError(f"device: check: need clang, which can watch accesses (`pip install ziglang`), got {found.version}")
-
-
-@lru_cache(maxsize=None)
-def _runtime() -> ctypes.CDLL:
-    """check.cpp, where every image can see it."""
-    text = (HERE / "check.cpp").read_text()
-    compiler, flags = (
-        clang(),
-        (
-            "-std=gnu++17",
-            "-O3",
-            "-march=native",
-            "-fPIC",
-            "-shared",
-            "-fno-exceptions",
-            "-fno-rtti",
-            "-nostdlib++",
-            "-fno-sanitize=all",
-        ),
-    )
-    path = building.kept(
-        "check",
-        "check",
-        compiler,
-        (text, *flags),
-        {"cpp": text},
-        lambda stem, out: [
-            [*compiler.command, *flags, f"-I{HERE}", f"-I{building.HERE}", f"{stem}.cpp", "-o", out, "-lpthread"]
-        ],
-    )
-    return ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
-
-
-def _build(symbol: str, text: str) -> tuple[Path, dict]:
-    """The instrumented image of a kernel, and its tables."""
-    compiler = clang()
-
-    def commands(stem, out):
-        return [
-            [
-                *compiler.command,
-                *INSTRUMENT,
-                f"-I{HERE}",
-                f"-I{building.HERE}",
-                "-S",
-                "-emit-llvm",
-                f"{stem}.cpp",
-                "-o",
-                f"{stem}.raw",
-            ],
-            [*compiler.command, *ASSEMBLE, f"{stem}.ll", "-o", out],
-        ]
-
-    def rewrite(stem, target):
-        made, tables = instrument.rewrite(Path(f"{stem}.raw").read_text())
-        Path(f"{stem}.ll").write_text(made)
-        Path(f"{stem}.json").write_text(json.dumps(tables))
-        os.replace(f"{stem}.json", target.with_suffix(".json"))
-
-    own = [(HERE / name).read_text() for name in ("check.hpp", "instrument.py")]
-    path = building.kept(
-        symbol, "check", compiler, (text, *own, *INSTRUMENT, *ASSEMBLE), {"cpp": text}, commands, rewrite
-    )
-    return path, json.loads(path.with_suffix(".json").read_text())
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # The device
 
@@ -259,7 +126,7 @@ class CheckDevice(CpuDevice):
     """
 
     def __init__(self, kind: str = "gpu", costs: bool = True, seconds: float = 600, chosen=None):
-        clang()
+        check_build.clang()
         super().__init__(build="check", reason="to watch every access")
         self.kind, self.costs, self.seconds, self.chosen = kind, costs, seconds, chosen or (None, None)
         self.reports: list[Report] = []
@@ -332,11 +199,11 @@ class CheckKernel(CpuKernel):
         super().__init__(device, signature, symbol, text, macros)
 
     def _make(self, symbol, body, launcher):
-        runtime = _runtime()
+        runtime = check_build.runtime()
         unwatched = (
             '#pragma clang attribute push(__attribute__((no_sanitize("thread", "coverage"))), apply_to = function)'
         )
-        path, self.tables = _build(
+        path, self.tables = check_build.build(
             symbol, f'#include "check.hpp"\n{body}\n{unwatched}{launcher}#pragma clang attribute pop\n'
         )
         library = ctypes.CDLL(str(path))

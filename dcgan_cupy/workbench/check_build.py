@@ -1,0 +1,144 @@
+"""The check build: compiles a kernel so that it calls check.cpp at every access, and check.cpp itself.
+
+clang instruments the text (-fsanitize=thread and a call for each basic block); instrument.py turns that into calls of check.cpp.
+"""
+
+import ctypes
+import json
+import os
+import shutil
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+from ..device.host import build as building
+from ..errors import UserError
+from . import instrument
+
+HERE = Path(__file__).resolve().parent
+INSTRUMENT = (
+    "-std=gnu++17",
+    "-fPIC",
+    "-O1",
+    "-march=native",
+    "-g1",
+    "-fdebug-compilation-dir=.",
+    "-fvisibility=hidden",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-nostdlib++",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fno-vectorize",
+    "-fno-slp-vectorize",
+    "-fno-builtin-memset",
+    "-fno-builtin-memcpy",
+    "-fno-sanitize=all",
+    "-Wno-everything",
+    "-Xclang",
+    "-fsanitize=thread",
+    "-Xclang",
+    "-fsanitize-coverage-type=2",
+    "-Xclang",
+    "-fsanitize-coverage-trace-pc-guard",
+    "-Xclang",
+    "-fsanitize-coverage-no-prune",
+    "-mllvm",
+    "-tsan-instrument-read-before-write=1",
+    "-mllvm",
+    "-disable-vector-combine",
+    "-mllvm",
+    "-sink-common-insts=false",
+    "-mllvm",
+    "-hoist-common-insts=false",
+)
+ASSEMBLE = (
+    "-fPIC",
+    "-shared",
+    "-O1",
+    "-march=native",
+    "-nostdlib++",
+    "-fno-sanitize=all",
+    "-Wno-everything",
+    "-Wl,-z,undefs",
+)
+
+
+@lru_cache(maxsize=None)
+def clang() -> building.Compiler:
+    """A clang: the compiler in use if it is one, else the wheel's, else clang++."""
+    found = building.find_compiler()
+    if found.is_clang or "zig" in found.found:
+        return found
+    try:
+        import ziglang  # noqa: F401
+
+        return building.Compiler((sys.executable, "-m", "ziglang", "c++"), "ziglang wheel")
+    except ImportError:
+        if path := shutil.which("clang++"):
+            return building.Compiler((path,), "PATH")
+    raise UserError(f"device: check: need clang, which can watch accesses (`pip install ziglang`), got {found.version}")
+
+
+@lru_cache(maxsize=None)
+def runtime() -> ctypes.CDLL:
+    """check.cpp, where every image can see it."""
+    text = (HERE / "check.cpp").read_text()
+    compiler, flags = (
+        clang(),
+        (
+            "-std=gnu++17",
+            "-O3",
+            "-march=native",
+            "-fPIC",
+            "-shared",
+            "-fno-exceptions",
+            "-fno-rtti",
+            "-nostdlib++",
+            "-fno-sanitize=all",
+        ),
+    )
+    path = building.kept(
+        "check",
+        "check",
+        compiler,
+        (text, *flags),
+        {"cpp": text},
+        lambda stem, out: [
+            [*compiler.command, *flags, f"-I{HERE}", f"-I{building.HERE}", f"{stem}.cpp", "-o", out, "-lpthread"]
+        ],
+    )
+    return ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+
+
+def build(symbol: str, text: str) -> tuple[Path, dict]:
+    """The instrumented image of a kernel, and its tables."""
+    compiler = clang()
+
+    def commands(stem, out):
+        return [
+            [
+                *compiler.command,
+                *INSTRUMENT,
+                f"-I{HERE}",
+                f"-I{building.HERE}",
+                "-S",
+                "-emit-llvm",
+                f"{stem}.cpp",
+                "-o",
+                f"{stem}.raw",
+            ],
+            [*compiler.command, *ASSEMBLE, f"{stem}.ll", "-o", out],
+        ]
+
+    def rewrite(stem, target):
+        made, tables = instrument.rewrite(Path(f"{stem}.raw").read_text())
+        Path(f"{stem}.ll").write_text(made)
+        Path(f"{stem}.json").write_text(json.dumps(tables))
+        os.replace(f"{stem}.json", target.with_suffix(".json"))
+
+    own = [(HERE / name).read_text() for name in ("check.hpp", "instrument.py")]
+    path = building.kept(
+        symbol, "check", compiler, (text, *own, *INSTRUMENT, *ASSEMBLE), {"cpp": text}, commands, rewrite
+    )
+    return path, json.loads(path.with_suffix(".json").read_text())
