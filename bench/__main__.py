@@ -1,7 +1,7 @@
 """python -m bench [--out DIR] [--minutes M] [--device auto|cpu|gpu]: kernels and training steps beside PyTorch.
 
-The most important rows come first, and the file is written anew after each: stop it at any time. Its tables and pictures:
-python -m bench.report FILE.
+The most important rows come first, and the file is written anew after each: stop it at any time. Its tables and
+pictures: python -m bench.report FILE.
 """
 
 import argparse

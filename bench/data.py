@@ -1,8 +1,10 @@
 """python -m bench.data [--images N]: how fast a dataset is read, beside Pillow alone.
 
-    build      JPEGs of 64 x 64 into the cache, all cores, beside Pillow's bare open, load and resize on as many processes
+    build      JPEGs of 64 x 64 into the cache, all cores, beside Pillow's bare open, load and resize on as many
+               processes
     batches    shuffled batches from the warm cache into memory, as the background reader takes them
-    memory     what this process and its workers hold privately at most while the cache is built: for N images and for a quarter of them
+    memory     what this process and its workers hold privately at most while the cache is built: for N images and for a
+               quarter of them
 
 The two builds take turns, so that other work on the machine falls on both alike.
 """
@@ -53,7 +55,10 @@ def bare(paths: list[str]) -> int:
 
 
 def private_bytes(others: set[int]) -> int:
-    """What this process and its children but `others` hold that is no file's: the cache, being mapped, does not count."""
+    """What this process and its children but `others` hold that is no file's:
+
+    The cache, being mapped, does not count.
+    """
     total = 0
     for pid in {os.getpid(), *(child.pid for child in multiprocessing.active_children())} - others:
         try:

@@ -17,7 +17,10 @@ LIMIT = 1e-5  # relative norm of the difference: float32 sums of up to 1e5 terms
 
 
 def layers(features: int, batch: int, size: int):
-    """(name, x shape, w shape, stride, padding) of every convolution, a transposed one as the convolution that undoes it."""
+    """(name, x shape, w shape, stride, padding) of every convolution.
+
+    A transposed one is given as the convolution that undoes it.
+    """
     c, left = features, size // 2
     yield "D1", (batch, size, size, 3), (4, 4, 3, features), 2, 1
     number = 2
@@ -92,7 +95,10 @@ def rungs(case: Case, textbook: bool) -> list[str]:
 
 
 def row_of(case: Case, direction: str, limits: dict, rounds: int, deadline: float, textbook: bool) -> dict:
-    """Checks one pass of one layer in every rung, times it, and tells what became of it. The fastest rung gives the ratio."""
+    """Checks one pass of one layer in every rung, times it, and tells what became of it.
+
+    The fastest rung gives the ratio.
+    """
     dev = case.dev
     errors = {rung: case.error(direction, rung) for rung in rungs(case, textbook)}
     quick = [rung for rung in errors if rung != "textbook"]

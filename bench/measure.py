@@ -14,7 +14,10 @@ import dcgan_cupy
 
 
 def sample(works: dict, rounds: int, deadline: float) -> dict[str, list[float]]:
-    """Seconds of each work, one sample of each in turn, `rounds` times or until the deadline (monotonic), three rounds at least."""
+    """Seconds of each work, one sample of each in turn.
+
+    `rounds` times or until the deadline (monotonic), three rounds at least.
+    """
     times = {name: [] for name in works}
     for done in range(rounds):
         if done >= 3 and time.monotonic() > deadline:
@@ -77,8 +80,9 @@ def header(dev) -> dict:
         "kind": dev.kind,
         "date": datetime.date.today().isoformat(),
         "precision": "float32, TF32 off",
-        "commit": (git("rev-parse", "--short", "HEAD") or "none")
-        + ("+changes" if git("status", "--porcelain") else ""),
+        "commit": (
+            (git("rev-parse", "--short", "HEAD") or "none") + ("+changes" if git("status", "--porcelain") else "")
+        ),
         "dcgan_cupy": dcgan_cupy.__version__,
         "python": sys.version.split()[0],
         "numpy": np.__version__,

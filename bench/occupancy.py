@@ -1,7 +1,10 @@
-"""python -m bench.occupancy [--kernels RUNG] [--out FILE]: what every kernel of a training step takes of a GPU, with no GPU.
+"""python -m bench.occupancy [--kernels RUNG] [--out FILE]: what every kernel of a training step takes of a GPU.
 
-The kernels are those of the seeds' step (features 64, batch 128, 64 pixels) with the tiles that a GPU gets, compiled by NVRTC for each
-architecture. Occupancy is the share of a multiprocessor's warps that can be there at once: by registers, shared memory and block size.
+With no GPU.
+
+The kernels are those of the seeds' step (features 64, batch 128, 64 pixels) with the tiles that a GPU gets, compiled by
+NVRTC for each architecture. Occupancy is the share of a multiprocessor's warps that can be there at once: by registers,
+shared memory and block size.
 """
 
 import argparse
@@ -21,7 +24,10 @@ from .report import table
 
 
 class Multiprocessor(NamedTuple):
-    """What one multiprocessor holds. Source: CUDA C++ Programming Guide, "Technical Specifications per Compute Capability"."""
+    """What one multiprocessor holds.
+
+    Source: CUDA C++ Programming Guide, "Technical Specifications per Compute Capability".
+    """
 
     warps: int
     blocks: int
@@ -85,11 +91,13 @@ def _row(file, symbol, macros, arch, launches) -> Row:
     shape = (
         f"C {known['C']}"
         if "C" in known
-        else f"{known['IC']}→{known['OC']}, {known['H']} px"
-        if "H" in known
-        else f"{known['IC']}→{known['OC']}"
-        if known
-        else ""
+        else (
+            f"{known['IC']}→{known['OC']}, {known['H']} px"
+            if "H" in known
+            else f"{known['IC']}→{known['OC']}"
+            if known
+            else ""
+        )
     )
     return Row(
         symbol,

@@ -117,7 +117,10 @@ class Peer:
             torch.cuda.synchronize()
 
     def _step(self) -> None:
-        """D on real and fake, Adam; a fresh D on the same fakes, back through it into G, Adam. The loss takes logits, as ours does."""
+        """D on real and fake, Adam; a fresh D on the same fakes, back through it into G, Adam.
+
+        The loss takes logits, as ours does.
+        """
         loss = nn.functional.binary_cross_entropy_with_logits
         fake = self.g(torch.rand(self.batch, 100, 1, 1, device=self.device).mul_(2).sub_(1))
         self.opt_d.zero_grad(set_to_none=True)

@@ -1,7 +1,9 @@
-"""python -m bench.profile [--features F --batch B --size S --threads T --kernels R]: where the time of a training step goes.
+"""python -m bench.profile [--features F --batch B --size S --threads T --kernels R]:
 
-Each launch is timed by itself (the device waits for it), so what is left over is Python: the time between launches. On the CPU with one
-thread the times are the process's own CPU time, which other work on the machine hardly changes.
+Where the time of a training step goes.
+
+Each launch is timed by itself (the device waits for it), so what is left over is Python: the time between launches. On
+the CPU with one thread the times are the process's own CPU time, which other work on the machine hardly changes.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """python -m bench.report FILE [--readme README.md] [--images docs/images]: tables and pictures of a result file.
 
-Prints the tables as Markdown. With --readme they replace what stands there between the two marks; with --images the plots are drawn.
+Prints the tables as Markdown. With --readme they replace what stands there between the two marks; with --images the
+plots are drawn.
 """
 
 import argparse
@@ -53,7 +54,10 @@ def steps_table(result: dict) -> str:
     )
 
 
-FLOP = "GFLOP/s and the roofline count the direct form's multiplications and additions; Winograd does 9 of 16, so 100 % is not its limit."
+FLOP = (
+    "GFLOP/s and the roofline count the direct form's multiplications and additions; Winograd does 9 of 16, so 100 % is"
+    " not its limit."
+)
 
 
 def kernels_table(result: dict) -> str:
@@ -94,7 +98,8 @@ def report(result: dict, images: str | None = None) -> str:
     head = result["header"]
     limits = head.get("roofline")
     parts = [
-        f"{head['device']}: {head['runs']}. {head['date']}, commit {head['commit']}, torch {head['torch']}, {head['precision']}"
+        f"{head['device']}: {head['runs']}. {head['date']}, commit {head['commit']}, torch {head['torch']},"
+        f" {head['precision']}"
         + (f"; measured limits {limits['gflops']} GFLOP/s and {limits['gb_per_s']} GB/s." if limits else ".")
     ]
     parts += [steps_table(result)] if result["steps"] else []
@@ -111,7 +116,10 @@ def report(result: dict, images: str | None = None) -> str:
 
 
 def plot(result: dict, path: Path) -> None:
-    """Milliseconds a step over batch, features and image size, both axes logarithmic. Needs matplotlib (the bench extra)."""
+    """Milliseconds a step over batch, features and image size, both axes logarithmic.
+
+    Needs matplotlib (the bench extra).
+    """
     import matplotlib
 
     matplotlib.use("Agg")

@@ -43,7 +43,10 @@ def seconds(work) -> float:
 
 
 def timed(step, steps: int):
-    """A sample: seconds a step, behind one that is not counted where steps are short (the other side's threads go to sleep by then)."""
+    """A sample:
+
+    Seconds a step, behind one that is not counted where steps are short (the other side's threads go to sleep by then).
+    """
 
     def run():
         time.sleep(0.02)
@@ -55,7 +58,10 @@ def timed(step, steps: int):
 
 
 def compare(dev, features: int, batch: int, size: int, rounds: int, budget: float) -> dict | None:
-    """One row: our step against each mode of PyTorch, in turn. None where not even three rounds fit into the budget, in seconds."""
+    """One row: our step against each mode of PyTorch, in turn.
+
+    None where not even three rounds fit into the budget, in seconds.
+    """
     device, end = "cuda" if dev.kind == "gpu" else "cpu", time.monotonic() + budget
     sides, missing = {}, {}
     for name in (OURS, *modes(device)):
@@ -108,7 +114,10 @@ def growth_points(kind: str):
 
 
 def growth(dev, rounds: int, end: float, add) -> None:
-    """add(row): time of a step, ours and PyTorch's channels_last, at each of the points that the time (monotonic) allows."""
+    """add(row):
+
+    Time of a step, ours and PyTorch's channels_last, at each of the points that the time (monotonic) allows.
+    """
     device = "cuda" if dev.kind == "gpu" else "cpu"
     for what, features, batch, size in growth_points(dev.kind):
         if time.monotonic() > end:

@@ -2,7 +2,8 @@
 
 RUNGS = ("textbook", "direct", "tiled", "winograd", "best")
 """The rungs of the convolutions. `direct` is `textbook` but for the transposed convolution, where it gathers
-(conv2d_backward_input) instead of inserting zeros. `winograd` is for kernel 4, stride 2, padding 1, and `tiled` elsewhere.
+(conv2d_backward_input) instead of inserting zeros. `winograd` is for kernel 4, stride 2, padding 1, and `tiled`
+elsewhere.
 `best` takes for each layer and direction what was measured as fastest (ops/tiles.py)."""
 
 FUSED = ("tiled", "winograd", "best")

@@ -45,7 +45,10 @@ def number(kind, least=None, below=None) -> Callable:
 
 
 def plain(text) -> str:
-    """A text from outside for the console: no markup in it is obeyed, and what is no printable character becomes an escape."""
+    """A text from outside for the console:
+
+    No markup in it is obeyed, and what is no printable character becomes an escape.
+    """
     return escape(printable(text))
 
 

@@ -134,7 +134,8 @@ def check(f, value) -> None:
         raise UserError(f"{where}: need {NAMES[kind]}, got {value!r}")
     if meta["choices"] and value not in meta["choices"]:
         raise UserError(
-            f"{where}: need one of {', '.join(f'{c:g}' if kind is float else str(c) for c in meta['choices'])}, got {value!r}"
+            f"{where}: need one of {', '.join(f'{c:g}' if kind is float else str(c) for c in meta['choices'])}, got"
+            f" {value!r}"
         )
     least, below = meta["least"], meta["below"]
     inside = (least is None or value >= least) and (below is None or value < below)

@@ -1,4 +1,7 @@
-"""python -m dcgan_cupy.inspect: what a kernel does wrong, and what it costs (the workbench, as a command). See --help."""
+"""python -m dcgan_cupy.inspect: what a kernel does wrong, and what it costs (the workbench, as a command).
+
+See --help.
+"""
 
 import sys
 

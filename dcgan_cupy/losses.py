@@ -6,7 +6,8 @@ from . import ops
 def bce(prob, target, *, device, scale: float = 1.0, gradient=None, result=None):
     """loss = -mean(target * log(prob) + (1 - target) * log(1 - prob)), times scale.
 
-    Shapes: prob any; target the same, or one number.   Returns: (result, gradient): result [2] holds the loss and the mean
+    Shapes: prob any; target the same, or one number.   Returns: (result, gradient): result [2] holds the loss and the
+    mean
     probability, gradient has prob's shape; both are made anew unless given.
     Logs are held at -100 or more, so prob 0 and 1 give a finite loss.   Source: PyTorch's BCELoss.
     """
@@ -14,7 +15,10 @@ def bce(prob, target, *, device, scale: float = 1.0, gradient=None, result=None)
 
 
 def bce_with_logits(logits, target, *, device, scale: float = 1.0, gradient=None, result=None):
-    """bce(sigmoid(logits), target), computed so that no logit overflows or loses its gradient. Shapes, returns: as bce."""
+    """bce(sigmoid(logits), target), computed so that no logit overflows or loses its gradient.
+
+    Shapes, returns: as bce.
+    """
     return _loss(ops.bce_with_logits, logits, target, device, scale, gradient, result)
 
 

@@ -69,7 +69,8 @@ class _Network(Sequential):
     def state_dict(self, flat=None) -> dict:
         """Name -> NumPy array, names and layouts of the seeds' nn.Module: loads there with strict=True.
 
-        flat: another buffer laid out as `param` (a moment of Adam, an average of weights), instead of the weights and buffers.
+        flat: another buffer laid out as `param` (a moment of Adam, an average of weights), instead of the weights and
+        buffers.
         """
         return {
             name: self.device.numpy(array).transpose(axes).copy() if axes else self._unwrapped(name, array)
@@ -129,8 +130,8 @@ class Discriminator(_Network):
     """Image -> probability that it is real, shape [N, 1, 1, 1].
 
     Shapes: x [N, image_size, image_size, channels_img] in [-1, 1].
-    Arguments: features_d channels after the first layer; random a Random that draws the weights (None leaves them as made);
-    kernels the rung; bn_gain_mean the mean of the batch-norm gains (1, or 0 as in the second seed).
+    Arguments: features_d channels after the first layer; random a Random that draws the weights (None leaves them as
+    made); kernels the rung; bn_gain_mean the mean of the batch-norm gains (1, or 0 as in the second seed).
     Source: Radford et al. 2015; the second seed's Discriminator.
     """
 
@@ -162,8 +163,8 @@ class Generator(_Network):
     """z -> image in [-1, 1].
 
     Shapes: z [N, 1, 1, z_dim]; result [N, image_size, image_size, channels_img].
-    Arguments: features_g as in the seeds: at 64 pixels the first stage has 16 * features_g channels, each further one half.
-    Others as in Discriminator.
+    Arguments: features_g as in the seeds: at 64 pixels the first stage has 16 * features_g channels, each further one
+    half. Others as in Discriminator.
     Source: Radford et al. 2015; the second seed's Generator.
     """
 

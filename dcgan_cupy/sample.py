@@ -37,8 +37,12 @@ def parse(arguments: list[str]):
     how.add_argument("--files", action="store_true", help="PATH/000000.png, 000001.png … (default elsewhere)")
     parser.add_argument("--seed", type=number(int, 0, 2**63), default=0, help="of the latent vectors (default: 0)")
     parser.add_argument("--z", metavar="FILE", help="latent vectors [n, z_dim] from a .npy file, instead of drawn ones")
-    parser.add_argument("--truncation", type=number(float, 1e-6, 1e6), metavar="T",
-                        help="no number of z beyond T: fewer odd images, less variety")  # fmt: skip
+    parser.add_argument(
+        "--truncation",
+        type=number(float, 1e-6, 1e6),
+        metavar="T",
+        help="no number of z beyond T: fewer odd images, less variety",
+    )
     parser.add_argument(
         "--batch",
         type=number(int, 1, 2**16),

@@ -80,7 +80,10 @@ def train(given: dict, console: Console) -> int:
         done = session.run(display)
     finally:
         session.folder.close()
-    steps = f"{done.step - first} steps in {done.seconds:.0f} s, {done.rate:.0f} images/s, {done.waiting:.1%} of the time waiting for data"
+    steps = (
+        f"{done.step - first} steps in {done.seconds:.0f} s, {done.rate:.0f} images/s, {done.waiting:.1%} of the time"
+        " waiting for data"
+    )
     if done.step == first and not done.trouble:
         steps = f"all {done.step} steps were done before"
     console.print(
@@ -94,7 +97,10 @@ def train(given: dict, console: Console) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command. Exit codes: 0 done, 1 failed while running, 2 wrong use, 129, 130, 143 ended by a signal (everything saved)."""
+    """The command.
+
+    Exit codes: 0 done, 1 failed while running, 2 wrong use, 129, 130, 143 ended by a signal (everything saved).
+    """
     return run("train", lambda given: train(parse_given(given), Console()), arguments)
 
 

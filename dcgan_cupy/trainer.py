@@ -14,7 +14,10 @@ STREAMS = {"discriminator": 0, "generator": 1, "z": 2, "fixed_z": 3}
 
 
 class Step(NamedTuple):
-    """What one step tells. D(x), D(G(z)): mean probabilities that D gives to real images, and to fakes before and after its update."""
+    """What one step tells.
+
+    D(x), D(G(z)): mean probabilities that D gives to real images, and to fakes before and after its update.
+    """
 
     loss_d: float  # -log D(x) - log(1 - D(G(z))), batch mean
     loss_g: float  # -log D(G(z)), or log(1 - D(G(z))) for minimax
@@ -61,11 +64,12 @@ class Trainer:
     def step(self, real, z=None, read: bool = True) -> Step | None:
         """One update of D, then one of G.
 
-        real: [batch_size, image_size, image_size, channels] in [-1, 1].   z: [batch_size, 1, 1, z_dim], drawn where None.
+        real: [batch_size, image_size, image_size, channels] in [-1, 1].   z: [batch_size, 1, 1, z_dim], drawn where
+        None.
         read: wait for the result and return it; otherwise return None at once (a GPU goes on working).
 
-        The first step on an array runs launch by launch; from the second on all launches are replayed at once, with no Python between
-        them. So give the same array each time, with new images in it.
+        The first step on an array runs launch by launch; from the second on all launches are replayed at once, with no
+        Python between them. So give the same array each time, with new images in it.
         """
         if z is not None or real is not self._real:
             self._launch_step(real, z)
@@ -112,7 +116,10 @@ class Trainer:
         return Step(real + fake, loss_g, d_real, d_fake, d_fake_after)
 
     def state(self) -> dict:
-        """Name -> NumPy array: all that the next step depends on, but for the images' order, which the step's number gives."""
+        """Name -> NumPy array:
+
+        All that the next step depends on, but for the images' order, which the step's number gives.
+        """
         arrays = {"random.z": self.device.numpy(self.random_z.state)}
         for name, network, adam in self._parts():
             arrays |= {f"{name}.{key}": values for key, values in network.state_dict().items()}

@@ -27,10 +27,21 @@ def parse(arguments: list[str]):
     parser.add_argument(
         "--out", required=True, metavar="FILE", help="a .png strip, or a .gif, .webp or .apng animation"
     )
-    parser.add_argument("--seeds", type=_seeds, default=(0, 1, 2, 3), metavar="A,B,…",
-                        help="the points of the path, by seed, in this order (default: 0,1,2,3)")  # fmt: skip
-    parser.add_argument("--path", choices=(LINEAR, SPHERICAL), help="between two points: a line, or a great circle, which keeps the "
-                        "length (default: spherical for a normal prior, else linear)")  # fmt: skip
+    parser.add_argument(
+        "--seeds",
+        type=_seeds,
+        default=(0, 1, 2, 3),
+        metavar="A,B,…",
+        help="the points of the path, by seed, in this order (default: 0,1,2,3)",
+    )
+    parser.add_argument(
+        "--path",
+        choices=(LINEAR, SPHERICAL),
+        help=(
+            "between two points: a line, or a great circle, which keeps the "
+            "length (default: spherical for a normal prior, else linear)"
+        ),
+    )
     parser.add_argument(
         "--frames", type=number(int, 1, 1000), default=None, help="from a point to the next (default: 8, moving: 24)"
     )
@@ -85,9 +96,12 @@ def walk(arguments: list[str]) -> None:
 
 
 def path(points: np.ndarray, frames: int, kind: str, loop: bool) -> np.ndarray:
-    """float32 [n, z_dim]: `frames` vectors from each point on, up to the next; a loop ends where it began, else at the last point.
+    """float32 [n, z_dim]: `frames` vectors from each point on, up to the next.
 
-    kind: linear z = (1 - t) a + t b; spherical: along the great circle, length and angle in equal steps (Shoemake 1985).
+    A loop ends where it began, else at the last point.
+
+    kind: linear z = (1 - t) a + t b; spherical: along the great circle, length and angle in equal steps (Shoemake
+    1985).
     """
     ends = np.concatenate([points, points[:1]]) if loop else points
     t = np.arange(frames, dtype=np.float64)[:, None] / frames

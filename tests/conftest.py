@@ -1,4 +1,7 @@
-"""What every test can ask for: a device (each test runs on the CPU, and on a GPU where there is one), and numbers to draw from."""
+"""What every test can ask for:
+
+A device (each test runs on the CPU, and on a GPU where there is one), and numbers to draw from.
+"""
 
 import os
 import sys

@@ -95,7 +95,10 @@ def files(tmp_path):
 
 
 class Out:
-    """An argument that a kernel writes: poisoned with NaN or 0x5A unless values are given, and guarded behind its end."""
+    """An argument that a kernel writes:
+
+    Poisoned with NaN or 0x5A unless values are given, and guarded behind its end.
+    """
 
     TAIL = 256
 
@@ -148,12 +151,18 @@ def sentence(pattern, kind=UserError):
     assert "\n" not in str(caught.value)
 
 
-CHILD = "import sys; from dcgan_cupy.device import CpuDevice; print(CpuDevice(threads=1).kernel(sys.argv[1], sys.argv[2]).symbol)"
+CHILD = (
+    "import sys; from dcgan_cupy.device import CpuDevice; print(CpuDevice(threads=1).kernel(sys.argv[1],"
+    " sys.argv[2]).symbol)"
+)
 
 
 @pytest.fixture
 def fresh(monkeypatch, tmp_path):
-    """An empty cache, but for zig's own part, borrowed from the real one: it takes seconds to fill. A list of the compile commands."""
+    """An empty cache, but for zig's own part, borrowed from the real one: it takes seconds to fill.
+
+    A list of the compile commands.
+    """
     zig = cache_root() / "zig"
     zig.mkdir(parents=True, exist_ok=True)
     root = tmp_path / "cache"

@@ -8,8 +8,10 @@ torch = pytest.importorskip("torch")
 nn = torch.nn
 
 
-# Float32 sums of at most some hundred terms against float64, errors relative to the norm of the whole array: a random walk
-# of roundings of 6e-8 each. A wrong index, a missing factor or a gradient that was set instead of added is off by order 1.
+# Float32 sums of at most some hundred terms against float64, errors relative to the norm of the whole array: a random
+# walk
+# of roundings of 6e-8 each. A wrong index, a missing factor or a gradient that was set instead of added is off by order
+# 1.
 RTOL = 2e-6
 
 

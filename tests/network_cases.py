@@ -9,8 +9,10 @@ from bench.peer import Generator as TorchGenerator
 from dcgan_cupy.networks import Discriminator, Generator
 from dcgan_cupy.random import Random
 
-# A network is up to six layers of float32 sums, each with an error of a few roundings of 6e-8 that the next batch norm carries
-# on: 5e-7 seen. A gradient passes all of them twice, and in front of a batch norm much of it cancels: 3e-6 seen. A wrong
+# A network is up to six layers of float32 sums, each with an error of a few roundings of 6e-8 that the next batch norm
+# carries
+# on: 5e-7 seen. A gradient passes all of them twice, and in front of a batch norm much of it cancels: 3e-6 seen. A
+# wrong
 # layer, layout or statistic is off by order 1.
 OUTPUT_RTOL, GRADIENT_RTOL = 5e-6, 2e-5
 

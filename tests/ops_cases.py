@@ -32,8 +32,9 @@ class Updated:
 def memory_for(device, argument, offset):
     """Memory on the device for one argument: (array, check), laid out by helpers.guarded: poison inside, guards around.
 
-    Guards differ, so that a thread past the end cannot happen to write what is there already: NaN around outputs, another NaN
-    around inputs (a read there shows in the result), -0.0 around what is added to (NaN + x keeps its bits; -0.0 + 0.0 is 0.0).
+    Guards differ, so that a thread past the end cannot happen to write what is there already: NaN around outputs,
+    another NaN around inputs (a read there shows in the result), -0.0 around what is added to (NaN + x keeps its bits;
+    -0.0 + 0.0 is 0.0).
     """
     host, check_host = helpers.guarded(int(np.prod(argument.shape)) + offset, argument.dtype)
     raw = host.base
@@ -65,8 +66,8 @@ def memory_for(device, argument, offset):
 def launch(device, op, *arguments, offset=0):
     """op(device, *arguments) with every array in guarded memory; returns what it wrote into Out and Updated, in order.
 
-    NumPy arrays are inputs, and must be the same bit for bit afterwards. The same object given twice is the same memory.
-    Arrays start `offset` elements behind a 64-byte boundary.
+    NumPy arrays are inputs, and must be the same bit for bit afterwards. The same object given twice is the same
+    memory. Arrays start `offset` elements behind a 64-byte boundary.
     """
     placed, checks, outputs = {}, [], []
 
@@ -88,7 +89,10 @@ def launch(device, op, *arguments, offset=0):
 
 
 def assert_each_close(got, want, rtol, atol=0.0):
-    """|got - want| <= rtol * |want| + atol in every element: for functions of one number, where small results matter too."""
+    """|got - want| <= rtol * |want| + atol in every element:
+
+    For functions of one number, where small results matter too.
+    """
     want = np.asarray(want, F64)
     assert got.shape == want.shape and want.size
     assert np.isfinite(want).all() and np.isfinite(got).all()
@@ -101,7 +105,8 @@ def assert_each_close(got, want, rtol, atol=0.0):
 BN_RTOL = 1e-6
 
 
-FUSED_RTOL = 4e-6  # one pass counts from the first value: where that lies k deviations off, roundings weigh 1 + k^2 times as much
+# one pass counts from the first value: where that lies k deviations off, roundings weigh 1 + k^2 times as much
+FUSED_RTOL = 4e-6
 
 
 def bn_arrays(rng, shape, mean=0.5):
@@ -115,3 +120,16 @@ def check_statistics(x, got, want, running_mean, running_var):
     """mean and the new running statistics, each a sum that may cancel: a few roundings of the numbers that it adds."""
     for g, w, added in zip(got, want, (x, np.concatenate([x.ravel(), running_mean]), running_var), strict=True):
         assert_each_close(g, w, FUSED_RTOL, atol=4 * EPS32 * np.abs(added).max())
+
+
+# Arguments of the tests of refusals
+C = np.zeros(3, F32)
+P11, P22 = (1, 1), (2, 2)
+
+
+def of(*shape, dtype=F32):
+    return np.zeros(shape, dtype)
+
+
+def on(device, arguments):
+    return [device.array(a) if isinstance(a, np.ndarray) else a for a in arguments]

@@ -1,4 +1,7 @@
-"""Kernels with one fault each, for test_inspect.py. The line at fault ends in `// <kind>`, the other side of a race in `// other`."""
+"""Kernels with one fault each, for test_inspect.py.
+
+The line at fault ends in `// <kind>`, the other side of a race in `// other`.
+"""
 
 F, I = "f32", "i32"
 

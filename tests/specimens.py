@@ -1,6 +1,7 @@
 """A specimen of every format of datasets, written from the formats' public descriptions with nothing of the package.
 
-Each writer takes images uint8 [N, H, W, C] and labels [N] and makes a file or folder; what is read back must be these pixels.
+Each writer takes images uint8 [N, H, W, C] and labels [N] and makes a file or folder; what is read back must be these
+pixels.
 """
 
 import gzip

@@ -1,4 +1,4 @@
-"""Adam: every function of ops.py against reference.py: shapes that fit no block, guarded memory, values at the edges, and errors."""
+"""Adam against reference/."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,10 @@ from dcgan_cupy.optim import Adam
 @pytest.mark.parametrize("beta1", [0.5, 0.0, 0.9])
 @pytest.mark.parametrize("size", [1, 257, 1000])
 def test_adam_over_several_steps(device, rng, size, beta1):
-    """Seven steps, the learning rate halved after four. Parameters start at 0, so that all of them is what Adam added."""
+    """Seven steps, the learning rate halved after four.
+
+    Parameters start at 0, so that all of them is what Adam added.
+    """
     lr, beta2, eps = 2e-4, 0.999, 1e-8
     state, factors = np.array([0, lr], F64), np.empty(2, F32)
     got = [np.zeros(size, F32) for _ in range(3)]  # param, m, v

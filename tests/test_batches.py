@@ -84,7 +84,10 @@ def test_batches_read_in_the_background_when_the_device_is_too_small(device, ima
 
 
 def test_batches_lie_ready_while_the_device_works(device, images):
-    """A disk that takes 50 ms for a batch, steps of 150 ms: ten batches would cost half a second, were they not read meanwhile."""
+    """A disk that takes 50 ms for a batch, steps of 150 ms:
+
+    Ten batches would cost half a second, were they not read meanwhile.
+    """
 
     class Slow(np.ndarray):
         def take(self, indices, axis, out, mode):

@@ -1,4 +1,4 @@
-"""Batchnorm: every function of ops.py against reference.py: shapes that fit no block, guarded memory, values at the edges, and errors."""
+"""Batch normalisation's textbook kernels against reference/."""
 
 import numpy as np
 import pytest
@@ -138,7 +138,8 @@ def test_batchnorm_backward(device, rng, shape, training):
     assert_close(sum_dy_xhat, dgamma, SUM_RTOL, "sum_dy_xhat")
     sums = (sum_dy, sum_dy_xhat) if training else (None, None)
     got = launch(device, ops.batchnorm_backward_input, x, dy, mean, var, gamma, *sums, Out(shape), 1e-5)
-    # In training the three terms all but cancel where a channel has 2 or 3 values: what is left is compared with dy's size
+    # In training the three terms all but cancel where a channel has 2 or 3 values: what is left is compared with dy's
+    # size
     scale = np.linalg.norm(dy * gamma / np.sqrt(var + 1e-5))
     assert np.isfinite(got).all() and np.linalg.norm(got - dx) <= 2 * BN_RTOL * scale
     both = Updated(dy)

@@ -1,4 +1,4 @@
-"""Batchnorm fused: every function of ops.py against reference.py: shapes that fit no block, guarded memory, values at the edges, and errors."""
+"""Batch normalisation and the activation behind it in the same passes, against reference/."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,10 @@ every_slope = pytest.mark.parametrize("slope", [1.0, 0.2, 0.0])
 
 
 def bn_fused(rng, shape, training):
-    """x, dy, gamma, beta and mean, rstd, scale as the fused kernels take them; dy is 0 where p is too near 0 to trust its sign."""
+    """x, dy, gamma, beta and mean, rstd, scale as the fused kernels take them.
+
+    Dy is 0 where p is too near 0 to trust its sign.
+    """
     x, gamma, beta, running_mean, running_var = bn_arrays(rng, shape)
     mean, var = running_mean, running_var
     if training:
@@ -69,8 +72,10 @@ def test_batchnorm_batch(device, rng, shape, momentum):
 
 
 def test_batchnorm_batch_survives_a_large_mean(device, rng):
-    """As above, in one pass over x, whose 16 parts are joined by their means: each is rounded to 1e-3, a step of a float32
-    here, and differs from the next by 0.1. What is left is 1e-4 of the variance; sum(x^2) - sum(x)^2 / n would leave none.
+    """As above, in one pass over x, whose 16 parts are joined by their means: each is rounded to 1e-3.
+
+    A step of a float32 here, and differs from the next by 0.1. What is left is 1e-4 of the variance; sum(x^2) -
+    sum(x)^2 / n would leave none.
     """
     x, c = (1e4 + rng.standard_normal((16, 12, 13, 35))).astype(F32), 35
     zeros, ones, count = np.zeros(c, F32), np.ones(c, F32), Updated(np.zeros(1, np.int64))
@@ -143,8 +148,17 @@ def test_batchnorm_activation_backward(device, rng, shape, slope, training):
         device, ops.batchnorm_activation_backward, *given, Out((2, c)), None, None, Out(shape), slope, training
     )
     assert_equal(alone, dx, "dx without dgamma and dbeta")
-    _, *alone = launch(device, ops.batchnorm_activation_backward, *given, Out((2, c)), Updated(old_dgamma), Updated(old_dbeta), None,
-                       slope, training)  # fmt: skip
+    _, *alone = launch(
+        device,
+        ops.batchnorm_activation_backward,
+        *given,
+        Out((2, c)),
+        Updated(old_dgamma),
+        Updated(old_dbeta),
+        None,
+        slope,
+        training,
+    )
     assert_equal(np.stack(alone), np.stack(grads), "dgamma and dbeta without dx")
     both, others = Updated(dy), given[2:]
     in_place, _ = launch(

@@ -11,18 +11,31 @@ from dcgan_cupy.device import gpu
 from dcgan_cupy.errors import UserError
 
 
-@pytest.mark.parametrize("arch, registers, shared, threads, want", [
-    (80, 32, 0, 256, 1.0), (80, 128, 0, 256, 0.25), (80, 129, 0, 256, 0.125), (80, 255, 0, 32, 0.125), (86, 64, 0, 256, 2 / 3),
-    (80, 32, 48 * 1024, 256, 3 / 8), (90, 32, 75 * 1024, 256, 3 / 8), (120, 32, 99 * 1024, 256, 1 / 6), (86, 16, 0, 32, 1 / 3),
-    (80, 16, 0, 1, 0.5),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arch, registers, shared, threads, want",
+    [
+        (80, 32, 0, 256, 1.0),
+        (80, 128, 0, 256, 0.25),
+        (80, 129, 0, 256, 0.125),
+        (80, 255, 0, 32, 0.125),
+        (86, 64, 0, 256, 2 / 3),
+        (80, 32, 48 * 1024, 256, 3 / 8),
+        (90, 32, 75 * 1024, 256, 3 / 8),
+        (120, 32, 99 * 1024, 256, 1 / 6),
+        (86, 16, 0, 32, 1 / 3),
+        (80, 16, 0, 1, 0.5),
+    ],
+)
 def test_occupancy_known_answers(arch, registers, shared, threads, want):
     """By hand from the tables of the CUDA C++ Programming Guide."""
     assert occupancy.occupancy(arch, registers, shared, threads) == pytest.approx(want)
 
 
 def test_kernels_leave_room(monkeypatch):
-    """Every kernel of the seeds' step: nothing in local memory, a block fits, and what moves memory has warps to hide it behind."""
+    """Every kernel of the seeds' step:
+
+    Nothing in local memory, a block fits, and what moves memory has warps to hide it behind.
+    """
     monkeypatch.setattr(occupancy, "ARCHITECTURES", {arch: occupancy.ARCHITECTURES[arch] for arch in (86, 90)})
     try:
         gpu.resources('extern "C" __global__ void nothing() {}', "nothing", 90)

@@ -1,4 +1,4 @@
-"""Bombs: files from strangers: whatever is in them, there is one sentence with the file's name, or the good images and a note of the others."""
+"""Data files that claim or inflate to more than they hold."""
 
 import struct
 import zipfile

@@ -1,4 +1,4 @@
-"""Choosing a device: the device: kernel texts read, compiled, cached and run; CUDA's words on the CPU, and the same answers on a GPU."""
+"""Which device is taken, and why; the number of threads."""
 
 import re
 

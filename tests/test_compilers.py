@@ -1,4 +1,4 @@
-"""Compilers: the device: kernel texts read, compiled, cached and run; CUDA's words on the CPU, and the same answers on a GPU."""
+"""Which compiler is taken, and what becomes of one that fails."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Conv2d: every function of ops.py against reference.py: shapes that fit no block, guarded memory, values at the edges, and errors."""
+"""Convolutions in every rung against reference/: == on integers, float64 on random numbers, guarded memory."""
 
 import helpers
 import numpy as np
@@ -106,7 +106,10 @@ def test_conv2d_backward_bias_exact_and_added(device, rng, shape):
 @every_rung
 @shapes(transposed=True)
 def test_conv_transpose2d_four_steps_equal_direct(device, rng, shape, rung):
-    """Zeros inserted, padded, flipped, convolved: the same numbers as the convolution's input gradient, bias included."""
+    """Zeros inserted, padded, flipped, convolved:
+
+    The same numbers as the convolution's input gradient, bias included.
+    """
     s = shape
     x, w, b, y_shape = transposed_arrays(rng, s, integers)
     kernel, stride, padding, output_padding = (s["kh"], s["kw"]), s["stride"], s["padding"], s["output_padding"]

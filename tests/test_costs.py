@@ -1,4 +1,4 @@
-"""Costs: the workbench: planted faults are found with kind and line, shipped kernels have none, and costs are those of pencil and paper."""
+"""What the workbench counts: sectors, bank conflicts, divergence, bytes, FLOP."""
 
 import numpy as np
 import pytest
@@ -49,14 +49,17 @@ def test_a_strided_read_touches_stride_times_the_sectors(dev, tmp_path, stride):
     assert (read.requests, read.lanes, read.sectors, read.ideal) == (1, 32, min(4 * stride, 32), 4)
 
 
-@pytest.mark.parametrize("line, sectors, ideal", [
-    ("y[t] = x[0];", 1, 1),                                       # a broadcast
-    ("y[t] = x[t + 1];", 5, 4),                                   # one element off: a sector more
-    ("y[t] = x[31 - t];", 4, 4),                                  # order does not matter
-    ("y[t] = x[t / 2];", 2, 2),                                   # pairs share an element
-    ("*(float4*)(y + 4 * t) = *(const float4*)(x + 4 * t);", 16, 16),
-    ("*(float2*)(y + 2 * t) = *(const float2*)(x + 2 * t);", 8, 8),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "line, sectors, ideal",
+    [
+        ("y[t] = x[0];", 1, 1),  # a broadcast
+        ("y[t] = x[t + 1];", 5, 4),  # one element off: a sector more
+        ("y[t] = x[31 - t];", 4, 4),  # order does not matter
+        ("y[t] = x[t / 2];", 2, 2),  # pairs share an element
+        ("*(float4*)(y + 4 * t) = *(const float4*)(x + 4 * t);", 16, 16),
+        ("*(float2*)(y + 2 * t) = *(const float2*)(x + 2 * t);", 8, 8),
+    ],
+)
 def test_sectors_of_a_read(dev, tmp_path, line, sectors, ideal):
     read = next(a for a in cost(dev, tmp_path, line)[0] if a.kind == "read")
     assert (read.requests, read.sectors, read.ideal) == (1, sectors, ideal)
@@ -80,10 +83,16 @@ def test_bank_conflicts_of_a_stride(dev, tmp_path, stride, ways):
     assert (read.requests, read.passes, read.extra) == (1, ways, ways - 1)
 
 
-@pytest.mark.parametrize("kind, stride, passes, extra", [
-    ("float2", 1, 2, 0), ("float4", 1, 4, 0),                     # wide accesses go in parts, and none is a conflict
-    ("float2", 2, 4, 2), ("float4", 2, 8, 4), ("float4", 8, 32, 28),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "kind, stride, passes, extra",
+    [
+        ("float2", 1, 2, 0),
+        ("float4", 1, 4, 0),  # wide accesses go in parts, and none is a conflict
+        ("float2", 2, 4, 2),
+        ("float4", 2, 8, 4),
+        ("float4", 8, 32, 28),
+    ],
+)
 def test_bank_conflicts_of_wide_reads(dev, tmp_path, kind, stride, passes, extra):
     before = (
         "__shared__ __align__(16) float tile[1024]; for (int i = t; i < 1024; i += 32) tile[i] = x[i]; __syncthreads();"
@@ -95,7 +104,10 @@ def test_bank_conflicts_of_wide_reads(dev, tmp_path, kind, stride, passes, extra
 
 @pytest.mark.parametrize("pitch, extra", [(32, 31), (33, 0)])
 def test_transpose_with_and_without_padding(dev, tmp_path, pitch, extra):
-    """32 x 32 floats through shared memory: a column read of 32-float rows is a 32-way conflict, of 33-float rows none."""
+    """32 x 32 floats through shared memory:
+
+    A column read of 32-float rows is a 32-way conflict, of 33-float rows none.
+    """
     text = f"""extern "C" __global__ void transpose(const float* x, float* y) {{
     __shared__ float tile[32][{pitch}];
     tile[threadIdx.y][threadIdx.x] = x[32 * threadIdx.y + threadIdx.x];
@@ -163,11 +175,14 @@ def test_many_rounds_in_bounded_memory(dev, tmp_path):
     assert abs(read.requests - 14000) <= 14  # a list that is full may cut a request in two
 
 
-@pytest.mark.parametrize("operation, shape, flops, moved", [
-    ("add", {"n": 1000}, 1000, 12000),
-    ("leaky_relu_forward", {"n": 1024}, None, 8192),
-    ("adam_step", {"n": 1000}, None, 28 * 1000 + 8),               # the file's header says 28 bytes a parameter
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "operation, shape, flops, moved",
+    [
+        ("add", {"n": 1000}, 1000, 12000),
+        ("leaky_relu_forward", {"n": 1024}, None, 8192),
+        ("adam_step", {"n": 1000}, None, 28 * 1000 + 8),  # the file's header says 28 bytes a parameter
+    ],
+)
 def test_bytes_are_those_of_the_header(dev, operation, shape, flops, moved):
     report = run_case(dev, CASES[operation], shape)[-1]
     assert report.moved == moved
@@ -194,9 +209,16 @@ def test_flops_are_those_of_the_header(dev):
     assert report.flops == 2 * (2 * 3 * 6 * 5) * 4 * 3 * 3
 
 
-@pytest.mark.parametrize("line, flops", [("y[t] = x[t];", 0), ("y[t] = fmaf(x[t], 2.0f, 1.0f);", 2), ("y[t] = x[t] * 2.0f + 1.0f;", 2),
-                                         ("y[t] = expf(x[t]);", 1),
-                                         ("y[t] = x[t] / 3.0f - sqrtf(x[t]);", 3)])  # fmt: skip
+@pytest.mark.parametrize(
+    "line, flops",
+    [
+        ("y[t] = x[t];", 0),
+        ("y[t] = fmaf(x[t], 2.0f, 1.0f);", 2),
+        ("y[t] = x[t] * 2.0f + 1.0f;", 2),
+        ("y[t] = expf(x[t]);", 1),
+        ("y[t] = x[t] / 3.0f - sqrtf(x[t]);", 3),
+    ],
+)
 def test_flops_of_a_line(dev, tmp_path, line, flops):
     assert cost(dev, tmp_path, line)[1]["flops"] == 32 * flops
 

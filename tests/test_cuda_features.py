@@ -1,4 +1,4 @@
-"""Cuda features: the device: kernel texts read, compiled, cached and run; CUDA's words on the CPU, and the same answers on a GPU."""
+"""CUDA's words on the CPU device: threads, barriers, shuffles, atomics, vectors, mathematics."""
 
 import multiprocessing
 import os
@@ -141,7 +141,8 @@ def test_mathematics(loop):
     want = np.stack([*want, np.maximum(v, 1), np.minimum(v, 1), v], axis=1)
     got = run(loop, "mathematics", 1, 47, x, Out(47 * 12)).reshape(47, 12)
     assert np.isfinite(got).all()
-    # CUDA's guide gives these functions at most 4 units in the last place (powf): 4 * 2^-23 = 4.8e-7; the C library is closer
+    # CUDA's guide gives these functions at most 4 units in the last place (powf): 4 * 2^-23 = 4.8e-7; the C library is
+    # closer
     np.testing.assert_allclose(got, want, rtol=6e-7, atol=1e-7)
 
 
@@ -153,7 +154,8 @@ def test_exponential_and_tangent_at_the_edges(loop):
     with np.errstate(over="ignore", invalid="ignore"):
         exp, tanh = np.exp(x, dtype=np.float64).astype(F32), np.tanh(x, dtype=np.float64)
     got = run(loop, "mathematics", 1, x.size, x, Out(x.size * 12)).reshape(-1, 12)
-    # as in test_mathematics; what is below the smallest normal number is flushed, so an absolute error of that size is none
+    # as in test_mathematics; what is below the smallest normal number is flushed, so an absolute error of that size is
+    # none
     np.testing.assert_allclose(got[:, 2], exp, rtol=6e-7, atol=1.2e-38)
     np.testing.assert_allclose(got[:, 5], tanh, rtol=6e-7, atol=0)
     assert np.signbit(got[10, 5]), "tanh(-0.0) is -0.0"

@@ -1,4 +1,4 @@
-"""Damaged files: files from strangers: whatever is in them, there is one sentence with the file's name, or the good images and a note of the others."""
+"""Data files that are cut short or damaged, in every format."""
 
 import gzip
 import os

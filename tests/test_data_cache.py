@@ -1,4 +1,4 @@
-"""Data cache: datasets: faces look as their attributes say, files are read as Pillow reads them, strangers' files do no harm, and"""
+"""The cache of images: hits, keys, damage, full disks, several processes."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Elementwise: every function of ops.py against reference.py: shapes that fit no block, guarded memory, values at the edges, and errors."""
+"""Element-wise operations against reference/: values at the edges, sizes that fit no block, guarded memory."""
 
 import ctypes
 
@@ -12,7 +12,10 @@ from dcgan_cupy import reference as ref
 
 
 def test_launch_sees_what_is_written_and_read_outside(device, rng):
-    """The harness above, proved on launches that are wrong on purpose: some arrays are one element longer than they are."""
+    """The harness above, proved on launches that are wrong on purpose:
+
+    Some arrays are one element longer than they are.
+    """
     x, n = normal(rng, 10), 10
 
     def longer(array, before=0):  # the same memory, and one element of the guard

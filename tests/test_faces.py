@@ -1,4 +1,4 @@
-"""Faces: datasets: faces look as their attributes say, files are read as Pillow reads them, strangers' files do no harm, and"""
+"""The drawn faces: what determines them, and that their attributes show."""
 
 from dataclasses import replace
 

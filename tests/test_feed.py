@@ -1,4 +1,4 @@
-"""Feed: the trainer's step against the same game in PyTorch, float64; what a step may touch; what repeats bit for bit; batches."""
+"""Batches on the device: order, mirroring, buffers."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""Fetching, from a server on this machine that does what servers do: each trouble is one sentence and leaves nothing half-made."""
+"""Fetching, from a server on this machine that does what servers do:
+
+Each trouble is one sentence and leaves nothing half-made.
+"""
 
 import hashlib
 import http.server

@@ -1,4 +1,4 @@
-"""Flags: the command: what its flags mean, what it says to bad ones (one sentence, exit code 2, nothing written), and small runs:"""
+"""The command's flags and the settings they give."""
 
 import os
 import subprocess
@@ -68,8 +68,10 @@ def test_defaults_are_the_papers():
         ("--dry_run", {"dry_run": True}),
         ("--lr 1 --lr 2", {"lr": 2.0}),
         (
-            "--dataset folder --dataroot pics --workers 2 --batchSize 64 --imageSize 64 --nz 100 --ngf 64 --ndf 64 --niter 25 --lr 0.0002 "
-            "--beta1 0.5 --netG  --netD  --outf . --manualSeed 1 --dry-run",
+            (
+                "--dataset folder --dataroot pics --workers 2 --batchSize 64 --imageSize 64 --nz 100 --ngf 64 --ndf 64"
+                " --niter 25 --lr 0.0002 --beta1 0.5 --netG  --netD  --outf . --manualSeed 1 --dry-run"
+            ),
             {
                 "data": "pics",
                 "batch_size": 64,

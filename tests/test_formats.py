@@ -120,7 +120,8 @@ def test_resampling_is_pillows_pixel_by_pixel(tmp_path, height, width, crop):
         if crop
         else source.resize((64, 64), Image.Resampling.LANCZOS, box)
     )
-    # Up to three times smaller it is the same; beyond, blocks are averaged first, which for noise, the worst case, differs by 5 of 255.
+    # Up to three times smaller it is the same; beyond, blocks are averaged first, which for noise, the worst case,
+    # differs by 5 of 255.
     assert np.abs(got - np.asarray(want)).max() <= (0 if side < 6 * 64 else 6)
 
 

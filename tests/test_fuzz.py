@@ -1,4 +1,4 @@
-"""Fuzz: files from strangers: whatever is in them, there is one sentence with the file's name, or the good images and a note of the others."""
+"""Random changes to data files of every format: images or one sentence."""
 
 import os
 import signal
@@ -17,7 +17,10 @@ EXAMPLES = int(os.environ.get("DCGAN_CUPY_FUZZ", "8"))
 
 @pytest.mark.parametrize("write", specimens.EVERY, ids=lambda write: write.__name__)
 def test_fuzz(write, place):
-    """Bytes changed, cut out and put in anywhere: a dataset or a sentence. DCGAN_CUPY_FUZZ=3000 makes a campaign of it."""
+    """Bytes changed, cut out and put in anywhere: a dataset or a sentence.
+
+    DCGAN_CUPY_FUZZ=3000 makes a campaign of it.
+    """
     name, data = whole(write)
     signal.alarm(0)  # each example has its own limit below
 

@@ -1,4 +1,4 @@
-"""Hostile names: files from strangers: whatever is in them, there is one sentence with the file's name, or the good images and a note of the others."""
+"""Names, links and odd files in archives and folders."""
 
 import io
 import os

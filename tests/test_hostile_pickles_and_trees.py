@@ -1,4 +1,4 @@
-"""Hostile pickles and trees: files from strangers: whatever is in them, there is one sentence with the file's name, or the good images and a note of the others."""
+"""Pickles that would run something, LMDB trees with wrong numbers."""
 
 import os
 import pickle

@@ -1,4 +1,4 @@
-"""Hostile pictures: datasets: faces look as their attributes say, files are read as Pillow reads them, strangers' files do no harm, and"""
+"""Folders with hostile image files."""
 
 import os
 import struct

@@ -1,4 +1,4 @@
-"""Images: every function of ops.py against reference.py: shapes that fit no block, guarded memory, values at the edges, and errors."""
+"""Images between bytes and floats."""
 
 import numpy as np
 import pytest

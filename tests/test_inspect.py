@@ -1,4 +1,4 @@
-"""Inspect: the workbench: planted faults are found with kind and line, shipped kernels have none, and costs are those of pencil and paper."""
+"""The command inspect."""
 
 import json
 import signal
@@ -82,28 +82,39 @@ def test_command_on_our_own(capsys):
     assert json.loads(capsys.readouterr().out)["costs"][0]["kernel"] == "transpose_weight"
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (["nothing_of_ours"], "inspect: kernel: need file.cu:kernel or one of ours"),
-    (["conv2d_forward", "--rung", "fastest"], "inspect: --rung: need one of textbook"),
-    (["relu_forward", "--rung", "tiled"], "inspect: --rung: need a convolution"),
-    (["relu_forward", "--shape", "m=3"], "inspect: --shape: need n for relu_forward, got m"),
-    (["relu_forward", "--shape", "three"], "inspect: --shape: need sizes such as"),
-    (["relu_forward", "--gpu", "h300"], "inspect: --gpu: need one of"),
-    (["conv2d_forward", "--block", "64"], "inspect: --block: need a kernel whose blocks may have any length"),
-    (["relu_forward", "--warp", "one"], "inspect: --warp: need BLOCK:WARP"),
-    (["relu_forward", "--arg", "n=3"], "inspect: --arg, --grid, --macro"),
-    (["missing.cu:copy", "--grid", "1", "--block", "1"], "inspect: missing.cu: need a .cu file"),
-    (["FILE:copy", "--grid", "1"], "inspect: --grid and --block: need both"),
-    (["FILE:copy", "--grid", "0", "--block", "32"], "inspect: --grid: need one to three whole numbers|--arg"),
-    (["FILE:other", "--grid", "1", "--block", "32"], "kernel: need one of copy, got 'other'"),
-    (["FILE:copy", "--grid", "1", "--block", "32"], "inspect: --arg: need a value for x"),
-    (["FILE:copy", "--grid", "1", "--block", "32", "--arg", "z=3"], "inspect: --arg: need name=value with one of x, y, n"),
-    (["FILE:copy", "--grid", "1", "--block", "32", "--arg", "x=f32"], "inspect: --arg: x: need an array such as"),
-    (["FILE:copy", "--grid", "1", "--block", "32", "--arg", "x=i32[5]"], "inspect: --arg: x: need an array of float32"),
-    (["FILE:copy", "--grid", "1", "--block", "32", "--arg", "x=@no.npy"], "inspect: --arg: x: need a .npy file"),
-    (["FILE:copy", "--grid", "1", "--block", "32", "--arg", "x=null", "--arg", "y=null", "--arg", "n=x"],
-     "inspect: --arg: n: need a number"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["nothing_of_ours"], "inspect: kernel: need file.cu:kernel or one of ours"),
+        (["conv2d_forward", "--rung", "fastest"], "inspect: --rung: need one of textbook"),
+        (["relu_forward", "--rung", "tiled"], "inspect: --rung: need a convolution"),
+        (["relu_forward", "--shape", "m=3"], "inspect: --shape: need n for relu_forward, got m"),
+        (["relu_forward", "--shape", "three"], "inspect: --shape: need sizes such as"),
+        (["relu_forward", "--gpu", "h300"], "inspect: --gpu: need one of"),
+        (["conv2d_forward", "--block", "64"], "inspect: --block: need a kernel whose blocks may have any length"),
+        (["relu_forward", "--warp", "one"], "inspect: --warp: need BLOCK:WARP"),
+        (["relu_forward", "--arg", "n=3"], "inspect: --arg, --grid, --macro"),
+        (["missing.cu:copy", "--grid", "1", "--block", "1"], "inspect: missing.cu: need a .cu file"),
+        (["FILE:copy", "--grid", "1"], "inspect: --grid and --block: need both"),
+        (["FILE:copy", "--grid", "0", "--block", "32"], "inspect: --grid: need one to three whole numbers|--arg"),
+        (["FILE:other", "--grid", "1", "--block", "32"], "kernel: need one of copy, got 'other'"),
+        (["FILE:copy", "--grid", "1", "--block", "32"], "inspect: --arg: need a value for x"),
+        (
+            ["FILE:copy", "--grid", "1", "--block", "32", "--arg", "z=3"],
+            "inspect: --arg: need name=value with one of x, y, n",
+        ),
+        (["FILE:copy", "--grid", "1", "--block", "32", "--arg", "x=f32"], "inspect: --arg: x: need an array such as"),
+        (
+            ["FILE:copy", "--grid", "1", "--block", "32", "--arg", "x=i32[5]"],
+            "inspect: --arg: x: need an array of float32",
+        ),
+        (["FILE:copy", "--grid", "1", "--block", "32", "--arg", "x=@no.npy"], "inspect: --arg: x: need a .npy file"),
+        (
+            ["FILE:copy", "--grid", "1", "--block", "32", "--arg", "x=null", "--arg", "y=null", "--arg", "n=x"],
+            "inspect: --arg: n: need a number",
+        ),
+    ],
+)
 def test_wrong_use_is_one_sentence(tmp_path, capsys, arguments, message):
     import re
 
@@ -114,12 +125,17 @@ def test_wrong_use_is_one_sentence(tmp_path, capsys, arguments, message):
     assert "\n" not in err and re.search(message, err), err
 
 
-@pytest.mark.parametrize("line, got", [
-    ('asm volatile("bar.sync 0;");', "inline PTX"), ("auto g = cooperative_groups::this_grid();", "cooperative groups"),
-    ("copy<<<1, 32>>>(x, y, n);", "<<<"), ("float v = tex1Dfetch<float>(t, 0);", "textures"),
-    ("float* p = new float[3];", "memory allocated"),
-    ("cudaDeviceSynchronize();", "CUDA runtime"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "line, got",
+    [
+        ('asm volatile("bar.sync 0;");', "inline PTX"),
+        ("auto g = cooperative_groups::this_grid();", "cooperative groups"),
+        ("copy<<<1, 32>>>(x, y, n);", "<<<"),
+        ("float v = tex1Dfetch<float>(t, 0);", "textures"),
+        ("float* p = new float[3];", "memory allocated"),
+        ("cudaDeviceSynchronize();", "CUDA runtime"),
+    ],
+)
 def test_unsupported_features_name_their_line(tmp_path, capsys, line, got):
     path = tmp_path / "my.cu"
     path.write_text(COPY.replace("    if (i", f"    {line}\n    if (i"))

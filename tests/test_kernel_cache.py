@@ -1,4 +1,4 @@
-"""Kernel cache: the device: kernel texts read, compiled, cached and run; CUDA's words on the CPU, and the same answers on a GPU."""
+"""Compiled kernels are kept: keys, folders, processes that compile or die at once."""
 
 import multiprocessing
 import os
@@ -17,7 +17,10 @@ from dcgan_cupy.cache import cache_root, private_folder
 from dcgan_cupy.device import CpuDevice
 from dcgan_cupy.device.host import build as building
 
-TRIPLE = '#include "factor.cuh"\nextern "C" __global__ void triple(float* x) { __syncthreads(); x[threadIdx.x] *= FACTOR; }\n'
+TRIPLE = (
+    '#include "factor.cuh"\nextern "C" __global__ void triple(float* x) { __syncthreads(); x[threadIdx.x] *='
+    " FACTOR; }\n"
+)
 
 
 def test_a_hit_does_not_compile_and_any_change_misses(fresh, files, monkeypatch):
@@ -83,7 +86,8 @@ def test_a_folder_that_cannot_be_made(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("DCGAN_CUPY_CACHE", str(tmp_path / "file" / "below"))
     with sentence(
-        r"cache: .*file/below/cpu: need a folder that can be written, got: Not a directory \(set DCGAN_CUPY_CACHE to .*\)"
+        r"cache: .*file/below/cpu: need a folder that can be written, got: Not a directory \(set DCGAN_CUPY_CACHE to"
+        r" .*\)"
     ):
         CpuDevice(threads=1).kernel(FEATURES, "halve")
 

@@ -1,4 +1,4 @@
-"""Kernel sources: the device: kernel texts read, compiled, cached and run; CUDA's words on the CPU, and the same answers on a GPU."""
+"""Reading kernel texts: includes, comments, parameters, templates, barriers."""
 
 import re
 from pathlib import Path
@@ -31,7 +31,9 @@ def compiled_lines(text):
 
 def test_includes_are_pasted_once_and_lines_keep_their_numbers(files, tmp_path):
     main = files(
-        main_cu='// top\n#include "a.cuh"\nint main_3;\n  #  include "sub/b.cuh"  // why\n#include "a.cuh"\nint main_6;\n',
+        main_cu=(
+            '// top\n#include "a.cuh"\nint main_3;\n  #  include "sub/b.cuh"  // why\n#include "a.cuh"\nint main_6;\n'
+        ),
         a_cuh='#pragma once\n#include "sub/b.cuh"\nint a_3;',
         sub__b_cuh='#include "../a.cuh"\n#include "c.cuh"\n#include <math.h>\nint b_4;\n',
         sub__c_cuh="int c_1;\n",
@@ -143,8 +145,13 @@ template <int N> static __global__ void inside(int a) { }
 __global__ void nothing(void) { }
 """)
     assert {name: s.template for name, s in found.items()} == {
-        "after_include": False, "templated": True, "with_bounds": True, "after_define": False, "inside": True, "nothing": False
-    }  # fmt: skip
+        "after_include": False,
+        "templated": True,
+        "with_bounds": True,
+        "after_define": False,
+        "inside": True,
+        "nothing": False,
+    }
     assert found["nothing"].parameters == () and found["after_define"].parameters == ()
 
 

@@ -1,4 +1,4 @@
-"""Launching: the device: kernel texts read, compiled, cached and run; CUDA's words on the CPU, and the same answers on a GPU."""
+"""Arguments, grids, arrays and kernels that cannot be launched."""
 
 import re
 

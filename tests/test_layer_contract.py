@@ -1,4 +1,4 @@
-"""Layer contract: every layer against PyTorch in float64: values, gradients, and the contract of layers.py: add, reuse, once."""
+"""The contract of layers: gradients add up, one backward a forward, buffers, errors."""
 
 import numpy as np
 import pytest
@@ -53,9 +53,20 @@ def layers(device):
 
 
 LAYERS = [
-    "Conv2d", "Conv2d-default", "ConvTranspose2d", "ConvTranspose2d-textbook", "ConvTranspose2d-default", "BatchNorm2d",
-    "BatchNorm2d-default", "ReLU", "LeakyReLU", "Tanh", "Sigmoid", "Sequential", "Sequential-fused",
-]  # fmt: skip
+    "Conv2d",
+    "Conv2d-default",
+    "ConvTranspose2d",
+    "ConvTranspose2d-textbook",
+    "ConvTranspose2d-default",
+    "BatchNorm2d",
+    "BatchNorm2d-default",
+    "ReLU",
+    "LeakyReLU",
+    "Tanh",
+    "Sigmoid",
+    "Sequential",
+    "Sequential-fused",
+]
 
 
 every_layer = pytest.mark.parametrize("name", LAYERS)
@@ -161,7 +172,10 @@ def test_another_shape_in_between_does_no_harm(device, rng, made):
 
 @every_layer
 def test_more_shapes_than_are_kept(device, rng, made):
-    """The buffers of the oldest shape are dropped, and made again when it comes back: also between forward and backward."""
+    """The buffers of the oldest shape are dropped, and made again when it comes back:
+
+    Also between forward and backward.
+    """
     layer, x, dy = made
     want = device.numpy(one_step(device, layer, x, dy))
     for n in range(3, 3 + 2 * KEPT_SHAPES):
@@ -243,31 +257,65 @@ def test_initialise(device):
         assert_equal(part["bias"], np.zeros_like(part["bias"]))
 
 
-@pytest.mark.parametrize("make, message", [
-    (lambda d: Conv2d(0, 1, 1, device=d), r"^Conv2d: in_channels: need a whole number of at least 1, got 0$"),
-    (lambda d: Conv2d(1, 2.0, 1, device=d), r"^Conv2d: out_channels: need a whole number of at least 1, got 2.0$"),
-    (lambda d: Conv2d(1, True, 1, device=d), r"^Conv2d: out_channels: need a whole number of at least 1, got True$"),
-    (lambda d: Conv2d(1, 1, 0, device=d), r"^Conv2d: kernel_size: need a whole number of at least 1, or a pair \(h, w\) of them, got 0$"),
-    (lambda d: Conv2d(1, 1, 1, (1, 0), device=d), r"^Conv2d: stride: need .* at least 1, .* got \(1, 0\)$"),
-    (lambda d: Conv2d(1, 1, 1, 1, -1, device=d), r"^Conv2d: padding: need .* at least 0, .* got -1$"),
-    (lambda d: Conv2d(2, 2, 1, groups=2, device=d), r"^Conv2d: groups: need 1 \(no kernel here does more\), got 2$"),
-    (lambda d: Conv2d(2, 2, 1, dilation=2, device=d), r"^Conv2d: dilation: need 1 \(no kernel here does more\), got 2$"),
-    (lambda d: Conv2d(2, 2, 1, dilation=(1, 2), device=d), r"^Conv2d: dilation: need 1 \(no kernel here does more\), got \(1, 2\)$"),
-    (lambda d: Conv2d(2, 2, 1, kernels="fastest", device=d), r"^Conv2d: kernels: need one of textbook, direct.*, got 'fastest'$"),
-    (lambda d: ConvTranspose2d(1, 1, "3", device=d), r"^ConvTranspose2d: kernel_size: need .* got '3'$"),
-    (lambda d: ConvTranspose2d(2, 2, 1, groups=2, device=d), r"^ConvTranspose2d: groups: need 1 \(no kernel here does more\), got 2$"),
-    (lambda d: ConvTranspose2d(2, 2, 1, dilation=3, device=d), r"^ConvTranspose2d: dilation: need 1 \(no kernel here does more\), got 3$"),
-    (lambda d: ConvTranspose2d(1, 1, 3, 2, 1, 2, device=d),
-     r"^ConvTranspose2d: output_padding: need less than stride \(2, 2\), got \(2, 2\)$"),
-    (lambda d: ConvTranspose2d(1, 1, 3, (2, 3), 1, (1, -1), device=d),
-     r"^ConvTranspose2d: output_padding: need .* at least 0, .* got \(1, -1\)$"),
-    (lambda d: ConvTranspose2d(1, 1, 3, kernels="x", device=d), r"^ConvTranspose2d: kernels: need one of .*, got 'x'$"),
-    (lambda d: BatchNorm2d(0, device=d), r"^BatchNorm2d: num_features: need a whole number of at least 1, got 0$"),
-    (lambda d: BatchNorm2d(1, eps=0.0, device=d), r"^BatchNorm2d: eps: need more than 0, got 0.0$"),
-    (lambda d: BatchNorm2d(1, momentum=1.5, device=d), r"^BatchNorm2d: momentum: need 0 to 1, got 1.5$"),
-    (lambda d: LeakyReLU(0.0, device=d), r"^LeakyReLU: slope: need more than 0, got 0.0$"),
-    (lambda d: LeakyReLU(float("nan"), device=d), r"^LeakyReLU: slope: need more than 0, got nan$"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda d: Conv2d(0, 1, 1, device=d), r"^Conv2d: in_channels: need a whole number of at least 1, got 0$"),
+        (lambda d: Conv2d(1, 2.0, 1, device=d), r"^Conv2d: out_channels: need a whole number of at least 1, got 2.0$"),
+        (
+            lambda d: Conv2d(1, True, 1, device=d),
+            r"^Conv2d: out_channels: need a whole number of at least 1, got True$",
+        ),
+        (
+            lambda d: Conv2d(1, 1, 0, device=d),
+            r"^Conv2d: kernel_size: need a whole number of at least 1, or a pair \(h, w\) of them, got 0$",
+        ),
+        (lambda d: Conv2d(1, 1, 1, (1, 0), device=d), r"^Conv2d: stride: need .* at least 1, .* got \(1, 0\)$"),
+        (lambda d: Conv2d(1, 1, 1, 1, -1, device=d), r"^Conv2d: padding: need .* at least 0, .* got -1$"),
+        (
+            lambda d: Conv2d(2, 2, 1, groups=2, device=d),
+            r"^Conv2d: groups: need 1 \(no kernel here does more\), got 2$",
+        ),
+        (
+            lambda d: Conv2d(2, 2, 1, dilation=2, device=d),
+            r"^Conv2d: dilation: need 1 \(no kernel here does more\), got 2$",
+        ),
+        (
+            lambda d: Conv2d(2, 2, 1, dilation=(1, 2), device=d),
+            r"^Conv2d: dilation: need 1 \(no kernel here does more\), got \(1, 2\)$",
+        ),
+        (
+            lambda d: Conv2d(2, 2, 1, kernels="fastest", device=d),
+            r"^Conv2d: kernels: need one of textbook, direct.*, got 'fastest'$",
+        ),
+        (lambda d: ConvTranspose2d(1, 1, "3", device=d), r"^ConvTranspose2d: kernel_size: need .* got '3'$"),
+        (
+            lambda d: ConvTranspose2d(2, 2, 1, groups=2, device=d),
+            r"^ConvTranspose2d: groups: need 1 \(no kernel here does more\), got 2$",
+        ),
+        (
+            lambda d: ConvTranspose2d(2, 2, 1, dilation=3, device=d),
+            r"^ConvTranspose2d: dilation: need 1 \(no kernel here does more\), got 3$",
+        ),
+        (
+            lambda d: ConvTranspose2d(1, 1, 3, 2, 1, 2, device=d),
+            r"^ConvTranspose2d: output_padding: need less than stride \(2, 2\), got \(2, 2\)$",
+        ),
+        (
+            lambda d: ConvTranspose2d(1, 1, 3, (2, 3), 1, (1, -1), device=d),
+            r"^ConvTranspose2d: output_padding: need .* at least 0, .* got \(1, -1\)$",
+        ),
+        (
+            lambda d: ConvTranspose2d(1, 1, 3, kernels="x", device=d),
+            r"^ConvTranspose2d: kernels: need one of .*, got 'x'$",
+        ),
+        (lambda d: BatchNorm2d(0, device=d), r"^BatchNorm2d: num_features: need a whole number of at least 1, got 0$"),
+        (lambda d: BatchNorm2d(1, eps=0.0, device=d), r"^BatchNorm2d: eps: need more than 0, got 0.0$"),
+        (lambda d: BatchNorm2d(1, momentum=1.5, device=d), r"^BatchNorm2d: momentum: need 0 to 1, got 1.5$"),
+        (lambda d: LeakyReLU(0.0, device=d), r"^LeakyReLU: slope: need more than 0, got 0.0$"),
+        (lambda d: LeakyReLU(float("nan"), device=d), r"^LeakyReLU: slope: need more than 0, got nan$"),
+    ],
+)
 def test_constructors_refuse(device, make, message):
     with pytest.raises(UserError, match=message):
         make(device)
@@ -281,18 +329,38 @@ def test_groups_and_dilation_of_one_are_accepted(device):
 AN_IMAGE = r"x: need \[n, h, w, 3\] without an empty axis, got "
 
 
-@pytest.mark.parametrize("make, shape, message", [
-    (lambda d: Conv2d(3, 1, 4, device=d), (2, 8, 8, 4), rf"^Conv2d.forward: {AN_IMAGE}\(2, 8, 8, 4\)$"),
-    (lambda d: Conv2d(3, 1, 4, device=d), (8, 8, 3), rf"^Conv2d.forward: {AN_IMAGE}\(8, 8, 3\)$"),
-    (lambda d: Conv2d(3, 1, 4, device=d), (0, 8, 8, 3), rf"^Conv2d.forward: {AN_IMAGE}\(0, 8, 8, 3\)$"),
-    (lambda d: Conv2d(3, 1, 4, device=d), (2, 8, 3, 3),
-     r"^Conv2d.forward: x: need a height and width of at least 4 \(kernel 4, padding 0\), got 3$"),
-    (lambda d: ConvTranspose2d(3, 1, 4, device=d), (2, 8, 8, 1), rf"^ConvTranspose2d.forward: {AN_IMAGE}\(2, 8, 8, 1\)$"),
-    (lambda d: ConvTranspose2d(3, 1, 1, 1, 1, device=d), (2, 8, 2, 3),
-     r"^ConvTranspose2d.forward: x: need an output of at least 1 pixel, got 0 from size 2, kernel 1, stride 1, padding 1, "),
-    (lambda d: BatchNorm2d(3, device=d), (2, 8, 8, 4), r"^BatchNorm2d.forward: x: need \[..., 3\], got \(2, 8, 8, 4\)$"),
-    (lambda d: BatchNorm2d(3, device=d), (3,), r"^BatchNorm2d.forward: x: need \[..., 3\], got \(3,\)$"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make, shape, message",
+    [
+        (lambda d: Conv2d(3, 1, 4, device=d), (2, 8, 8, 4), rf"^Conv2d.forward: {AN_IMAGE}\(2, 8, 8, 4\)$"),
+        (lambda d: Conv2d(3, 1, 4, device=d), (8, 8, 3), rf"^Conv2d.forward: {AN_IMAGE}\(8, 8, 3\)$"),
+        (lambda d: Conv2d(3, 1, 4, device=d), (0, 8, 8, 3), rf"^Conv2d.forward: {AN_IMAGE}\(0, 8, 8, 3\)$"),
+        (
+            lambda d: Conv2d(3, 1, 4, device=d),
+            (2, 8, 3, 3),
+            r"^Conv2d.forward: x: need a height and width of at least 4 \(kernel 4, padding 0\), got 3$",
+        ),
+        (
+            lambda d: ConvTranspose2d(3, 1, 4, device=d),
+            (2, 8, 8, 1),
+            rf"^ConvTranspose2d.forward: {AN_IMAGE}\(2, 8, 8, 1\)$",
+        ),
+        (
+            lambda d: ConvTranspose2d(3, 1, 1, 1, 1, device=d),
+            (2, 8, 2, 3),
+            (
+                r"^ConvTranspose2d.forward: x: need an output of at least 1 pixel, got 0 from size 2, kernel 1, stride"
+                r" 1, padding 1, "
+            ),
+        ),
+        (
+            lambda d: BatchNorm2d(3, device=d),
+            (2, 8, 8, 4),
+            r"^BatchNorm2d.forward: x: need \[..., 3\], got \(2, 8, 8, 4\)$",
+        ),
+        (lambda d: BatchNorm2d(3, device=d), (3,), r"^BatchNorm2d.forward: x: need \[..., 3\], got \(3,\)$"),
+    ],
+)
 def test_forward_refuses(device, make, shape, message):
     with pytest.raises(UserError, match=message):
         make(device).forward(device.zeros(shape))

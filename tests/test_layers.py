@@ -1,4 +1,4 @@
-"""Layers: every layer against PyTorch in float64: values, gradients, and the contract of layers.py: add, reuse, once."""
+"""Every layer against PyTorch in float64: values and gradients."""
 
 import numpy as np
 import pytest
@@ -59,8 +59,13 @@ COMPILED_ONCE = (
 
 
 def cases(named, transposed):
-    every = [(case, bias, rung) for rung in choices.RUNGS for bias in (True, False) for case in [*named, *drawn(transposed)]
-             if rung in COMPILED_ONCE or (bias and case in named[:2])]  # fmt: skip
+    every = [
+        (case, bias, rung)
+        for rung in choices.RUNGS
+        for bias in (True, False)
+        for case in [*named, *drawn(transposed)]
+        if rung in COMPILED_ONCE or (bias and case in named[:2])
+    ]
     return pytest.mark.parametrize("case, bias, rung", every, ids=str)
 
 
@@ -171,10 +176,17 @@ def test_batchnorm_evaluation_takes_one_value_a_channel(device, rng, rung):
         layer.forward(device.array(x))
 
 
-@pytest.mark.parametrize("make, module", [
-    (ReLU, nn.ReLU()), (LeakyReLU, nn.LeakyReLU(0.2)), (lambda **d: LeakyReLU(0.01, **d), nn.LeakyReLU(0.01)),
-    (Tanh, nn.Tanh()), (Sigmoid, nn.Sigmoid()),
-], ids=["relu", "leaky_relu", "leaky_relu-0.01", "tanh", "sigmoid"])  # fmt: skip
+@pytest.mark.parametrize(
+    "make, module",
+    [
+        (ReLU, nn.ReLU()),
+        (LeakyReLU, nn.LeakyReLU(0.2)),
+        (lambda **d: LeakyReLU(0.01, **d), nn.LeakyReLU(0.01)),
+        (Tanh, nn.Tanh()),
+        (Sigmoid, nn.Sigmoid()),
+    ],
+    ids=["relu", "leaky_relu", "leaky_relu-0.01", "tanh", "sigmoid"],
+)
 @pytest.mark.parametrize("shape", [(3, 5, 7, 2), (4, 3), (11,)], ids=str)
 def test_activation(device, rng, make, module, shape):
     layer = make(device=device)

@@ -1,4 +1,4 @@
-"""Network buffers: both networks against the seeds' PyTorch classes: names and layouts, values, gradients, first weights, flat buffers."""
+"""Flat buffers, first weights, shared gradients."""
 
 import numpy as np
 import pytest
@@ -159,16 +159,37 @@ def test_evaluation_does_not_depend_on_the_batch(device, rng, which):
     assert_close(together[2:3], alone, OUTPUT_RTOL)
 
 
-@pytest.mark.parametrize("make, message", [
-    (lambda d: Discriminator(image_size=48, device=d), r"^Discriminator: image_size: need one of 16, 32, 64, 128, got 48$"),
-    (lambda d: Discriminator(image_size=8, device=d), r"^Discriminator: image_size: need one of 16, 32, 64, 128, got 8$"),
-    (lambda d: Discriminator(2, device=d), r"^Discriminator: channels_img: need 1 \(grey\) or 3 \(colour\), got 2$"),
-    (lambda d: Discriminator(3, 0, device=d), r"^Discriminator: features_d: need a whole number of at least 1, got 0$"),
-    (lambda d: Generator(0, device=d), r"^Generator: z_dim: need a whole number of at least 1, got 0$"),
-    (lambda d: Generator(10, 4, device=d), r"^Generator: channels_img: need 1 \(grey\) or 3 \(colour\), got 4$"),
-    (lambda d: Generator(10, 3, 1.5, device=d), r"^Generator: features_g: need a whole number of at least 1, got 1.5$"),
-    (lambda d: Generator(10, 3, 2, 256, device=d), r"^Generator: image_size: need one of 16, 32, 64, 128, got 256$"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (
+            lambda d: Discriminator(image_size=48, device=d),
+            r"^Discriminator: image_size: need one of 16, 32, 64, 128, got 48$",
+        ),
+        (
+            lambda d: Discriminator(image_size=8, device=d),
+            r"^Discriminator: image_size: need one of 16, 32, 64, 128, got 8$",
+        ),
+        (
+            lambda d: Discriminator(2, device=d),
+            r"^Discriminator: channels_img: need 1 \(grey\) or 3 \(colour\), got 2$",
+        ),
+        (
+            lambda d: Discriminator(3, 0, device=d),
+            r"^Discriminator: features_d: need a whole number of at least 1, got 0$",
+        ),
+        (lambda d: Generator(0, device=d), r"^Generator: z_dim: need a whole number of at least 1, got 0$"),
+        (lambda d: Generator(10, 4, device=d), r"^Generator: channels_img: need 1 \(grey\) or 3 \(colour\), got 4$"),
+        (
+            lambda d: Generator(10, 3, 1.5, device=d),
+            r"^Generator: features_g: need a whole number of at least 1, got 1.5$",
+        ),
+        (
+            lambda d: Generator(10, 3, 2, 256, device=d),
+            r"^Generator: image_size: need one of 16, 32, 64, 128, got 256$",
+        ),
+    ],
+)
 def test_constructors_refuse(device, make, message):
     with pytest.raises(UserError, match=message):
         make(device)

@@ -1,4 +1,4 @@
-"""Networks: both networks against the seeds' PyTorch classes: names and layouts, values, gradients, first weights, flat buffers."""
+"""The networks against the seeds' nn.Module classes."""
 
 from itertools import count
 
@@ -33,9 +33,12 @@ def run_torch(module, x, dy):
     """y, dx and the parameter gradients, and how near any ReLU came to its kink, relative to its input's deviation."""
     margins = []
     hooks = [
-        part.register_forward_pre_hook(lambda _, inputs: margins.append((inputs[0].abs().min() / inputs[0].std()).item()))
-        for part in module.modules() if isinstance(part, nn.ReLU | nn.LeakyReLU)
-    ]  # fmt: skip
+        part.register_forward_pre_hook(
+            lambda _, inputs: margins.append((inputs[0].abs().min() / inputs[0].std()).item())
+        )
+        for part in module.modules()
+        if isinstance(part, nn.ReLU | nn.LeakyReLU)
+    ]
     module.zero_grad()
     leaf = nchw(x)
     y = module(leaf)
@@ -96,7 +99,8 @@ def check_agreement(device, rng, which, size, channels, **options):
         network.forward(device.array(an_input(which, rng, size, channels)))
     module.load_state_dict(tensors(network.state_dict()), strict=True)
 
-    # PyTorch runs first: where an input lies so near to the kink of a ReLU that float32 and float64 could take different
+    # PyTorch runs first: where an input lies so near to the kink of a ReLU that float32 and float64 could take
+    # different
     # branches, another is drawn. Both sides are off by less than 1e-6 of the deviation.
     for training in (False, True, False):
         module.train(training)
@@ -195,13 +199,18 @@ def test_load_state_dict_refuses_and_changes_nothing(device, which):
         (without(last), rf"need the names of this network, got 1 missing \(first: {last}\)$"),
         (without(first, last), rf"need the names of this network, got 2 missing \(first: {first}\)$"),
         (other | {"fc.weight": wrong}, r"need the names of this network, got 1 unknown \(first: fc.weight\)$"),
-        (without(last) | {"fc.bias": wrong, "fc.weight": wrong},
-         rf"need the names of this network, got 1 missing \(first: {last}\) and 2 unknown \(first: fc.bias\)$"),
+        (
+            without(last) | {"fc.bias": wrong, "fc.weight": wrong},
+            rf"need the names of this network, got 1 missing \(first: {last}\) and 2 unknown \(first: fc.bias\)$",
+        ),
         ({}, rf"need the names of this network, got {len(before)} missing \(first: {first}\)$"),
         (other | {last: np.zeros(7, np.float32)}, rf"{last}: need shape \(\d,\), got \(7,\)$"),
         (other | {first: wrong}, rf"{first}: need shape \({', '.join(map(str, other[first].shape))}\), got "),
-        (other | {first: torch.from_numpy(wrong)}, rf"{first}: need shape \({', '.join(map(str, other[first].shape))}\), got "),
-    ]  # fmt: skip
+        (
+            other | {first: torch.from_numpy(wrong)},
+            rf"{first}: need shape \({', '.join(map(str, other[first].shape))}\), got ",
+        ),
+    ]
     for values, message in attempts:
         with pytest.raises(UserError, match=where + message):
             network.load_state_dict(values)
@@ -210,7 +219,9 @@ def test_load_state_dict_refuses_and_changes_nothing(device, which):
 
 
 def test_a_network_of_another_size_does_not_load(device):
-    for small, large in ((Discriminator(3, 2, 16, device=device), Discriminator(3, 2, 32, device=device)),
-                         (Generator(4, 3, 2, 16, device=device), Generator(4, 3, 2, 32, device=device))):  # fmt: skip
+    for small, large in (
+        (Discriminator(3, 2, 16, device=device), Discriminator(3, 2, 32, device=device)),
+        (Generator(4, 3, 2, 16, device=device), Generator(4, 3, 2, 32, device=device)),
+    ):
         with pytest.raises(UserError, match=r"load_state_dict: need the names of this network, got \d+ missing"):
             large.load_state_dict(small.state_dict())

@@ -1,4 +1,4 @@
-"""On bad: files from strangers: whatever is in them, there is one sentence with the file's name, or the good images and a note of the others."""
+"""Images that cannot be read: how many are skipped, and what is said."""
 
 import pytest
 from hostile_cases import IMAGES, PNG, guarded, opened, place  # noqa: F401

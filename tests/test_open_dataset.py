@@ -1,4 +1,4 @@
-"""Open dataset: datasets: faces look as their attributes say, files are read as Pillow reads them, strangers' files do no harm, and"""
+"""What open_dataset refuses."""
 
 import pytest
 from data_cases import own_cache, photos  # noqa: F401

@@ -1,4 +1,4 @@
-"""Pictures: datasets: faces look as their attributes say, files are read as Pillow reads them, strangers' files do no harm, and"""
+"""Image files, decoded to the pixel."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Planted: the workbench: planted faults are found with kind and line, shipped kernels have none, and costs are those of pencil and paper."""
+"""The workbench finds planted faults and mutations of shipped kernels, and nothing in sound ones."""
 
 import numpy as np
 import pytest

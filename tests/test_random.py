@@ -1,4 +1,4 @@
-"""Random: every function of ops.py against reference.py: shapes that fit no block, guarded memory, values at the edges, and errors."""
+"""Random numbers: known answers, ranges, moments, the same bits everywhere."""
 
 import zlib
 

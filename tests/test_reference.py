@@ -1,4 +1,4 @@
-"""Reference: proves reference.py against PyTorch in float64 and published answers, and helpers.py against planted faults."""
+"""The float64 references against PyTorch: convolutions and batch normalisation."""
 
 import helpers
 import numpy as np

@@ -1,4 +1,4 @@
-"""Reference training: proves reference.py against PyTorch in float64 and published answers, and helpers.py against planted faults."""
+"""The float64 references against PyTorch: activations, losses, Adam, Philox, images."""
 
 import numpy as np
 import pytest

@@ -78,7 +78,10 @@ def wait_for(path: Path, process) -> None:
 
 
 def test_killed_at_random_moments_the_run_comes_to_the_same_end(place):
-    """SIGKILL again and again, --resume auto each time: no file half-written is taken, the end equals the whole run's."""
+    """SIGKILL again and again, --resume auto each time:
+
+    No file half-written is taken, the end equals the whole run's.
+    """
     draw, run, kills = random.Random(11), place / "killed", 0
     flags = (*SMALL, "--out", "killed", "--resume", "auto")
     while kills < KILLS:

@@ -173,7 +173,10 @@ def test_no_array_library_where_kernels_do_the_work(name):
 
 @pytest.mark.parametrize("name", NO_ARRAYS)
 def test_no_array_methods_where_kernels_do_the_work(name):
-    """An array library reached through an array's own methods would be no kernel either: no sum, no dot, no matrix product."""
+    """An array library reached through an array's own methods would be no kernel either:
+
+    No sum, no dot, no matrix product.
+    """
     banned = {
         "sum",
         "dot",

@@ -1,4 +1,7 @@
-"""The tiled rung against the textbook's: `==` on integers over hundreds of drawn shapes, float64 on random numbers, and fusion."""
+"""The tiled rung against the textbook's:
+
+`==` on integers over hundreds of drawn shapes, float64 on random numbers, and fusion.
+"""
 
 import os
 import secrets
@@ -219,7 +222,10 @@ def test_images_that_share_columns():
 
 
 def gpu_tiles():
-    """(file, kernel, constants) of the tiled and Winograd kernels as the GPU gets them: the seeds' layers and generic shapes."""
+    """(file, kernel, constants) of the tiled and Winograd kernels as the GPU gets them:
+
+    The seeds' layers and generic shapes.
+    """
     for ic, oc, known in ((3, 64, True), (64, 128, True), (512, 1024, True), (100, 48, False), (3, 5, False)):
         sizes = f"H = 32, W = 32, IC = {ic}, OH = 16, OW = 16, OC = {oc}"
         promise = (
@@ -246,7 +252,10 @@ def gpu_tiles():
 
 
 def test_gpu_tiles_compile_without_spills():
-    """Registers hold everything, no thread keeps a stack, on every generation. sm_75 has 64 KiB of shared memory a block."""
+    """Registers hold everything, no thread keeps a stack, on every generation.
+
+    Sm_75 has 64 KiB of shared memory a block.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
     from dcgan_cupy.device import gpu, source

@@ -1,4 +1,4 @@
-"""Train: the command: what its flags mean, what it says to bad ones (one sentence, exit code 2, nothing written), and small runs:"""
+"""Training runs: what they write, and that they repeat."""
 
 import io
 import itertools
@@ -101,7 +101,10 @@ def test_run_pictures(command):
 
 
 def test_run_goes_on_from_weights(command):
-    """The first picture of a run that starts from another's weights is the other's last; its weights are one step further."""
+    """The first picture of a run that starts from another's weights is the other's last.
+
+    Its weights are one step further.
+    """
     flags, g, d = ("--seed", "3", "--lr", "0.001"), "one/generator.npz", "one/discriminator.npz"
     assert command("--steps", "4", "--out", "one", *flags)[0] == 0
     assert command("--steps", "1", "--out", "two", *flags, "--netG", g, "--discriminator", d)[0] == 0
@@ -336,7 +339,10 @@ def test_interrupt_saves_everything():
 
 
 def test_interrupt_twice_stops_at_once(monkeypatch, command):
-    """The second Ctrl-C does not wait for the step: a sentence, no traceback. The log has all that came before, then already."""
+    """The second Ctrl-C does not wait for the step: a sentence, no traceback.
+
+    The log has all that came before, then already.
+    """
     step, taken = Trainer.step, itertools.count()  # 0 is the plan's
 
     def slow(self, real, *rest):

@@ -1,4 +1,4 @@
-"""Train refusals: the command: what its flags mean, what it says to bad ones (one sentence, exit code 2, nothing written), and small runs:"""
+"""What train refuses: one sentence, nothing written."""
 
 import io
 import itertools
@@ -152,11 +152,17 @@ BAD = [
     # weights
     (
         ["--netG", "nowhere.npz"],
-        "--generator: need a .npz, .safetensors, .pth or .onnx file of weights, got nowhere.npz: No such file or directory",
+        (
+            "--generator: need a .npz, .safetensors, .pth or .onnx file of weights, got nowhere.npz: No such file or"
+            " directory"
+        ),
     ),
     (
         ["--netD", "nowhere.npz"],
-        "--discriminator: need a .npz, .safetensors, .pth or .onnx file of weights, got nowhere.npz: No such file or directory",
+        (
+            "--discriminator: need a .npz, .safetensors, .pth or .onnx file of weights, got nowhere.npz: No such file"
+            " or directory"
+        ),
     ),
     (["--netG", "photos"], "got photos: no plain file"),
     (["--netG", "photos/0.png/g.npz"], "Not a directory"),

@@ -1,4 +1,4 @@
-"""Trainer: the trainer's step against the same game in PyTorch, float64; what a step may touch; what repeats bit for bit; batches."""
+"""The trainer's step against the same game in PyTorch, float64."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,10 @@ def compare_gradients(net, want: dict) -> None:
 
 
 def compare(who: str, got: dict, want: dict, start: dict) -> None:
-    """All weights as one vector, all statistics as another: within 1e-5, and within 1e-4 of how far they went. Then each tensor."""
+    """All weights as one vector, all statistics as another: within 1e-5, and within 1e-4 of how far they went.
+
+    Then each tensor.
+    """
     counts = [name for name in want if name.endswith("num_batches_tracked")]
     buffers = [name for name in want if "running" in name]
     weights = [name for name in want if name not in counts and name not in buffers]
@@ -76,15 +79,17 @@ def flat(arrays: dict, names=None) -> np.ndarray:
     ids=str,
 )
 def test_twenty_steps_equal_pytorch(device, seed, settings):
-    """The seeds' network, 64 pixels, 8 features, default rates: losses and weights within 1e-5, what they moved within 1e-4.
+    """The seeds' network, 64 pixels, 8 features, default rates: losses and weights within 1e-5.
 
-    Not so without an agreement on what float32 cannot decide. A rectifier has no derivative at 0, and of a million inputs a step
-    some lie so near to it that rounding puts them on the other side: each changes gradients by a good part of a per cent. Adam's
-    first steps are as long for a gradient of 1e-9 as for any. Two right games then part for good: each on its own, float32 PyTorch
-    and float64 PyTorch were further than 1e-4 apart after 20 steps in 15 of 20 draws with batch 4 (the trainer: 16 of 20), and
-    in 8 of 8 with batch 32 (the trainer: 8 of 8).
-    So the judge takes the trainer's side where its own number is less than NEAR of the rms, one in 12,000 (Side, settle), and
-    its own everywhere else. Then 0 of 60 draws failed, with at most 8e-7 in a loss and 2e-7 in the weights; none is left out.
+    What they moved within 1e-4.
+
+    Not so without an agreement on what float32 cannot decide. A rectifier has no derivative at 0, and of a million
+    inputs a step some lie so near to it that rounding puts them on the other side: each changes gradients by a good
+    part of a per cent. Adam's first steps are as long for a gradient of 1e-9 as for any. Two right games then part for
+    good: each on its own, float32 PyTorch and float64 PyTorch were further than 1e-4 apart after 20 steps in 15 of 20
+    draws with batch 4 (the trainer: 16 of 20), and in 8 of 8 with batch 32 (the trainer: 8 of 8). So the judge takes
+    the trainer's side where its own number is less than NEAR of the rms, one in 12,000 (Side, settle), and its own
+    everywhere else. Then 0 of 60 draws failed, with at most 8e-7 in a loss and 2e-7 in the weights; none is left out.
     """
     play(device, config(**{"image_size": 64, "seed": seed, **settings}), 20, seed)
 

@@ -1,4 +1,4 @@
-"""Trainer repeats: the trainer's step against the same game in PyTorch, float64; what a step may touch; what repeats bit for bit; batches."""
+"""Steps repeat bit for bit, allocate nothing, and change their own network only."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Undefined behaviour: the device: kernel texts read, compiled, cached and run; CUDA's words on the CPU, and the same answers on a GPU."""
+"""What CUDA leaves undefined is an error here that names kernel, file and line."""
 
 import json
 import re
@@ -23,22 +23,75 @@ from device_cases import (  # noqa: F401
 from helpers import assert_equal
 
 FAULTS = {  # symbol: its file, threads of a block, dtype, where the message points, what it says
-    "leaves_early": (FEATURES, 8, "f4", "__syncthreads", "__syncthreads() waits for every thread of the block, "
-                     "but thread (3, 0, 0) of BLOCK has returned"),
-    "two_barriers": (FEATURES, 8, "f4", "__syncthreads", "thread (0, 0, 0) of BLOCK waits at this __syncthreads(), "
-                     "but thread (4, 0, 0) of BLOCK waits at another, line OTHER"),
-    "lane_leaves": (FEATURES, 32, "f4", "__shfl", "__shfl_xor_sync() waits for lane 5, which its mask 0xffffffff names, "
-                    "but thread (5, 0, 0) of BLOCK has returned"),
-    "leaves_itself_out": (UNDEFINED, 32, "i4", "__shfl", "thread (2, 0, 0) of BLOCK calls __shfl_sync() with mask 0x00000003, "
-                          "which leaves out its own lane 2"),
-    "two_shuffles": (UNDEFINED, 32, "i4", "__shfl", "__shfl_xor_sync() waits for lane 16, which its mask 0xffffffff names, "
-                     "but thread (16, 0, 0) of BLOCK waits in __shfl_xor_sync() at line OTHER"),
-    "lane_at_barrier": (UNDEFINED, 32, "i4", "__shfl", "__shfl_xor_sync() waits for lane 7, which its mask 0xffffffff names, "
-                        "but thread (7, 0, 0) of BLOCK waits in __syncthreads() at line OTHER"),
-    "one_thread_loops_longer": (UNDEFINED, 64, "i4", "__syncthreads", "__syncthreads() waits for every thread of the block, "
-                                "but thread (0, 0, 0) of block (3, 0, 0) has returned"),
-    "large_array": (UNDEFINED, 64, "i4", "__syncthreads", "thread (0, 0, 0) of BLOCK needs more than 65536 bytes of stack"),
-}  # fmt: skip
+    "leaves_early": (
+        FEATURES,
+        8,
+        "f4",
+        "__syncthreads",
+        "__syncthreads() waits for every thread of the block, but thread (3, 0, 0) of BLOCK has returned",
+    ),
+    "two_barriers": (
+        FEATURES,
+        8,
+        "f4",
+        "__syncthreads",
+        (
+            "thread (0, 0, 0) of BLOCK waits at this __syncthreads(), "
+            "but thread (4, 0, 0) of BLOCK waits at another, line OTHER"
+        ),
+    ),
+    "lane_leaves": (
+        FEATURES,
+        32,
+        "f4",
+        "__shfl",
+        (
+            "__shfl_xor_sync() waits for lane 5, which its mask 0xffffffff names, "
+            "but thread (5, 0, 0) of BLOCK has returned"
+        ),
+    ),
+    "leaves_itself_out": (
+        UNDEFINED,
+        32,
+        "i4",
+        "__shfl",
+        "thread (2, 0, 0) of BLOCK calls __shfl_sync() with mask 0x00000003, which leaves out its own lane 2",
+    ),
+    "two_shuffles": (
+        UNDEFINED,
+        32,
+        "i4",
+        "__shfl",
+        (
+            "__shfl_xor_sync() waits for lane 16, which its mask 0xffffffff names, "
+            "but thread (16, 0, 0) of BLOCK waits in __shfl_xor_sync() at line OTHER"
+        ),
+    ),
+    "lane_at_barrier": (
+        UNDEFINED,
+        32,
+        "i4",
+        "__shfl",
+        (
+            "__shfl_xor_sync() waits for lane 7, which its mask 0xffffffff names, "
+            "but thread (7, 0, 0) of BLOCK waits in __syncthreads() at line OTHER"
+        ),
+    ),
+    "one_thread_loops_longer": (
+        UNDEFINED,
+        64,
+        "i4",
+        "__syncthreads",
+        "__syncthreads() waits for every thread of the block, but thread (0, 0, 0) of block (3, 0, 0) has returned",
+    ),
+    "large_array": (
+        UNDEFINED,
+        64,
+        "i4",
+        "__syncthreads",
+        "thread (0, 0, 0) of BLOCK needs more than 65536 bytes of stack",
+    ),
+}
 
 
 RUN_FAULTS = """
@@ -118,7 +171,10 @@ def test_a_barrier_that_was_not_foreseen_aborts_with_a_message(files):
 extern "C" __global__ void hidden(float* x) { Meet meet; meet(); x[0] = 1; }
 """
     )
-    code = "import sys; from dcgan_cupy.device import *; dev = get('cpu'); dev.kernel(sys.argv[1], 'hidden')(1, 2, dev.zeros(1))"
+    code = (
+        "import sys; from dcgan_cupy.device import *; dev = get('cpu'); dev.kernel(sys.argv[1], 'hidden')(1, 2,"
+        " dev.zeros(1))"
+    )
     done = python(code, file)
     assert done.returncode == -signal.SIGABRT
     assert done.stderr == f"{file}:2: __syncthreads() reached in a kernel that was compiled as barrier-free\n"
@@ -139,7 +195,11 @@ __device__ const unsigned c = 4;
 __device__ constexpr unsigned d[] = {5};
 __device__ unsigned e(unsigned x);
 __device__ unsigned e(unsigned x) { unsigned y = x; return y; }
-struct P { unsigned v; __device__ bool operator==(P o) const { return v == o.v; } __device__ P& operator=(const P&) = default; };
+struct P {
+    unsigned v;
+    __device__ bool operator==(P o) const { return v == o.v; }
+    __device__ P& operator=(const P&) = default;
+};
 // __device__ unsigned f;
 extern "C" __global__ void sum(unsigned* out) { out[0] = a[1] + b + c + d[0] + e(6); }
 """

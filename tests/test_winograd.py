@@ -1,4 +1,7 @@
-"""The Winograd rung against the textbook's: `==` on integers over drawn shapes in every direction, float64 on random numbers, choice."""
+"""The Winograd rung against the textbook's:
+
+`==` on integers over drawn shapes in every direction, float64 on random numbers, choice.
+"""
 
 import secrets
 

@@ -26,7 +26,10 @@ TINY = ("--image-size", "16", "--features-g", "8", "--features-d", "8", "--batch
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
-    """An empty working folder, with photos/ in it. Decoded images are kept beside it, compiled kernels where they always are."""
+    """An empty working folder, with photos/ in it.
+
+    Decoded images are kept beside it, compiled kernels where they always are.
+    """
     cache, here = tmp_path / "cache", tmp_path / "here"
     for name in ("cpu", "zig"):
         (cache_root() / name).mkdir(mode=0o700, parents=True, exist_ok=True)

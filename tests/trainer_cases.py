@@ -12,7 +12,10 @@ from dcgan_cupy.trainer import Trainer
 
 
 def config(**settings) -> Config:
-    """A small run: 16 px, unless told otherwise. One number of features in most tests: each further one has kernels to compile."""
+    """A small run: 16 px, unless told otherwise.
+
+    One number of features in most tests: each further one has kernels to compile.
+    """
     return Config(**{"image_size": 16, "features_g": 8, "features_d": 8, "batch_size": 4, **settings})
 
 
@@ -79,7 +82,10 @@ class Judge:
 
 
 NEAR = 1e-4
-"""Below this share of the root mean square (of a channel, of a gradient) a number is rounding: float32 leaves errors of up to 4e-5."""
+"""Below this share of the root mean square (of a channel, of a gradient) a number is rounding:
+
+Float32 leaves errors of up to 4e-5.
+"""
 
 
 class Side(nn.Module):

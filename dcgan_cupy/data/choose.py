@@ -102,7 +102,8 @@ def _of_file(path: Path) -> str:
         return form
     if raw.startswith(b"\x89HDF"):
         raise DataError(
-            f"open_dataset: source: need {NEED}, got {str(path)!r} (an HDF5 file, as MATLAB 7.3 writes; save it with -v7)"
+            f"open_dataset: source: need {NEED}, got {str(path)!r} (an HDF5 file, as MATLAB 7.3 writes; save it with"
+            " -v7)"
         )
     raise DataError(f"open_dataset: source: need {NEED}, got {str(path)!r} (a file of another kind)")
 

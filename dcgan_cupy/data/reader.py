@@ -1,7 +1,7 @@
 """What a kind of dataset must offer, so that the cache, the checks and the progress can be the same for all.
 
-A reader says what determines its pixels (`key`), how many items it will try (`total`), and cuts the work into tasks: small
-pieces in a fixed order, each a function that any process can call with arguments that can be pickled.
+A reader says what determines its pixels (`key`), how many items it will try (`total`), and cuts the work into tasks:
+small pieces in a fixed order, each a function that any process can call with arguments that can be pickled.
 """
 
 import hashlib
@@ -28,7 +28,10 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Look:
-    """How images come out: size x size pixels, 1 (grey) or 3 channels; `crop`: the side of the square cut from the middle first."""
+    """How images come out: size x size pixels, 1 (grey) or 3 channels.
+
+    `crop`: the side of the square cut from the middle first.
+    """
 
     size: int
     channels: int
@@ -64,7 +67,10 @@ class Task:
 
 
 class Reader(Protocol):
-    """A kind of dataset. `key` must be cheap: it is asked at every start. `total` and what follows may list the whole source."""
+    """A kind of dataset. `key` must be cheap: it is asked at every start.
+
+    `total` and what follows may list the whole source.
+    """
 
     format: str  # one of formats.FORMATS, or "faces"; begins the names of cache files
     source: str  # what the user gave, made unambiguous
@@ -94,6 +100,9 @@ def tasks_in(items: int) -> int:
 
 
 def code_version(*paths: str) -> str:
-    """A hash of modules' texts, and the decoders' versions: when the code that makes the pixels changes, so does the key."""
+    """A hash of modules' texts, and the decoders' versions:
+
+    When the code that makes the pixels changes, so does the key.
+    """
     text = b"".join(Path(path).read_bytes() for path in paths)
     return f"{hashlib.blake2b(text, digest_size=8).hexdigest()}, {VERSIONS}"

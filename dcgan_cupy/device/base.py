@@ -16,7 +16,10 @@ BLOCK_LIMIT = (1024, 1024, 64)
 
 
 class KernelError(RuntimeError):
-    """A kernel did what CUDA does not define (a barrier that not all threads reach, say); names the kernel and the line."""
+    """A kernel did what CUDA does not define (a barrier that not all threads reach, say).
+
+    Names the kernel and the line.
+    """
 
 
 class Device:
@@ -52,8 +55,9 @@ class Device:
         raise NotImplementedError
 
     def scratch(self, *counts: int) -> list:
-        """Flat float32 arrays for one operation: the same memory at every call, grown when it must be. What an operation leaves
-        there is gone with the next one that asks.
+        """Flat float32 arrays for one operation: the same memory at every call, grown when it must be.
+
+        What an operation leaves there is gone with the next one that asks.
         """
         starts, total = [], 0
         for count in counts:
@@ -64,7 +68,10 @@ class Device:
         return [self._scratch[start : start + count] for start, count in zip(starts, counts, strict=True)]
 
     def gradient(self, shape):
-        """A float32 array in one of two pieces of memory that take turns, grown when they must be: gone at the second next call."""
+        """A float32 array in one of two pieces of memory that take turns, grown when they must be:
+
+        Gone at the second next call.
+        """
         turn, count = self._turn, math.prod(shape)
         if self._gradients[turn] is None or self._gradients[turn].size < count:
             self._gradients[turn] = self.empty((count,))
@@ -98,8 +105,9 @@ class Device:
     def capture(self, work) -> "Graph":
         """The launches that work() makes, kept to be made again, many at once: graph.launch(). Nothing runs now.
 
-        Arrays and numbers are those of now: what changes from one replay to the next must lie in device memory. work() must not
-        copy from or to the host, nor make arrays; run it once before, so that every kernel is compiled and every buffer made.
+        Arrays and numbers are those of now: what changes from one replay to the next must lie in device memory. work()
+        must not copy from or to the host, nor make arrays; run it once before, so that every kernel is compiled and
+        every buffer made.
         """
         raise NotImplementedError
 
@@ -108,7 +116,10 @@ class Device:
         raise NotImplementedError
 
     def elapsed(self, work) -> float:
-        """Seconds that the launches of work() take: by the device's own clock on a GPU, by a monotonic one on the CPU."""
+        """Seconds that the launches of work() take:
+
+        By the device's own clock on a GPU, by a monotonic one on the CPU.
+        """
         start = time.perf_counter()
         work()
         self.synchronize()
@@ -119,7 +130,9 @@ class Device:
         raise NotImplementedError
 
     def kernel(self, file: str, symbol: str, **macros) -> "Kernel":
-        """The kernel `symbol` of kernels/<file>, compiled once for these macros: k(grid, block, *arguments, shared_bytes=0).
+        """The kernel `symbol` of kernels/<file>, compiled once for these macros: k(grid, block, *arguments.
+
+        Shared_bytes=0).
 
         symbol: a name, or a template instance such as "scale<4>".
         Raises: UserError if there is no such file or kernel, or it does not compile (first error, with its line).
@@ -134,7 +147,10 @@ class Device:
         raise NotImplementedError
 
     def prepare(self, kernels, progress=lambda done, total: None) -> None:
-        """Compiles kernels, (file, symbol, macros) each, that work to come will ask for. progress(done, total) after each."""
+        """Compiles kernels, (file, symbol, macros) each, that work to come will ask for.
+
+        Progress(done, total) after each.
+        """
         for done, (file, symbol, macros) in enumerate(kernels, 1):
             self.kernel(file, symbol, **dict(macros))
             progress(done, len(kernels))
@@ -178,7 +194,10 @@ class Kernel:
         raise NotImplementedError
 
     def _checked(self, arguments):
-        """One argument for each parameter, of its type: a wrong scalar type is read as other bits by the kernel, silently."""
+        """One argument for each parameter, of its type:
+
+        A wrong scalar type is read as other bits by the kernel, silently.
+        """
         parameters = self.signature.parameters
         if len(arguments) != len(parameters):
             names = ", ".join(p.name for p in parameters)
@@ -193,7 +212,8 @@ class Kernel:
                     self._wrong(parameter, value)
                 if not value.flags.c_contiguous:
                     raise ValueError(
-                        f"{self.symbol}: {parameter.name}: need an array in C order without gaps, got strides {value.strides}"
+                        f"{self.symbol}: {parameter.name}: need an array in C order without gaps, got strides"
+                        f" {value.strides}"
                     )
             elif not isinstance(value, np.generic) or (parameter.dtype is not None and value.dtype != parameter.dtype):
                 self._wrong(parameter, value)
@@ -222,6 +242,7 @@ def _block(symbol: str, value) -> tuple[int, int, int]:
     block = _extent(symbol, "block", value, BLOCK_LIMIT)
     if block[0] * block[1] * block[2] > 1024:
         raise ValueError(
-            f"{symbol}: block: need at most 1024 threads, got {block[0] * block[1] * block[2]} {re.sub(' ', '', str(block))}"
+            f"{symbol}: block: need at most 1024 threads, got {block[0] * block[1] * block[2]}"
+            f" {re.sub(' ', '', str(block))}"
         )
     return block

@@ -38,7 +38,10 @@ def why_not() -> str:
 
 
 class Resources(NamedTuple):
-    """What one kernel takes of a GPU: registers a thread, static shared memory a block, stack and spills a thread (bytes)."""
+    """What one kernel takes of a GPU:
+
+    Registers a thread, static shared memory a block, stack and spills a thread (bytes).
+    """
 
     registers: int
     shared: int
@@ -47,7 +50,9 @@ class Resources(NamedTuple):
 
 
 def resources(text: str, symbol: str, arch: int) -> Resources:
-    """Compiles a loaded text for a GPU that need not be there (arch 90: sm_90), and tells what ptxas says of one kernel.
+    """Compiles a loaded text for a GPU that need not be there (arch 90: sm_90).
+
+    And tells what ptxas says of one kernel.
 
     symbol: a name, or a template instance such as "scale<4>".
     Raises: UserError if NVRTC is missing, the text does not compile, or it holds no such kernel.

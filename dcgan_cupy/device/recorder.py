@@ -1,4 +1,7 @@
-"""A device that runs nothing: it notes what a piece of work would ask of the CPU or a GPU, before any of it is there."""
+"""A device that runs nothing:
+
+It notes what a piece of work would ask of the CPU or a GPU, before any of it is there.
+"""
 
 import math
 import weakref
@@ -12,8 +15,9 @@ from .base import Device, Kernel
 class RecorderDevice(Device):
     """Takes launches and forgets them. kind: of the device that it stands for.
 
-    kernels: (file, symbol, macros) of each kernel, in the order of first use, and its launches (grid, block, dynamic shared bytes).
-    peak_bytes: most that lay in arrays at one time. Arrays are memory that nothing touches, so most systems give none for them.
+    kernels: (file, symbol, macros) of each kernel, in the order of first use, and its launches (grid, block, dynamic
+    shared bytes). peak_bytes: most that lay in arrays at one time. Arrays are memory that nothing touches, so most
+    systems give none for them.
     """
 
     def __init__(self, kind: str):

@@ -1,8 +1,10 @@
-"""Layers: forward, backward written out by hand, parameters and their gradients. No array library here: kernels do the work.
+"""Layers: forward, backward written out by hand, parameters and their gradients.
+
+No array library here: kernels do the work.
 
 The contract: y = forward(x), then dx = backward(dy), once. Parameter gradients add up until zero_grads(); activation
-gradients are set. Outputs lie in buffers that a layer makes at the first call of a shape and uses again at the next: copy
-what must outlive the next forward or backward of the same layer.
+gradients are set. Outputs lie in buffers that a layer makes at the first call of a shape and uses again at the next:
+copy what must outlive the next forward or backward of the same layer.
 """
 
 from .activations import LeakyReLU, ReLU, Sigmoid, Tanh

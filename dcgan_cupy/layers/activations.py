@@ -6,7 +6,10 @@ from .base import Layer
 
 
 class Activation(Layer):
-    """An element-wise layer whose gradient needs its output only. Shapes: x, y, dy, dx all equal, any rank. Saves: y."""
+    """An element-wise layer whose gradient needs its output only. Shapes: x, y, dy, dx all equal, any rank.
+
+    Saves: y.
+    """
 
     expression = None  # y as a C expression of v = x, where the layer before may compute it
 

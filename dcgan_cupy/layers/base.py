@@ -43,7 +43,10 @@ class Layer:
                 ops.fill(self.device, grad, 0.0)
 
     def state(self):
-        """(name, array, axes) of all that a checkpoint holds; `axes` permutes to PyTorch's layout (None: none needed)."""
+        """(name, array, axes) of all that a checkpoint holds.
+
+        `axes` permutes to PyTorch's layout (None: none needed).
+        """
         return [(name, a, None) for name, a in (*self.params.items(), *self.buffers.items())]
 
     def _buffer(self, name: str, shape: tuple, dtype: str = "float32"):

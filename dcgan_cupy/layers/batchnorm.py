@@ -7,12 +7,16 @@ from .base import Layer, need_sizes
 
 
 class BatchNorm2d(Layer):
-    """y = weight * (x - mean) / sqrt(var + eps) + bias, by channel; mean and var of the batch, or running ones in evaluation.
+    """y = weight * (x - mean) / sqrt(var + eps) + bias, by channel.
+
+    Mean and var of the batch, or running ones in evaluation.
 
     Shapes: x, y [..., num_features].   Saves: x and the statistics used.
-    With the rung `tiled` it can take over the ReLU or LeakyReLU behind it (`slope`, set by fuse): y is then that layer's.
+    With the rung `tiled` it can take over the ReLU or LeakyReLU behind it (`slope`, set by fuse): y is then that
+    layer's.
     Raises: UserError for sizes below 1, eps <= 0, momentum outside [0, 1], a training batch of one value a channel.
-    Source: Ioffe & Szegedy 2015; PyTorch's conventions (running variance unbiased, momentum the weight of the new value).
+    Source: Ioffe & Szegedy 2015; PyTorch's conventions (running variance unbiased, momentum the weight of the new
+    value).
     """
 
     def __init__(self, num_features, eps=1e-5, momentum=0.1, *, device, kernels=None):

@@ -104,7 +104,8 @@ class ConvTranspose2d(Convolution):
 
     Shapes: x [N, H, W, in_channels], y [N, OH, OW, out_channels], OH = s*(H-1) + k - 2p + output_padding;
     weight [kh, kw, out_channels, in_channels]: a convolution's weight that would lead from y to x.
-    The rung `textbook` inserts zeros, pads and convolves (four steps); the others use that it is conv2d's backward_input.
+    The rung `textbook` inserts zeros, pads and convolves (four steps); the others use that it is conv2d's
+    backward_input.
     Saves: x.   Raises: UserError for impossible sizes, output_padding not below stride, an unknown rung.
     Source: Radford et al. 2015, section 3: fractionally-strided convolutions; Dumoulin & Visin 2016, chapter 4.
     """
@@ -175,7 +176,10 @@ class ConvTranspose2d(Convolution):
         ops.conv2d_forward(self.device, z, flipped, self.params.get("bias"), y, (1, 1), (0, 0), self.rung, known=True)
 
     def backward(self, dy, param_grads=True, input_grad=True):
-        """[N, OH, OW, out_channels] -> [N, H, W, in_channels]: what runs here are a convolution's forward and weight gradient."""
+        """[N, OH, OW, out_channels] -> [N, H, W, in_channels]:
+
+        What runs here are a convolution's forward and weight gradient.
+        """
         x = self._take_saved()
         if param_grads:
             ops.conv2d_backward_weight(

@@ -12,9 +12,9 @@ from .convolution import Convolution
 def fuse(layer: Layer) -> None:
     """The one place where layers are joined, in every Sequential inside `layer`, for the rungs FUSED.
 
-    A BatchNorm2d takes over the ReLU or LeakyReLU behind it, forward and backward: two passes over memory fewer. A convolution
-    takes over the forward pass of an activation behind it: one pass fewer (not a Sigmoid's: the loss wants the logits before it).
-    Results are the same but for rounding.
+    A BatchNorm2d takes over the ReLU or LeakyReLU behind it, forward and backward: two passes over memory fewer. A
+    convolution takes over the forward pass of an activation behind it: one pass fewer (not a Sigmoid's: the loss wants
+    the logits before it). Results are the same but for rounding.
     """
     for _, part in layer.walk():
         inside = [child for _, child in part.children()]
@@ -28,11 +28,13 @@ def fuse(layer: Layer) -> None:
 
 
 def share_gradients(layer: Layer, first: bool = False) -> None:
-    """Saves memory inside `layer`, whose layers must be in one line: each dx is read by the layer before and then forgotten.
+    """Saves memory inside `layer`, whose layers must be in one line:
 
-    They lie in two arrays of the device that take turns (Device.gradient), shared by all its networks; batch norms inside write dx
-    over dy, where that is another layer's and not the caller's. The first layer's dx, which callers see, keeps an array of its own
-    unless `first`. Call it after fuse.
+    Each dx is read by the layer before and then forgotten.
+
+    They lie in two arrays of the device that take turns (Device.gradient), shared by all its networks; batch norms
+    inside write dx over dy, where that is another layer's and not the caller's. The first layer's dx, which callers
+    see, keeps an array of its own unless `first`. Call it after fuse.
     """
     line = [part for _, part in layer.walk() if not part.children()]
     for i, part in enumerate(line):

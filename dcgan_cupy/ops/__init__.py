@@ -1,7 +1,10 @@
-"""The operations: one function for one operation, named as its main kernel. Each checks its arguments, chooses grid and block, launches.
+"""The operations: one function for one operation, named as its main kernel.
 
-Every function takes the device first and writes into arrays that the caller gives. What needs scratch memory beside them, or more than
-one kernel, says so. Layouts: activations [n, h, w, c], weights [kh, kw, ic, oc], float32. Sizes and pairs are (h, w).
+Each checks its arguments, chooses grid and block, launches.
+
+Every function takes the device first and writes into arrays that the caller gives. What needs scratch memory beside
+them, or more than one kernel, says so. Layouts: activations [n, h, w, c], weights [kh, kw, ic, oc], float32. Sizes and
+pairs are (h, w).
 """
 
 from .batchnorm import (

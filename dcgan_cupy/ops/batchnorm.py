@@ -69,7 +69,10 @@ def batchnorm_backward_sums(dev, x, dy, mean, var, sum_dy, sum_dy_xhat, eps: flo
 
 
 def batchnorm_backward_input(dev, x, dy, mean, var, gamma, sum_dy, sum_dy_xhat, dx, eps: float) -> None:
-    """dx = gamma * rstd * (dy - sum_dy/rows - xhat * sum_dy_xhat/rows); both sums None: evaluation.   kernels/batchnorm.cu"""
+    """dx = gamma * rstd * (dy - sum_dy/rows - xhat * sum_dy_xhat/rows); both sums None: evaluation.
+
+    Kernels/batchnorm.cu
+    """
     where = "batchnorm_backward_input"
     rows, c = rows_and_channels(where, x)
     same_size(where, x=x, dy=dy, dx=dx)
@@ -82,9 +85,12 @@ def batchnorm_backward_input(dev, x, dy, mean, var, gamma, sum_dy, sum_dy_xhat, 
 def batchnorm_batch(
     dev, x, gamma, mean, rstd, scale, running_mean, running_var, num_batches_tracked, momentum: float, eps: float
 ) -> None:
-    """Batch statistics in one pass over x, and the step of the running ones.   kernels/batchnorm_2_fused.cu (part and join)
+    """Batch statistics in one pass over x, and the step of the running ones.
 
-    Shapes: x [..., C]; mean, rstd = 1/sqrt(var + eps), scale = gamma * rstd and all others [C]; num_batches_tracked int64 [1].
+    Kernels/batchnorm_2_fused.cu (part and join)
+
+    Shapes: x [..., C]; mean, rstd = 1/sqrt(var + eps), scale = gamma * rstd and all others [C]; num_batches_tracked
+    int64 [1].
     """
     file, where = "batchnorm_2_fused.cu", "batchnorm_batch"
     rows, c, tile, groups, count, size = channel_groups_of(dev, x)

@@ -1,6 +1,7 @@
 """The convolution and its gradients: check, choose the rung, launch.
 
-All functions write into arrays that the caller gives; the tiled and the Winograd rung need scratch memory of the device beside them.
+All functions write into arrays that the caller gives; the tiled and the Winograd rung need scratch memory of the device
+beside them.
 """
 
 import numpy as np
@@ -23,7 +24,8 @@ def conv2d_forward(
 
     Shapes: x [N, H, W, IC], w [KH, KW, IC, OC], bias [OC] or None, y [N, OH, OW, OC]; stride, padding pairs.
     known: compile this layer's sizes, all but the batch, into the kernel (faster; one more kernel to compile).
-    activation: what becomes of a result v, as a C expression, before it is written: another pass saved. For the rungs FUSED only.
+    activation: what becomes of a result v, as a C expression, before it is written: another pass saved. For the rungs
+    FUSED only.
     """
     where = "conv2d_forward"
     check_rung(where, rung)
@@ -44,8 +46,10 @@ def conv2d_backward_input(
 ) -> None:
     """dx[n,h,w,ic] = bias[ic] + sum of dy[n, (h+p-kh)/s, (w+p-kw)/s, oc] * w[kh,kw,ic,oc] over exact divisions.
 
-    kernels/conv2d/backward_input_*.cu. A convolution's input gradient (bias None), and a transposed convolution forward.
-    Shapes: dy [N, OH, OW, OC], w [KH, KW, IC, OC], bias [IC] or None, dx [N, H, W, IC].   known, activation: as in conv2d_forward.
+    kernels/conv2d/backward_input_*.cu. A convolution's input gradient (bias None), and a transposed convolution
+    forward.
+    Shapes: dy [N, OH, OW, OC], w [KH, KW, IC, OC], bias [IC] or None, dx [N, H, W, IC].   known, activation: as in
+    conv2d_forward.
     """
     where = "conv2d_backward_input"
     check_rung(where, rung)

@@ -85,7 +85,10 @@ def backward_weight(dev, x, dy, dw, stride, padding, sizes, known):
 
 
 def pixels_product(dev, dy, wt, out, known, activation="v"):
-    """out[m, j] = sum over oc of dy[m, oc] * wt[oc, j], m over all pixels of dy: one dense product, a 1 x 1 convolution."""
+    """out[m, j] = sum over oc of dy[m, oc] * wt[oc, j], m over all pixels of dy:
+
+    One dense product, a 1 x 1 convolution.
+    """
     oc, pixels = dy.shape[3], dy.size // dy.shape[3]
     a, b = dy.reshape(pixels, 1, 1, oc), wt.reshape(1, 1, oc, -1)
     y = out.reshape(-1)[: pixels * b.shape[3]].reshape(pixels, 1, 1, -1)
@@ -119,7 +122,10 @@ def epilogue(activation: str) -> dict[str, str]:
 
 
 def backward_bias(dev, dy, db):
-    """db[c] += sum of dy[..., c], the rows split over blocks.   kernels/conv2d/backward_bias_4_split.cu, sum_parts.cu"""
+    """db[c] += sum of dy[..., c], the rows split over blocks.
+
+    Kernels/conv2d/backward_bias_4_split.cu, sum_parts.cu
+    """
     rows, c, tile, groups, count, size = channel_groups_of(dev, dy)
     tile["NEIGHBOURS"] = tile.pop("V")
     (parts,) = dev.scratch(count * c)

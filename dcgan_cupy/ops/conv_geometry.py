@@ -16,8 +16,8 @@ def conv2d_output_size(where: str, size: int, kernel: int, stride: int, padding:
     out = (size + 2 * padding - kernel) // stride + 1
     if out < 1:
         raise UserError(
-            f"{where}: x: need a height and width of at least {kernel - 2 * padding} (kernel {kernel}, padding {padding}), "
-            f"got {size}"
+            f"{where}: x: need a height and width of at least {kernel - 2 * padding} (kernel {kernel}, padding"
+            f" {padding}), got {size}"
         )
     return out
 
@@ -29,8 +29,8 @@ def conv_transpose2d_output_size(
     out = stride * (size - 1) + kernel - 2 * padding + output_padding
     if out < 1:
         raise UserError(
-            f"{where}: x: need an output of at least 1 pixel, got {out} from size {size}, kernel {kernel}, stride {stride}, "
-            f"padding {padding}, output_padding {output_padding}"
+            f"{where}: x: need an output of at least 1 pixel, got {out} from size {size}, kernel {kernel}, stride"
+            f" {stride}, padding {padding}, output_padding {output_padding}"
         )
     return out
 

@@ -1,4 +1,7 @@
-"""Steps 2 to 4 of the textbook's transposed convolution: insert zeros, pad, flip the kernel. What follows is conv2d_forward."""
+"""Steps 2 to 4 of the textbook's transposed convolution: insert zeros, pad, flip the kernel.
+
+What follows is conv2d_forward.
+"""
 
 import numpy as np
 

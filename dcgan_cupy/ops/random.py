@@ -32,7 +32,10 @@ def random_advance(dev, state, counters: int) -> None:
 
 
 def philox_words(dev, counters, keys, out) -> None:
-    """The bare generator: out[i] = philox4x32_10(counters[i], keys[i]).   kernels/random.cu   uint32 [n, 4], [n, 2], [n, 4]."""
+    """The bare generator: out[i] = philox4x32_10(counters[i], keys[i]).
+
+    Kernels/random.cu   uint32 [n, 4], [n, 2], [n, 4].
+    """
     count("philox_words", counters.size)
     n = counters.shape[0]
     need_shape("philox_words", "counters", counters, (n, 4))

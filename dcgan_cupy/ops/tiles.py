@@ -1,7 +1,8 @@
 """Which tile each matrix product gets: compile-time constants by device and shape, one table, found by measurement.
 
-CPU (Xeon, AVX-512, clang 22; docs/performance.md): 8 x 32 accumulators fill 16 of 32 vector registers, a depth of 64 makes
-barriers rare, one buffer stays in the first-level cache. GPU: the usual 8 x 8 registers and two buffers; not yet measured.
+CPU (Xeon, AVX-512, clang 22; docs/performance.md): 8 x 32 accumulators fill 16 of 32 vector registers, a depth of 64
+makes barriers rare, one buffer stays in the first-level cache. GPU: the usual 8 x 8 registers and two buffers; not yet
+measured.
 """
 
 from math import gcd
@@ -13,15 +14,24 @@ CHANNELS, ROW_THREADS = 32, 8
 """The block of the textbook's per-channel sums, passed to kernels/include/reduce.cuh."""
 
 SPLITS_TARGET = {"cpu": 16, "gpu": 256}
-"""Blocks that backward_weight splits its sum into, at least. Fixed numbers: results do not depend on how many cores there are."""
+"""Blocks that backward_weight splits its sum into, at least.
+
+Fixed numbers: results do not depend on how many cores there are.
+"""
 
 
 THIN_INPUT = {"cpu": 8, "gpu": 8}
-"""Input channels up to which backward_input is a product over the pixels of dy and a gather: fewer would not fill a tile's columns."""
+"""Input channels up to which backward_input is a product over the pixels of dy and a gather:
+
+Fewer would not fill a tile's columns.
+"""
 
 
 COLUMNS = {"cpu": 1 << 18, "gpu": 1 << 30}
-"""Floats of the columns that lie between that product and the gather, at most: 1 MB stays in a core's second-level cache."""
+"""Floats of the columns that lie between that product and the gather, at most:
+
+1 MB stays in a core's second-level cache.
+"""
 
 
 WINOGRAD_FROM = {"cpu": 16, "gpu": 2**31}
@@ -68,7 +78,10 @@ def rows_product(
 
 
 def column_images(kind: str, images: int, floats: int) -> int:
-    """How many images share the columns, of so many floats each: equal parts if fours, which keep pointers aligned, allow it."""
+    """How many images share the columns, of so many floats each:
+
+    Equal parts if fours, which keep pointers aligned, allow it.
+    """
     most = max(1, COLUMNS[kind] // floats)
     if most < 4:
         return min(images, most)
@@ -150,8 +163,10 @@ def winograd_columns(kind: str, columns: int, channels: int, aligned: bool, know
 
 
 def neighbours(kind: str, channels: int, most: int) -> int:
-    """Neighbouring channels that a thread of a kernel that prepares weights takes. CPU: 16 fill a vector; transposing, 8 beat 16 where
-    results lie far apart (too many lines written at once)."""
+    """Neighbouring channels that a thread of a kernel that prepares weights takes.
+
+    CPU: 16 fill a vector; transposing, 8 beat 16 where results lie far apart (too many lines written at once).
+    """
     return gcd(channels, most) if kind == "cpu" else 1
 
 
@@ -172,7 +187,10 @@ def splits(kind: str, tiles: int, depth: int, bk: int) -> int:
 
 
 def channel_groups(kind: str, rows: int, channels: int) -> dict[str, int]:
-    """Constants of batchnorm_2_fused.cu, and PARTS, the blocks that share the rows. A CPU takes one wide thread a block."""
+    """Constants of batchnorm_2_fused.cu, and PARTS, the blocks that share the rows.
+
+    A CPU takes one wide thread a block.
+    """
     if kind == "cpu":
         v = gcd(channels, 64)
         block = {"V": v, "LANES": min(32, channels // v) if v < 8 else 1, "ROWS": 1}

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .base import Array, f64, need
+from .elementwise import sigmoid_forward
 
 
 def bce(prob: Array, target: Array | float) -> tuple[float, Array]:

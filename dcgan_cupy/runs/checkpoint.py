@@ -1,11 +1,13 @@
 """Checkpoints: all that a run's next step depends on, in folders that are whole or not there.
 
-    RUN/checkpoints/000100/state.safetensors    arrays: both networks, running statistics, Adam's moments, random counters
+    RUN/checkpoints/000100/state.safetensors    arrays: both networks, running statistics, Adam's moments, random
+    counters
                            state.json           format, step, settings, what they ran on, the log's length
                            manifest.json        size and SHA-256 of the other two
 
-A checkpoint is written under another name, to the disk, and renamed: a run that is killed at any moment leaves the earlier ones.
-Nothing in one is executed, and no array is read before the files' sizes and sums, and its name, type and shape, are as they must be.
+A checkpoint is written under another name, to the disk, and renamed: a run that is killed at any moment leaves the
+earlier ones. Nothing in one is executed, and no array is read before the files' sizes and sums, and its name, type and
+shape, are as they must be.
 """
 
 import contextlib
@@ -45,7 +47,10 @@ class Damaged(UserError):
 
 
 def write(folder: Path, step: int, arrays: dict[str, np.ndarray], facts: dict) -> Path:
-    """Writes RUN/checkpoints/<step>. Returns its path.   Raises: OSError; then nothing is left of it, and no other is changed."""
+    """Writes RUN/checkpoints/<step>. Returns its path.
+
+    Raises: OSError; then nothing is left of it, and no other is changed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{step:06d}"
     temporary, old = folder / f".{target.name}.{os.getpid()}", folder / f".{target.name}.old"

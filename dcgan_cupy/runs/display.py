@@ -1,4 +1,7 @@
-"""What a run shows: a live bar on a terminal, elsewhere a line now and then in the format that PyTorch's example prints."""
+"""What a run shows:
+
+A live bar on a terminal, elsewhere a line now and then in the format that PyTorch's example prints.
+"""
 
 from rich.console import Console, Group
 from rich.live import Live

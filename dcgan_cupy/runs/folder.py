@@ -4,7 +4,8 @@ settings.json       every setting, as resolved, and under "used" what it ran on:
 log.jsonl           one line a step: step, epoch, loss_d, loss_g, d_real, d_fake, d_fake_after (no times: two runs with
                     one seed write the same bytes)
 timing.json         images per second and seconds of training
-samples/            real.png, and a grid of G's images from the same latent vectors: 000000.png (untrained), 000100.png …
+samples/            real.png, and a grid of G's images from the same latent vectors: 000000.png (untrained), 000100.png
+                    …
 checkpoints/        000100/ …: all that the next step depends on (checkpoint.py)
 generator.npz       weights under the names of the seeds' nn.Module (and so does discriminator.npz)
 .lock               held by the process that trains

@@ -7,7 +7,10 @@ from pathlib import Path
 
 
 class Log:
-    """Lines that are on their way to a file. A disk that is full loses none: they wait, and are tried again with the next one."""
+    """Lines that are on their way to a file.
+
+    A disk that is full loses none: they wait, and are tried again with the next one.
+    """
 
     def __init__(self, path: Path, length: int = 0):
         """length: bytes of an earlier part that are kept; what comes after them is cut off."""
@@ -17,7 +20,10 @@ class Log:
         self._file.truncate(length)
 
     def write(self, **values) -> None:
-        """One line; null stands for what is no finite number (JSON has none).   Raises: OSError; the line is kept all the same."""
+        """One line; null stands for what is no finite number (JSON has none).
+
+        Raises: OSError; the line is kept all the same.
+        """
         values = {name: value if math.isfinite(value) else None for name, value in values.items()}
         self._waiting += json.dumps(values, allow_nan=False).encode() + b"\n"
         self._send()

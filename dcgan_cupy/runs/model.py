@@ -70,7 +70,10 @@ def _config_of(where: str, weights: dict, source: str) -> Config:
 
 
 class Sampler:
-    """Draws images with a model, always in evaluation mode: an image depends on its own z alone, whatever is drawn beside it."""
+    """Draws images with a model, always in evaluation mode:
+
+    An image depends on its own z alone, whatever is drawn beside it.
+    """
 
     def __init__(self, model: Model, device, batch: int = BATCH):
         c = model.config
@@ -91,7 +94,8 @@ class Sampler:
 def latents(model: Model, device, count: int, seed: int, truncation: float | None = None) -> Iterator[np.ndarray]:
     """float32 [n, z_dim], piece by piece; vector number i is the same whatever `count` is.
 
-    truncation: the largest number there may be: the interval is narrowed (uniform), or larger ones are drawn anew (normal).
+    truncation: the largest number there may be: the interval is narrowed (uniform), or larger ones are drawn anew
+    (normal).
     """
     z_dim, uniform = model.config.z_dim, model.config.z == "uniform"
     made = device.empty((ROWS, z_dim))

@@ -1,4 +1,7 @@
-"""From settings to a session that can run. What can be refused is refused first, then images are read, then kernels compiled."""
+"""From settings to a session that can run.
+
+What can be refused is refused first, then images are read, then kernels compiled.
+"""
 
 import os
 import shutil
@@ -34,7 +37,8 @@ LIBRARIES = ("numpy", "pillow", "safetensors", "ziglang", "cupy-cuda12x", "cupy-
 def prepare(config, console: Console, saved: checkpoint.Checkpoint | None = None, restart: bool = False) -> Session:
     """A session at its first step, or at a checkpoint's.
 
-    config: as given.   saved: the checkpoint to go on from.   restart: a folder with a run, but no whole checkpoint, begins anew.
+    config: as given.   saved: the checkpoint to go on from.   restart: a folder with a run, but no whole checkpoint,
+    begins anew.
     Raises: UserError for all that cannot be used, before the first kernel is compiled.
     """
     kind = _kind(config.device)
@@ -115,7 +119,10 @@ def _kind(name: str) -> str:
 
 
 def _given_weights(config, kind: str) -> dict[str, dict]:
-    """Trainer's attribute -> values, of --generator and --discriminator, checked against networks that nothing runs on."""
+    """Trainer's attribute -> values, of --generator and --discriminator.
+
+    They are checked against networks that nothing runs on.
+    """
     values, recorder = {}, RecorderDevice(kind)
     shared = {"channels_img": config.channels, "image_size": config.image_size, "device": recorder}
     for attribute, name in (("g", "generator"), ("d", "discriminator")):
@@ -163,7 +170,10 @@ def _because(config, device) -> str:
 
 
 def _compile(device, planned, console) -> None:
-    """All kernels of the run at once: the first time on a machine it takes a while, later they are found in the cache."""
+    """All kernels of the run at once:
+
+    The first time on a machine it takes a while, later they are found in the cache.
+    """
     start = time.perf_counter()
     columns = TextColumn("compiling kernels"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -196,14 +206,34 @@ def _announce(session, dataset, console, memory, saved) -> None:
     skipped = f"; {len(dataset.skipped)} files skipped" if dataset.skipped else ""
     going_on = f", from step {saved.step} on" if saved else ""
     for name, text in (
-        ("data", f"{dataset.name}: {len(dataset.images)} images, {config.image_size} x {config.image_size} px; {batches.place}{skipped}"),
-        ("networks", f"features {config.features_g} / {config.features_d}, z {config.z_dim} {config.z}; {count}; "
-                     f"kernels: {session.used['kernels']}"),
-        ("training", f"{config.steps} steps of {config.batch_size} images ({config.steps / batches.per_epoch:.1f} epochs){going_on}, "
-                     f"Adam lr {config.lr:g} beta1 {config.beta1:g}, loss {config.loss}, seed {config.seed}"),
-        ("memory", f"{sum(memory) / 1e6:.0f} MB of arrays at most: networks {memory[0] / 1e6:.0f}, data {memory[1] / 1e6:.0f}"),
+        (
+            "data",
+            (
+                f"{dataset.name}: {len(dataset.images)} images, {config.image_size} x {config.image_size} px;"
+                f" {batches.place}{skipped}"
+            ),
+        ),
+        (
+            "networks",
+            (
+                f"features {config.features_g} / {config.features_d}, z {config.z_dim} {config.z}; {count}; "
+                f"kernels: {session.used['kernels']}"
+            ),
+        ),
+        (
+            "training",
+            (
+                f"{config.steps} steps of {config.batch_size} images ({config.steps / batches.per_epoch:.1f}"
+                f" epochs){going_on}, Adam lr {config.lr:g} beta1 {config.beta1:g}, loss {config.loss}, seed"
+                f" {config.seed}"
+            ),
+        ),
+        (
+            "memory",
+            f"{sum(memory) / 1e6:.0f} MB of arrays at most: networks {memory[0] / 1e6:.0f}, data {memory[1] / 1e6:.0f}",
+        ),
         ("results", f"{session.folder.path}{os.sep}"),
-    ):  # fmt: skip
+    ):
         _say(console, name, text)
     for path, reason in dataset.skipped[:5]:
         console.print(f"          skipped {plain(path)}: {plain(reason)}", highlight=False, soft_wrap=True)

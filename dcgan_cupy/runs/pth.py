@@ -1,7 +1,7 @@
 """PyTorch's files without PyTorch, and without running what they hold: a zip of a small pickle and of raw numbers.
 
-The pickle may build dictionaries, numbers, texts and tensors; whatever else it names is refused. It is read by the standard
-library's Unpickler in Python, whose memory grows with what the file holds and nothing else.
+The pickle may build dictionaries, numbers, texts and tensors; whatever else it names is refused. It is read by the
+standard library's Unpickler in Python, whose memory grows with what the file holds and nothing else.
 """
 
 import io
@@ -15,9 +15,16 @@ import numpy as np
 
 LARGEST_PICKLE = 128 << 10  # bytes: names and shapes of a hundred tensors are a tenth of it
 STORAGES = {
-    "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "BFloat16Storage": "bfloat16", "LongStorage": "<i8",
-    "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "<i1", "ByteStorage": "<u1",
-}  # fmt: skip
+    "FloatStorage": "<f4",
+    "DoubleStorage": "<f8",
+    "HalfStorage": "<f2",
+    "BFloat16Storage": "bfloat16",
+    "LongStorage": "<i8",
+    "IntStorage": "<i4",
+    "ShortStorage": "<i2",
+    "CharStorage": "<i1",
+    "ByteStorage": "<u1",
+}
 
 
 class Storage(NamedTuple):
@@ -54,7 +61,10 @@ def read(path: str) -> dict:
 
 
 def state_dict_in(values) -> dict:
-    """The state_dict in what a file holds: that itself, or under `state_dict`, as checkpoints have it.   Raises: ValueError."""
+    """The state_dict in what a file holds: that itself, or under `state_dict`, as checkpoints have it.
+
+    Raises: ValueError.
+    """
     if isinstance(values, dict) and isinstance(values.get("state_dict"), dict):
         values = values["state_dict"]
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):

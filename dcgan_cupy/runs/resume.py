@@ -25,7 +25,9 @@ FREE = {
 
 
 def find(resume: str, out: str | None, say) -> checkpoint.Checkpoint | None:
-    """The checkpoint that `--resume` names; None: a fresh start (auto, and none there).   say(sentence): of what was passed over.
+    """The checkpoint that `--resume` names; None: a fresh start (auto, and none there).
+
+    Say(sentence): of what was passed over.
 
     resume: "auto" (the newest good one of --out), a run's folder, or a checkpoint's folder or one of its files.
     Raises: UserError.

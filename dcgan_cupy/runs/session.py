@@ -19,7 +19,10 @@ GRID = 64  # images in a sample grid
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended. step: the last one done.   rate: images a second.   waiting: the share of the time without data."""
+    """How a run ended. step: the last one done.   rate: images a second.
+
+    Waiting: the share of the time without data.
+    """
 
     step: int
     seconds: float
@@ -74,8 +77,8 @@ class Session:
         display.update(self.step, losses, rate)
         if not all(map(math.isfinite, losses)):
             return (
-                f"train: step {self.step}: loss: need finite numbers, got {losses.loss_d:g} of D and {losses.loss_g:g} of G; "
-                f"try a lower --lr or another --seed ({self._kept()})"
+                f"train: step {self.step}: loss: need finite numbers, got {losses.loss_d:g} of D and {losses.loss_g:g}"
+                f" of G; try a lower --lr or another --seed ({self._kept()})"
             )
         if self.step % self.config.sample_every == 0 or self.step == self.config.steps:
             with self._room(display, "samples"):
@@ -86,13 +89,16 @@ class Session:
         return ""
 
     def save(self, display) -> str:
-        """A checkpoint of now. Returns why none may be made of these numbers, or nothing. A full disk is said, and no end."""
+        """A checkpoint of now. Returns why none may be made of these numbers, or nothing.
+
+        A full disk is said, and no end.
+        """
         arrays = self.trainer.state()
         for name, values in arrays.items():
             if values.dtype.kind == "f" and not np.isfinite(values).all():
                 return (
-                    f"train: step {self.step}: {name}: need finite numbers, got some that are none; try a lower --lr or another "
-                    f"--seed ({self._kept()})"
+                    f"train: step {self.step}: {name}: need finite numbers, got some that are none; try a lower --lr or"
+                    f" another --seed ({self._kept()})"
                 )
         with self._room(display, "a checkpoint"):
             facts = {"log_bytes": self.folder.sync_log(), "settings": asdict(self.config), "used": self.used}
@@ -142,7 +148,10 @@ class Session:
 
 
 class _Room:
-    """A disk without room ends no run: it is said once in a while, and what is not written is tried again or left out."""
+    """A disk without room ends no run:
+
+    It is said once in a while, and what is not written is tried again or left out.
+    """
 
     def __init__(self, display, what: str, path: Path):
         self.display, self.what, self.path = display, what, path
@@ -154,8 +163,8 @@ class _Room:
         if not isinstance(error, OSError):
             return False
         self.display.say_once(
-            f"warning: {self.path}: {self.what} could not be written: {error.strerror or error}; the run goes on, earlier "
-            "checkpoints are whole"
+            f"warning: {self.path}: {self.what} could not be written: {error.strerror or error}; the run goes on,"
+            " earlier checkpoints are whole"
         )
         return True
 

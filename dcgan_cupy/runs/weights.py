@@ -1,7 +1,7 @@
 """Weights from files: .npz, .safetensors, PyTorch's .pth, .onnx. What the file holds decides, not its name.
 
-Names keep the layout of PyTorch's modules (the seeds', or PyTorch's example's); `module.`, which DataParallel puts before them, goes.
-Nothing in a file is executed, and no more memory is taken than a file of its size can need.
+Names keep the layout of PyTorch's modules (the seeds', or PyTorch's example's); `module.`, which DataParallel puts
+before them, goes. Nothing in a file is executed, and no more memory is taken than a file of its size can need.
 """
 
 import os
@@ -165,7 +165,10 @@ def _onnx(path: str, refused) -> dict:
 
 
 def _tidy(values: dict, refused) -> dict:
-    """Names without `module.`, float32 and int64, every number finite; a missing num_batches_tracked is 0 (PyTorch before 0.4.1)."""
+    """Names without `module.`, float32 and int64, every number finite.
+
+    A missing num_batches_tracked is 0 (PyTorch before 0.4.1).
+    """
     tidy = {}
     for name, value in values.items():
         if not isinstance(value, np.ndarray | np.generic) or value.dtype.kind not in "fiu":

@@ -1,1 +1,4 @@
-"""The kernel workbench: faults and costs of CUDA kernels, on a machine without a GPU.   python -m dcgan_cupy.inspect --help"""
+"""The kernel workbench: faults and costs of CUDA kernels, on a machine without a GPU.
+
+Python -m dcgan_cupy.inspect --help
+"""

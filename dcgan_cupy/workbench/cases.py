@@ -1,7 +1,8 @@
 """What the workbench runs: every operation of ops.py over sizes that stress its edges. One entry an operation.
 
-A case calls the operation as a layer would, on arrays of the watching device; which kernels that launches is the operation's own
-affair. So a new rung, or a new kernel behind an old operation, is watched without a word here; a new operation needs its entry.
+A case calls the operation as a layer would, on arrays of the watching device; which kernels that launches is the
+operation's own affair. So a new rung, or a new kernel behind an old operation, is watched without a word here; a new
+operation needs its entry.
 """
 
 import inspect as signatures
@@ -337,7 +338,10 @@ CASES = {
 
 
 def run_case(dev, case: Case, shape: dict, rung: str = "tiled", known: bool = False, seed: int = 1) -> list:
-    """Runs a case; its launches' reports. Raises: UserError if the operation refuses the shape, or a size of it is missing."""
+    """Runs a case; its launches' reports.
+
+    Raises: UserError if the operation refuses the shape, or a size of it is missing.
+    """
     keys = {**case.default, **shape}
     before = len(dev.reports)
     choice = {"rung": rung, "known": known} if case.rungs else {}
@@ -350,7 +354,8 @@ def run_case(dev, case: Case, shape: dict, rung: str = "tiled", known: bool = Fa
         if set(keys) <= taken:
             raise
         raise UserError(
-            f"inspect: --shape: need {', '.join(sorted(taken)) or 'nothing'} for {case.name}, got {', '.join(set(keys) - taken)}"
+            f"inspect: --shape: need {', '.join(sorted(taken)) or 'nothing'} for {case.name}, got"
+            f" {', '.join(set(keys) - taken)}"
         ) from error
     finally:
         dev.free()

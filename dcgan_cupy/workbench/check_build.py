@@ -1,6 +1,7 @@
 """The check build: compiles a kernel so that it calls check.cpp at every access, and check.cpp itself.
 
-clang instruments the text (-fsanitize=thread and a call for each basic block); instrument.py turns that into calls of check.cpp.
+clang instruments the text (-fsanitize=thread and a call for each basic block); instrument.py turns that into calls of
+check.cpp.
 """
 
 import ctypes

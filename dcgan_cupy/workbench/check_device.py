@@ -4,7 +4,8 @@
     dev.kernel(file, symbol)(grid, block, …)      # as on any device
     dev.reports[-1].findings, .costs
 
-clang instruments the text (-fsanitize=thread and a call for each basic block), instrument.py turns that into calls of check.cpp.
+clang instruments the text (-fsanitize=thread and a call for each basic block), instrument.py turns that into calls of
+check.cpp.
 """
 
 import ctypes
@@ -119,7 +120,9 @@ class _Room:
 
 
 class CheckDevice(CpuDevice):
-    """Runs kernels as the CPU device does, block by block on one thread, and watches them. `reports` holds one Report a launch.
+    """Runs kernels as the CPU device does, block by block on one thread, and watches them.
+
+    `reports` holds one Report a launch.
 
     kind: whose tile constants the operations choose ("gpu": what a GPU would run). costs: count requests too.
     seconds: the longest a launch may take. chosen: (block, warp) whose access patterns are kept, None: the dearest.
@@ -213,7 +216,8 @@ class CheckKernel(CpuKernel):
         self.sites, self.blocks = self.tables["sites"], self.tables["blocks"]
         if len(self.sites) > 65535:
             raise UserError(
-                f"{self.file}: {symbol}: need at most 65535 accesses in the compiled text, got {len(self.sites)}: unroll less"
+                f"{self.file}: {symbol}: need at most 65535 accesses in the compiled text, got {len(self.sites)}:"
+                " unroll less"
             )
         self.shared = self._place_shared(library)
         return functions
@@ -225,8 +229,8 @@ class CheckKernel(CpuKernel):
         total = sum(size for s, size in zip(known, sizes) if not s["dynamic"])
         if total > SHARED_LIMIT:
             raise UserError(
-                f"{self.file}: {self.symbol}: shared: need at most {SHARED_LIMIT} bytes of __shared__ arrays in a block "
-                f"(more: extern __shared__), got {total}"
+                f"{self.file}: {self.symbol}: shared: need at most {SHARED_LIMIT} bytes of __shared__ arrays in a block"
+                f" (more: extern __shared__), got {total}"
             )
         self.region, self.static_shared = region, total
         dynamic = re.search(r"extern\s+__shared__\s[^;]*?(\w+)\s*\[\s*\]", source.strip_comments(self.text))
@@ -273,12 +277,16 @@ class CheckKernel(CpuKernel):
             or self.signature.meets
         ):
             raise UserError(
-                f"inspect: --block: need a kernel whose blocks may have any length, got {self.symbol}: its block is part of its plan"
+                f"inspect: --block: need a kernel whose blocks may have any length, got {self.symbol}: its block is"
+                " part of its plan"
             )
         return (-(-grid[0] * block[0] // wanted[0]), 1, 1), (wanted[0], 1, 1)
 
     def _settings(self, arguments, shared_bytes):
-        """struct Settings for a launch, the tables that it points to, and what the arguments are: (name, array) by number."""
+        """struct Settings for a launch, the tables that it points to, and what the arguments are:
+
+        (name, array) by number.
+        """
         dev, cell, depth = self.device, self.cell, ROOMS["depth"]
         named = [
             (p, a) for p, a in zip(self.signature.parameters, arguments, strict=True) if p.pointer and a is not None
@@ -365,7 +373,10 @@ class CheckKernel(CpuKernel):
 
 
 def _smallest(text: str) -> int:
-    """Bytes of a shadow's cell: no larger than what the text moves at once, lest neighbours be taken for one another."""
+    """Bytes of a shadow's cell:
+
+    No larger than what the text moves at once, lest neighbours be taken for one another.
+    """
     code = source.strip_comments(text)
     if re.search(r"\b(?:char|u?int8_t|bool|__nv_fp8\w*)\b\s*(?:(?:const|__restrict__)\s*)*(?:\*|\w+\s*\[)", code):
         return 1

@@ -17,20 +17,26 @@ from .check_device import CheckDevice
 from .user_kernel import parse_size, run_user_kernel
 
 EXAMPLES = """examples:
-  python -m dcgan_cupy.inspect conv2d_forward --rung tiled                   one of our kernels, at a default shape
+  python -m dcgan_cupy.inspect conv2d_forward --rung tiled
+      one of our kernels, at a default shape
   python -m dcgan_cupy.inspect conv2d_forward --rung textbook --shape n=2,h=9,w=8,ic=3,oc=5 --html conv.html
-  python -m dcgan_cupy.inspect my.cu:my_kernel --grid 4 --block 256 --arg x=f32[1024] --arg y=f32[1024]:empty --arg n=1024
-  python -m dcgan_cupy.inspect --all                                         every kernel, every rung, edge-stressing shapes
+  python -m dcgan_cupy.inspect my.cu:my_kernel --grid 4 --block 256 --arg x=f32[1024] --arg y=f32[1024]:empty \\
+      --arg n=1024
+  python -m dcgan_cupy.inspect --all
+      every kernel, every rung, edge-stressing shapes
 
-arrays: f32[32,64] i32[…] u8[…] bf16[…] … are filled with seeded random values; f32[64]:empty holds nothing yet, so that a read of
-what nothing wrote is seen; @file.npy; null. Scalars are numbers. Exit code: 0 no finding, 1 findings, 2 wrong use."""
+arrays: f32[32,64] i32[…] u8[…] bf16[…] … are filled with seeded random values; f32[64]:empty holds nothing yet, so
+that a read of what nothing wrote is seen; @file.npy; null. Scalars are numbers.
+Exit code: 0 no finding, 1 findings, 2 wrong use."""
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="python -m dcgan_cupy.inspect",
-        description="A compute-sanitizer and a profiler for CUDA kernels, "
-        "on a machine without a GPU: the kernel runs on the CPU, every access watched.",
+        description=(
+            "A compute-sanitizer and a profiler for CUDA kernels, "
+            "on a machine without a GPU: the kernel runs on the CPU, every access watched."
+        ),
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -77,7 +83,10 @@ def parse_shape(text: str) -> dict[str, int]:
 
 
 def own_reports(dev, name: str, shape: dict, rung: str | None, seed: int) -> list:
-    """The launches of one of our kernels: of the operation with its name, or of the first operation that launches it."""
+    """The launches of one of our kernels:
+
+    Of the operation with its name, or of the first operation that launches it.
+    """
     if rung is not None and rung not in RUNGS:
         raise UserError(f"inspect: --rung: need one of {', '.join(RUNGS)}, got {rung!r}")
     if name in CASES:
@@ -92,7 +101,8 @@ def own_reports(dev, name: str, shape: dict, rung: str | None, seed: int) -> lis
     }
     if name not in ours:
         raise UserError(
-            f"inspect: kernel: need file.cu:kernel or one of ours ({', '.join(sorted(ours | set(CASES)))}), got {name!r}"
+            f"inspect: kernel: need file.cu:kernel or one of ours ({', '.join(sorted(ours | set(CASES)))}), got"
+            f" {name!r}"
         )
     for case in CASES.values():
         for edge in [{}, *case.edges[:2]]:
@@ -168,7 +178,8 @@ def run(options) -> int:
     else:
         if options.arg or options.grid or options.macro or options.shared_bytes:
             raise UserError(
-                "inspect: --arg, --grid, --macro, --shared-bytes: need file.cu:kernel, got one of our kernels: give --shape"
+                "inspect: --arg, --grid, --macro, --shared-bytes: need file.cu:kernel, got one of our kernels: give"
+                " --shape"
             )
         if options.block:
             dev.row_block = parse_size("block", options.block)

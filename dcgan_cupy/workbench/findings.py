@@ -73,7 +73,9 @@ class Report:
 KINDS = ("out-of-bounds", "misaligned", "uninitialised", "race")
 LESSONS = {
     "out-of-bounds": "the memory there belongs to something else; on a GPU this stops the program or, worse, does not",
-    "misaligned": "a GPU moves {size} bytes at once only from an address that is a multiple of {size}, and stops otherwise",
+    "misaligned": (
+        "a GPU moves {size} bytes at once only from an address that is a multiple of {size}, and stops otherwise"
+    ),
     "uninitialised": "what is read is whatever lay there before",
 }
 STUCK = re.compile(r"(.*?):(\d+): kernel (\w+): (.*)", re.S)
@@ -258,7 +260,10 @@ class _Words:
                     f"thread {ot} of block {ob}",
                 )
             at = f"line {other_line}" + (f" of {other_file}" if other_file != file else "")
-            text = f"{who} {verb} {place} in {where} memory, and {by} {before} it at {at}, with {between}: which comes first is chance"
+            text = (
+                f"{who} {verb} {place} in {where} memory, and {by} {before} it at {at}, with {between}: which comes"
+                " first is chance"
+            )
             if ob != block:
                 text = text.replace(", with blocks", "; blocks").replace(": which", ", so which")
         return Finding(
@@ -294,7 +299,10 @@ class _Words:
         return f"{place}, {past} ({'__shared__ ' if shared else ''}{name} has {shape})"
 
     def pattern(self, p, site):
-        """The request kept for a site: block, warp, and where each lane goes, as (array, byte offset), None where it takes no part."""
+        """The request kept for a site:
+
+        Block, warp, and where each lane goes, as (array, byte offset), None where it takes no part.
+        """
         if not p["mask"]:
             return None
         shared = self.tables["shared"] if self.kernel.shared else []

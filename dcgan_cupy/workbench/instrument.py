@@ -1,8 +1,8 @@
 """The check build's own compilation step: reads and rewrites the compiler's intermediate text (LLVM IR).
 
-clang has put a call in front of every access (-fsanitize=thread) and at the head of every basic block (trace-pc-guard). Each
-call becomes one to check.cpp with a number in it: that of a Site (an access, with its line) or of a Block (with its loops and
-its floating-point operations). Shared arrays move into one region with empty room between them.
+clang has put a call in front of every access (-fsanitize=thread) and at the head of every basic block (trace-pc-guard).
+Each call becomes one to check.cpp with a number in it: that of a Site (an access, with its line) or of a Block (with
+its loops and its floating-point operations). Shared arrays move into one region with empty room between them.
 """
 
 import re
@@ -25,7 +25,8 @@ MATHEMATICS = re.compile(
     r"(?:llvm\.)?(fmuladd|fma|sqrt|exp2?|log(?:2|10|1p)?|expm1|tanh|sin|cos|tan|pow|rint|atan2?|erf)f?(?:\.|$)"
 )
 SHARED = re.compile(
-    r'^@([\w.$]+|"[^"]+") = [\w ]*?global (.+?) (?:zeroinitializer|undef|poison|null|false|0|0\.0+e\+00), section "cuda_shared"(.*)$',
+    r'^@([\w.$]+|"[^"]+") = [\w ]*?global (.+?) (?:zeroinitializer|undef|poison|null|false|0|0\.0+e\+00), section'
+    r' "cuda_shared"(.*)$',
     re.M,
 )
 DYNAMIC = re.compile(r"^@(\S*dynamic_shared\S*) = internal global (\[\d+ x i8\]) zeroinitializer.*$", re.M)
@@ -137,7 +138,8 @@ def rewrite(text: str) -> tuple[str, dict]:
                 out.append(line)
                 continue
             out.append(
-                f"  call void @check_access(ptr {match[3]}, i32 {site(number, 'atomic', int(match[1]) // 8, tail)}){tail}"
+                f"  call void @check_access(ptr {match[3]}, i32"
+                f" {site(number, 'atomic', int(match[1]) // 8, tail)}){tail}"
             )
         elif "@__sanitizer_cov_trace_pc_guard(" in line and "call" in line:
             tail = "".join(re.findall(r", !dbg !\d+", line))
@@ -200,7 +202,10 @@ def _frames(metadata, tail: str) -> list:
 
 
 def _used(metadata, lines: list[str], itself: bool) -> list:
-    """An access that the compiler has moved has line 0: where what it reads is used (itself), or else the next line with a number."""
+    """An access that the compiler has moved has line 0:
+
+    Where what it reads is used (itself), or else the next line with a number.
+    """
     first = re.match(r"\s*(%[\w.]+) = ", lines[0]) if itself else None
     names = {first[1]} if first else set()
     for line in lines:

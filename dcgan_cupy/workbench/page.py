@@ -1,50 +1,18 @@
-"""The page of --html: one file, no script, nothing fetched. The source with its costs, access patterns as pictures, the roofline."""
+"""The page of --html: one file, no script, nothing fetched.
+
+The source with its costs, access patterns as pictures, the roofline.
+"""
 
 import re
 from html import escape
 from math import log10
+from pathlib import Path
 
 from . import costs
 from .cards import CARDS
 from .tables import extent, short, source_lines, summary
 
-STYLE = """
-:root { --ink: #1d2330; --soft: #667085; --faint: #98a2b3; --line: #e4e7ec; --paper: #ffffff; --tint: #f7f8fa; --heat: 232, 89, 12;
-  --good: #16803c; --bad: #c4320a; --blue: #1d5fd1; --violet: #7a4fd0; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --soft: #a3abba; --faint: #737c8d; --line: #2b313c; --paper: #14171d;
-  --tint: #1b1f27; --heat: 255, 122, 48; --good: #4cc38a; --bad: #ff7a59; --blue: #6aa5ff; --violet: #b394ff; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 40px 32px 80px; max-width: 1240px; color: var(--ink); background: var(--paper);
-  font: 15px/1.55 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
-h1 { font-size: 27px; margin: 0; letter-spacing: -.01em; } h2 { font-size: 17px; margin: 38px 0 10px; }
-.where { color: var(--soft); margin: 4px 0 0; }
-code, pre, td.code, .mono { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, monospace; }
-.launch + .launch { margin-top: 72px; padding-top: 40px; border-top: 2px solid var(--line); }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(170px, 1fr)); gap: 12px; margin: 22px 0 0; }
-.card { background: var(--tint); border: 1px solid var(--line); border-radius: 8px; padding: 12px 14px; }
-.card b { display: block; font-size: 21px; font-weight: 620; letter-spacing: -.01em; } .card span { color: var(--soft); font-size: 13px; }
-.good { color: var(--good); } .bad { color: var(--bad); }
-.finding { border-left: 4px solid var(--bad); background: var(--tint); border-radius: 0 8px 8px 0; padding: 10px 16px; margin: 10px 0; }
-.finding h3 { margin: 0 0 2px; font-size: 15px; } .finding p { margin: 4px 0 0; } .finding small { color: var(--soft); }
-.legend { color: var(--soft); font-size: 13px; margin: 0 0 8px; }
-.scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; }
-table { border-collapse: collapse; width: 100%; font-size: 12.5px; line-height: 1.5; }
-th { position: sticky; top: 0; text-align: right; font-weight: 500; color: var(--soft); padding: 7px 10px; background: var(--tint);
-  border-bottom: 1px solid var(--line); white-space: nowrap; }
-th.code { text-align: left; } td { padding: 0 10px; text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-td.n { color: var(--faint); width: 1px; } td.code { text-align: left; white-space: pre; width: 99%; max-width: 610px; overflow: hidden;
-  text-overflow: ellipsis; tab-size: 4; }
-td i { font-style: normal; color: var(--faint); } tr.fault td { background: color-mix(in srgb, var(--bad) 16%, transparent); }
-tr.note td { text-align: left; white-space: normal; color: var(--bad); padding: 2px 10px 6px 64px; }
-tr.file td { text-align: left; color: var(--soft); background: var(--tint); padding: 6px 10px; border-top: 1px solid var(--line); }
-tr.gap td { color: var(--faint); text-align: left; padding: 0 10px 0 40px; }
-.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(540px, 1fr)); gap: 18px; }
-figure { margin: 0; border: 1px solid var(--line); border-radius: 8px; padding: 12px 14px; }
-figcaption { font-size: 13px; color: var(--soft); }
-figcaption b { color: var(--ink); font-weight: 600; } svg { display: block; width: 100%; height: auto; } svg text { fill: var(--soft);
-  font: 11px ui-monospace, "DejaVu Sans Mono", monospace; } .roof { max-width: 720px; }
-ul { margin: 10px 0 0; padding-left: 18px; } li { margin: 2px 0; }
-"""
+STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 
 
 def render(reports, gpu: str) -> str:
@@ -52,7 +20,8 @@ def render(reports, gpu: str) -> str:
     body = "\n".join(_launch(r, gpu) for r in reports)
     title = f"{reports[0].kernel}: kernel workbench"
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport"'
+        ' content="width=device-width">'
         f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>\n{body}\n</body></html>\n"
     )
 
@@ -77,8 +46,11 @@ def _launch(r, gpu: str) -> str:
         (f"<b>{_time(at['roofline_us'])}</b>", f"roofline, {escape(at['card'])}, {at['bound']} bound"),
     ]
     parts = [
-        f'<section class="launch"><h1>{escape(r.kernel)}</h1><p class="where"><span class="mono">{escape(r.file)}</span> · {size}'
-        f'<br><span class="mono">{escape(arrays)}</span></p><div class="cards">',
+        (
+            f'<section class="launch"><h1>{escape(r.kernel)}</h1><p class="where"><span'
+            f' class="mono">{escape(r.file)}</span> · {size}<br><span class="mono">{escape(arrays)}</span></p><div'
+            ' class="cards">'
+        ),
         *(f'<div class="card">{value}<span>{what}</span></div>' for value, what in cards),
         "</div>",
     ]
@@ -89,8 +61,11 @@ def _launch(r, gpu: str) -> str:
     if pictures:
         parts += [
             "<h2>Access patterns</h2>",
-            '<p class="legend">The dearest request of each place: 32 lanes above; below, the 32-byte sectors of '
-            "global memory that they touch, or the banks of shared memory with the passes each needs. Grey: nobody asked for it.</p>",
+            (
+                '<p class="legend">The dearest request of each place: 32 lanes above; below, the 32-byte sectors of'
+                " global memory that they touch, or the banks of shared memory with the passes each needs. Grey: nobody"
+                " asked for it.</p>"
+            ),
             f'<div class="pictures">{"".join(pictures)}</div>',
         ]
     parts += [
@@ -129,8 +104,8 @@ def _source(r) -> str:
         )
     )
     out = [
-        '<p class="legend">Heat: the share of all sectors and shared-memory passes that a line asks for.</p><div class="scroll"><table>'
-        f'<tr><th></th><th class="code">line</th>{head}</tr>'
+        '<p class="legend">Heat: the share of all sectors and shared-memory passes that a line asks for.</p><div'
+        f' class="scroll"><table><tr><th></th><th class="code">line</th>{head}</tr>'
     ]
     for file in files:
         lines = source_lines(file)
@@ -205,9 +180,10 @@ def _picture(a) -> str:
     text = source_lines(a.file)
     code = text[a.line - 1].strip()[:90] if 0 < a.line <= len(text) else ""
     return (
-        f'<figure>{svg}<figcaption><b class="mono">{escape(p["array"] or "outside")}</b> {verb}, {p["size"]} bytes a lane, {active} lanes; '
-        f'block {p["block"]}, warp {p["warp"]} · <span class="mono">{escape(a.file)}:{a.line}</span><br>'
-        f'<span class="mono">{escape(code)}</span></figcaption></figure>'
+        f'<figure>{svg}<figcaption><b class="mono">{escape(p["array"] or "outside")}</b> {verb}, {p["size"]} bytes a'
+        f" lane, {active} lanes; block {p['block']}, warp {p['warp']} · <span"
+        f' class="mono">{escape(a.file)}:{a.line}</span><br><span'
+        f' class="mono">{escape(code)}</span></figcaption></figure>'
     )
 
 
@@ -248,8 +224,8 @@ def _sectors(lanes, size: int) -> str:
                 left + place[s] + (at % 32 + size / 2) / 32 * box if at % 32 + size <= 32 else left + place[s] + box / 2
             )
             out.append(
-                f'<path d="M{lane * step + step / 2:.1f} 34 C{lane * step + step / 2:.1f} 76 {end:.1f} 72 {end:.1f} 114" fill="none" '
-                'stroke="var(--blue)" stroke-opacity=".45"/>'
+                f'<path d="M{lane * step + step / 2:.1f} 34 C{lane * step + step / 2:.1f} 76 {end:.1f} 72 {end:.1f}'
+                ' 114" fill="none" stroke="var(--blue)" stroke-opacity=".45"/>'
             )
     for s in order:
         out.append(
@@ -257,13 +233,14 @@ def _sectors(lanes, size: int) -> str:
         )
         for b in sorted(asked[s]):
             out.append(
-                f'<rect x="{left + place[s] + b / 32 * (box - 1.5):.1f}" y="114" width="{(box - 1.5) / 32 + 0.15:.2f}" height="20" '
-                'fill="var(--blue)"/>'
+                f'<rect x="{left + place[s] + b / 32 * (box - 1.5):.1f}" y="114" width="{(box - 1.5) / 32 + 0.15:.2f}"'
+                ' height="20" fill="var(--blue)"/>'
             )
     used = sum(map(len, asked.values()))
     share = used / (32 * len(order)) if order else 0
     out.append(
-        f'<text x="0" y="152">{len(order)} sectors, {32 * len(order)} bytes moved, {used} asked for ({share:.0%})</text>'
+        f'<text x="0" y="152">{len(order)} sectors, {32 * len(order)} bytes moved, {used} asked for'
+        f" ({share:.0%})</text>"
     )
     if order:
         out.append(f'<text x="{width}" y="152" text-anchor="end">bytes {32 * order[0]} to {32 * order[-1] + 31}</text>')
@@ -290,21 +267,22 @@ def _banks(lanes, size: int) -> str:
         if lanes[lane] is not None:
             end = (lanes[lane] // 4 % 32 + size / 8) * step if size >= 4 else (lanes[lane] // 4 % 32 + 0.5) * step
             out.append(
-                f'<path d="M{lane * step + step / 2:.1f} 34 C{lane * step + step / 2:.1f} 70 {end:.1f} 66 {end:.1f} 100" fill="none" '
-                'stroke="var(--violet)" stroke-opacity=".45"/>'
+                f'<path d="M{lane * step + step / 2:.1f} 34 C{lane * step + step / 2:.1f} 70 {end:.1f} 66 {end:.1f}'
+                ' 100" fill="none" stroke="var(--violet)" stroke-opacity=".45"/>'
             )
     height = min(14.0, 110 / most)
     for bank in range(32):
         count = len(words.get(bank, ()))
         if not count:
             out.append(
-                f'<rect x="{bank * step + 1:.1f}" y="100" width="{step - 2:.1f}" height="{height - 1:.1f}" rx="2" fill="var(--line)"/>'
+                f'<rect x="{bank * step + 1:.1f}" y="100" width="{step - 2:.1f}" height="{height - 1:.1f}" rx="2"'
+                ' fill="var(--line)"/>'
             )
         for i in range(count):
             colour = "var(--violet)" if i == 0 else "var(--bad)"
             out.append(
-                f'<rect x="{bank * step + 1:.1f}" y="{100 + i * height:.1f}" width="{step - 2:.1f}" height="{max(1.5, height - 1):.1f}" '
-                f'rx="{min(2, height / 4):.1f}" fill="{colour}"/>'
+                f'<rect x="{bank * step + 1:.1f}" y="{100 + i * height:.1f}" width="{step - 2:.1f}"'
+                f' height="{max(1.5, height - 1):.1f}" rx="{min(2, height / 4):.1f}" fill="{colour}"/>'
             )
     bottom = 100 + most * height + 16
     which = (
@@ -340,14 +318,15 @@ def _roofline(r, gpu: str) -> str:
     out = []
     for power in range(int(low_x), int(high_x) + 1):
         out.append(
-            f'<line x1="{x(10**power):.0f}" x2="{x(10**power):.0f}" y1="14" y2="{height - bottom}" stroke="var(--line)"/>'
-            f'<text x="{x(10**power):.0f}" y="{height - bottom + 16}" text-anchor="middle">{10.0**power:g}</text>'
+            f'<line x1="{x(10**power):.0f}" x2="{x(10**power):.0f}" y1="14" y2="{height - bottom}"'
+            f' stroke="var(--line)"/><text x="{x(10**power):.0f}" y="{height - bottom + 16}"'
+            f' text-anchor="middle">{10.0**power:g}</text>'
         )
     for power in range(int(low_y) + 1, int(high_y) + 1):
         name = f"{10**power / 1000:g} T" if power >= 3 else f"{10**power:g} G"
         out.append(
-            f'<line x1="{left}" x2="{width - 12}" y1="{y(10**power):.0f}" y2="{y(10**power):.0f}" stroke="var(--line)"/>'
-            f'<text x="{left - 8}" y="{y(10**power) + 4:.0f}" text-anchor="end">{name}</text>'
+            f'<line x1="{left}" x2="{width - 12}" y1="{y(10**power):.0f}" y2="{y(10**power):.0f}"'
+            f' stroke="var(--line)"/><text x="{left - 8}" y="{y(10**power) + 4:.0f}" text-anchor="end">{name}</text>'
         )
     ridge = card.tflops * 1e3 / card.gbs
     out.append(
@@ -368,9 +347,9 @@ def _roofline(r, gpu: str) -> str:
                 f'y="{y(roof) + dy:.1f}" text-anchor="{anchor}" style="fill:{colour}">{what}: {value:.2f}</text>'
             )
     out.append(
-        f'<text x="{width - 12}" y="{height - 6}" text-anchor="end">FLOP a byte</text>'
-        f'<text x="{width - 14}" y="10" text-anchor="end">{escape(card.name)}: {card.tflops:g} TFLOP/s</text>'
-        f'<text x="{left + 8}" y="{y(10**low_x * card.gbs * 1.6) - 26:.0f}">{card.gbs:g} GB/s</text><text x="{left}" y="10">FLOP/s</text>'
+        f'<text x="{width - 12}" y="{height - 6}" text-anchor="end">FLOP a byte</text><text x="{width - 14}" y="10"'
+        f' text-anchor="end">{escape(card.name)}: {card.tflops:g} TFLOP/s</text><text x="{left + 8}"'
+        f' y="{y(10**low_x * card.gbs * 1.6) - 26:.0f}">{card.gbs:g} GB/s</text><text x="{left}" y="10">FLOP/s</text>'
     )
     return f'<svg viewBox="0 0 {width} {height}" role="img">{"".join(out)}</svg>'
 

@@ -168,19 +168,20 @@ def summary(r, gpu: str) -> list[str]:
     said = []
     if sums["sectors"]:
         said.append(
-            f"coalescing: {short(sums['sectors'])} sectors of 32 bytes, {sums['ideal_sectors'] / sums['sectors']:.0%} of them needed"
+            f"coalescing: {short(sums['sectors'])} sectors of 32 bytes, {sums['ideal_sectors'] / sums['sectors']:.0%}"
+            " of them needed"
         )
     if sums["shared_requests"]:
         ways = 1 + sums["bank_conflicts"] / sums["shared_requests"]
         said.append(
-            f"shared memory: {sums['shared_memory']} bytes a block, {short(sums['bank_conflicts'])} extra passes for bank conflicts "
-            f"({ways:.2f} passes a request in place of 1)"
+            f"shared memory: {sums['shared_memory']} bytes a block, {short(sums['bank_conflicts'])} extra passes for"
+            f" bank conflicts ({ways:.2f} passes a request in place of 1)"
             if sums["bank_conflicts"]
             else f"shared memory: {sums['shared_memory']} bytes a block, no bank conflict"
         )
     said.append(
-        f"moves {short(sums['compulsory_bytes'])} bytes at least (each array once), computes {short(sums['flops'])} FLOP: "
-        f"{sums['intensity']:.2f} FLOP a byte; {card.name} balances at {at['ridge']:.0f}"
+        f"moves {short(sums['compulsory_bytes'])} bytes at least (each array once), computes {short(sums['flops'])}"
+        f" FLOP: {sums['intensity']:.2f} FLOP a byte; {card.name} balances at {at['ridge']:.0f}"
     )
     said.append(
         f"roofline on {card.name}: {_time(at['roofline_us'])}, {at['bound']} bound (memory {_time(at['memory_us'])}, "
@@ -188,8 +189,9 @@ def summary(r, gpu: str) -> list[str]:
     )
     if "occupancy" in at:
         said.append(
-            f"occupancy: {at['registers']} registers a thread (NVRTC), {at['blocks']} blocks a multiprocessor, limited by {at['limit']}: "
-            f"{at['occupancy']:.0%}; the grid has {at['blocks_of_grid']} blocks for {at['processors']} multiprocessors"
+            f"occupancy: {at['registers']} registers a thread (NVRTC), {at['blocks']} blocks a multiprocessor, limited"
+            f" by {at['limit']}: {at['occupancy']:.0%}; the grid has {at['blocks_of_grid']} blocks for"
+            f" {at['processors']} multiprocessors"
         )
     return said
 

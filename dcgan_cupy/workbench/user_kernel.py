@@ -80,7 +80,10 @@ def parse_size(what: str, text: str) -> tuple[int, ...]:
 
 
 def make_arguments(dev, signature, given: list[str], seed: int) -> list:
-    """The values of a kernel's parameters from --arg name=value. Raises: UserError for a name or a value that does not fit."""
+    """The values of a kernel's parameters from --arg name=value.
+
+    Raises: UserError for a name or a value that does not fit.
+    """
     values = {}
     names = [p.name for p in signature.parameters]
     for text in given:
@@ -93,8 +96,8 @@ def make_arguments(dev, signature, given: list[str], seed: int) -> list:
         if p.name not in values:
             example = "f32[1024]" if p.pointer else "1024"
             raise UserError(
-                f"inspect: --arg: need a value for {p.name} ({p.c_type}{'*' if p.pointer else ''}), such as --arg {p.name}={example}, "
-                "got none"
+                f"inspect: --arg: need a value for {p.name} ({p.c_type}{'*' if p.pointer else ''}), such as --arg"
+                f" {p.name}={example}, got none"
             )
         made.append(_array(dev, p, values[p.name], rng) if p.pointer else _scalar(p, values[p.name]))
     return made
@@ -114,7 +117,8 @@ def _array(dev, p, text: str, rng):
         match = re.fullmatch(r"(\w+)\[([\d,x ]*)\](\s*=\s*empty|:empty)?", text)
         if not match or match[1] not in DTYPES:
             raise UserError(
-                f"{where}: need an array such as f32[1024], f32[32,64]:empty, @file.npy or null ({', '.join(DTYPES)}), got {text!r}"
+                f"{where}: need an array such as f32[1024], f32[32,64]:empty, @file.npy or null ({', '.join(DTYPES)}),"
+                f" got {text!r}"
             )
         shape = tuple(int(v) for v in re.split(r"[,x]", match[2].replace(" ", "")) if v)
         dtype, empty = np.dtype(DTYPES[match[1]]), bool(match[3])

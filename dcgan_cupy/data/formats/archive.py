@@ -1,7 +1,7 @@
 """Images in a zip or tar archive, read where they lie: nothing is unpacked, so no name in it can lead anywhere.
 
-The directory of the archive is read once; workers then read each member's bytes at its place in the file. A compressed tar has no
-places: it is unrolled from the front, and workers are handed the bytes.
+The directory of the archive is read once; workers then read each member's bytes at its place in the file. A compressed
+tar has no places: it is unrolled from the front, and workers are handed the bytes.
 """
 
 import os
@@ -27,7 +27,10 @@ MEMBER_LIMIT = 20_000_000  # names in one archive: a file of some MB can claim m
 
 
 class Piece(NamedTuple):
-    """A run of bytes in a file. packed: bytes in the file; size: bytes once inflated; crc: of those, None if there is none."""
+    """A run of bytes in a file.
+
+    Packed: bytes in the file; size: bytes once inflated; crc: of those, None if there is none.
+    """
 
     start: int
     packed: int
@@ -135,7 +138,8 @@ def read_piece(descriptor: int, piece: Piece) -> bytes:
             raise Unreadable("its compressed data are damaged") from None
     if len(data) != piece.size:
         raise Unreadable(
-            f"the archive promises {piece.size:,} bytes, there are {'more' if len(data) > piece.size else f'{len(data):,}'}"
+            f"the archive promises {piece.size:,} bytes, there are"
+            f" {'more' if len(data) > piece.size else f'{len(data):,}'}"
         )
     if not data:
         raise Unreadable("an empty file")
@@ -209,7 +213,10 @@ def zip_directory(path: Path) -> list[zipfile.ZipInfo]:
 
 
 class Tar(Packed):
-    """Images in a tar archive, plain or compressed; in a plain one also in tars inside it, as in ImageNet's training set."""
+    """Images in a tar archive, plain or compressed.
+
+    In a plain one also in tars inside it, as in ImageNet's training set.
+    """
 
     format = "tar"
 

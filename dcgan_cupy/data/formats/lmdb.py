@@ -1,12 +1,13 @@
 """Images in an LMDB, as LSUN comes: a B+ tree of pages in one file, read here without a library.
 
-    page      number 8 bytes · pad 2 · flags 2 · lower 2 · upper 2 (or, of an overflow page, how many pages 4) · offsets of nodes 2 each
-    meta      pages 0 and 1, after the page's 16 bytes: magic, version, address, map size, two trees (48 bytes each), last page,
-              number of the transaction; the larger number is the one that counts
+    page      number 8 bytes · pad 2 · flags 2 · lower 2 · upper 2 (or, of an overflow page, how many pages 4) · offsets
+              of nodes 2 each
+    meta      pages 0 and 1, after the page's 16 bytes: magic, version, address, map size, two trees (48 bytes each),
+              last page, number of the transaction; the larger number is the one that counts
     node      size or child page, low and high 2 bytes each · flags 2 · bytes of the key 2 · key · value
 
-The library maps the file and follows what it finds there: a file that was cut short ends the process with a bus error. Here each
-number is checked against the file before it is used, and values are read in place by the workers.
+The library maps the file and follows what it finds there: a file that was cut short ends the process with a bus error.
+Here each number is checked against the file before it is used, and values are read in place by the workers.
 """
 
 import mmap

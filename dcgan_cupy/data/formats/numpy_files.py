@@ -79,7 +79,10 @@ def _last(name: str) -> str:
 
 
 def _block(member: Member, arrays: list[Member]) -> Block | None:
-    """The images of one array; None if it holds something else. `arrays`: where its labels may be. Raises: DataError."""
+    """The images of one array; None if it holds something else. `arrays`: where its labels may be.
+
+    Raises: DataError.
+    """
     declared = _header(member)
     if declared is None:
         return None

@@ -1,4 +1,7 @@
-"""The files that a packed dataset consists of, wherever they lie: one file, a folder of them, or in a zip or tar archive."""
+"""The files that a packed dataset consists of, wherever they lie:
+
+One file, a folder of them, or in a zip or tar archive.
+"""
 
 import gzip
 import lzma

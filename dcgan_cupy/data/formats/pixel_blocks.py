@@ -18,7 +18,8 @@ from ..reader import Batch, Look, Task, code_version, span
 class Block:
     """Images of one file: `count` are promised, `room` is how many there can be at most (default: as many).
 
-    `read(start, stop)` gives them as uint8 [n, H, W] or [n, H, W, C], fewer where the file ends early, or the reason why there are none.
+    `read(start, stop)` gives them as uint8 [n, H, W] or [n, H, W, C], fewer where the file ends early, or the reason
+    why there are none.
     `end()`, asked after the last of them: where the file is damaged, by its own checksum, or nothing.
     """
 

@@ -1,9 +1,11 @@
 """Making a cache entry: by several processes, in a file that a killed run leaves and the next one goes on with.
 
-    <entry>.part       the .npy to be: workers write each task's images at the place of its first item; where items before it gave no
-                       image, the parent moves them up. Places only ever move forward, so no worker meets another.
-    <entry>.journal    a line for the key, then one for each finished task: where it stopped, how many images, their checksum, the
-                       attributes, what was skipped. It is locked by the process that builds; a second one waits, and finds the entry.
+    <entry>.part       the .npy to be: workers write each task's images at the place of its first item; where items
+                       before it gave no image, the parent moves them up. Places only ever move forward, so no worker
+                       meets another.
+    <entry>.journal    a line for the key, then one for each finished task: where it stopped, how many images, their
+                       checksum, the attributes, what was skipped. It is locked by the process that builds; a second one
+                       waits, and finds the entry.
 
 A run goes on after the last line whose images are there and right.
 """

@@ -4,8 +4,8 @@
     data/<format>-<size>px-<hash>.json      their key, checksums, the attributes, the files that were skipped
     data/<format>-<size>px-<hash>.part      an entry that is being made, and its .journal: build.py
 
-The hash is of the key: everything that determines the pixels. The .json is renamed into place last: it alone says that an entry
-exists, and its checksums that both files are whole and belong together. All of it may be deleted any time.
+The hash is of the key: everything that determines the pixels. The .json is renamed into place last: it alone says that
+an entry exists, and its checksums that both files are whole and belong together. All of it may be deleted any time.
 """
 
 import hashlib
@@ -91,8 +91,8 @@ def _without_cache(reader: Reader, progress: Progress | None, folder, error) -> 
     need, free = min(total, getattr(reader, "room", total)) * int(np.prod(reader.look.shape)), free_memory()
     if need > free // 2:
         raise DataError(
-            f"open_dataset: cache: need a folder that can be written, got {folder} ({cause}); in memory the images would "
-            f"take {in_bytes(need)} of {in_bytes(free)}"
+            f"open_dataset: cache: need a folder that can be written, got {folder} ({cause}); in memory the images"
+            f" would take {in_bytes(need)} of {in_bytes(free)}"
         )
     warnings.warn(
         f"open_dataset: cache: need a folder that can be written, got {folder} ({cause}); "
@@ -153,7 +153,10 @@ def load(entry: Path, key: dict | None) -> Found | None:
 
 
 def _checked(path: Path, images: np.ndarray, pieces: list) -> bool:
-    """Whether the pieces, or samples from all over a large entry, are as they were written. Read, not mapped: it keeps no memory."""
+    """Whether the pieces, or samples from all over a large entry, are as they were written.
+
+    Read, not mapped: it keeps no memory.
+    """
     row = images[0].nbytes if len(images) else 0
     step = 1 + images.nbytes // VERIFIED
     with open(path, "rb") as file:

@@ -1,8 +1,8 @@
 """Compiles kernel texts for the CPU, and keeps the results.
 
-A compiled object is named by a hash of everything that decides what is in it: text, headers, flags, compiler, processor.
-It is written to a temporary name and renamed, so a reader never sees half of one, however many processes build at once
-and whenever one is killed. The folder is private: code is loaded from it.
+A compiled object is named by a hash of everything that decides what is in it: text, headers, flags, compiler,
+processor. It is written to a temporary name and renamed, so a reader never sees half of one, however many processes
+build at once and whenever one is killed. The folder is private: code is loaded from it.
 """
 
 import hashlib
@@ -91,7 +91,10 @@ class Compiler:
 
 @lru_cache(maxsize=None)
 def find_compiler() -> Compiler:
-    """$CXX, else the ziglang wheel (the fastest code in our measurements: docs/decisions.md), else clang++, else g++."""
+    """$CXX, else the ziglang wheel (the fastest code in our measurements:
+
+    Docs/decisions.md), else clang++, else g++.
+    """
     if own := os.environ.get("CXX"):
         try:
             command = tuple(shlex.split(own))
@@ -160,7 +163,8 @@ def kept(
 ) -> Path:
     """The shared object that some commands make of some texts, kept under a hash of all that decides what is in it.
 
-    parts: what decides, beside headers, compiler and processor.   texts: suffix -> text, written before the first command.
+    parts: what decides, beside headers, compiler and processor.   texts: suffix -> text, written before the first
+    command.
     commands(stem, made): the command lines.   between(stem, target): work between the first command and the others.
     Raises: UserError with the compiler's first error, or if the cache cannot be written.
     """

@@ -61,7 +61,10 @@ def _pool(process: int, threads: int):
 
 
 def _load_copy(path: Path) -> ctypes.CDLL:
-    """Loads a copy, which the loader takes for another library (it tells them apart by inode): its statics are its own."""
+    """Loads a copy, which the loader takes for another library (it tells them apart by inode):
+
+    Its statics are its own.
+    """
     try:
         handle, name = tempfile.mkstemp(
             suffix=".so", prefix=f".{path.stem}-", dir=path.parent
@@ -113,7 +116,10 @@ class CpuDevice(Device):
 
     @property
     def description(self) -> str:
-        return f"CPU, {_cpu_name()}, {self.threads} thread{'s' * (self.threads > 1)}, {self.compiler.version} ({self.compiler.found})"
+        return (
+            f"CPU, {_cpu_name()}, {self.threads} thread{'s' * (self.threads > 1)}, {self.compiler.version}"
+            f" ({self.compiler.found})"
+        )
 
     def _allocate(self, shape, dtype):
         """Starts on a 64-byte boundary: a cache line, and the widest vector."""
@@ -184,8 +190,8 @@ class CpuKernel(Kernel):
         super().__init__(device, signature, symbol)
         mode = "run_fibers" if signature.meets or device.build == "check" else "run_loop"
         launcher = (
-            f'\n#line 1 "launcher"\nextern "C" __attribute__((visibility("default"))) '
-            f"void run_blocks(const Launch* l, unsigned long long first, unsigned long long last, char* stacks) "
+            '\n#line 1 "launcher"\nextern "C" __attribute__((visibility("default"))) '
+            "void run_blocks(const Launch* l, unsigned long long first, unsigned long long last, char* stacks) "
             f"{{ cuda_on_host::Kernel<({symbol})>::{mode}(l, first, last, stacks); }}\n"
         )
         body = re.sub(
