@@ -6,6 +6,7 @@ pieces in a fixed order, each a function that any process can call with argument
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +21,20 @@ CHUNK = 64  # items in one task
 
 class DataError(UserError):
     """A dataset that cannot be opened as asked; one sentence, `where: argument: need this, got that`."""
+
+
+@contextmanager
+def as_flags(command: str, **flags: str):
+    """Errors of open_dataset in the words of a command: `open_dataset: source: …` is `train: --data: …` with source="--data"."""
+    try:
+        yield
+    except DataError as error:
+        where, _, rest = str(error).partition(": ")
+        argument, _, rest = rest.partition(": ")
+        if where != "open_dataset" or not rest:
+            raise
+        flag = flags.get(argument) or (argument if argument == "cache" else f"--{argument.replace('_', '-')}")
+        raise DataError(f"{command}: {flag}: {rest}") from None
 
 
 class Unreadable(Exception):
