@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ..cache import cache_root
+from ..cache import cache_root, private_folder, why_not_read
+from ..errors import UserError
+from ..machine import counted
 from .reader import DataError
 
 TABLE = Path(__file__).with_name("addresses.json")
@@ -76,9 +78,11 @@ def fetch(name: str, progress: Callable[[str, int, int], None] | None = None) ->
         raise DataError(f"fetch: name: need one of {', '.join(table)}, got {name!r}")
     folder, waiting = fetched_folder(name), fetched_folder(name).with_name(f"{name}.incomplete")
     if folder.is_dir():
+        if reason := why_not_read(folder):
+            raise DataError(f"fetch: {name}: need it as you fetched it, got {reason}")
         return folder
     try:
-        waiting.mkdir(parents=True, exist_ok=True)
+        private_folder(waiting)
         for file, facts in table[name]["files"].items():
             _fetch_file(file, facts, table[name]["mirrors"], waiting, progress)
         os.replace(waiting, folder)
@@ -86,6 +90,10 @@ def fetch(name: str, progress: Callable[[str, int, int], None] | None = None) ->
         raise DataError(
             f"fetch: {name}: need a folder that can be written, got {waiting}: {error.strerror or error}"
         ) from None
+    except UserError as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"fetch: {name}: {str(error).removeprefix('cache: ')}") from None
     return folder
 
 
@@ -111,7 +119,7 @@ def _fetch_file(file: str, facts: dict, mirrors: list[str], folder: Path, progre
         except ValueError:  # pooch's word for another checksum
             reasons.append(f"{mirror}: another SHA-256 than {facts['sha256'][:12]}…")
     raise DataError(
-        f"fetch: {file}: need it from one of {len(mirrors)} mirror{'s' * (len(mirrors) > 1)}, got none ({'; '.join(reasons)})"
+        f"fetch: {file}: need it from one of {counted(len(mirrors), 'mirror')}, got none ({'; '.join(reasons)})"
     )
 
 
