@@ -1,6 +1,8 @@
-"""Where things that can be made again are kept (compiled kernels, zig's and CuPy's caches, images, fetched files), and the one rule for it.
+"""Where things that can be made again are kept (compiled kernels, zig's and CuPy's caches, images, fetched files), and
+the one rule for it.
 
-    written   only in a folder of this user that nobody else can write; made with mode 700 whatever the umask; never through a link of a file
+    written   only in a folder of this user that nobody else can write; made with mode 700 whatever the umask; never
+              through a link of a file
     read      where folder and file belong to this user or to root, and nobody else can write them; no lock is needed
 
 A folder may be a link of this user's or root's own, to a larger disk: nobody else can have planted it.
@@ -22,8 +24,8 @@ OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 def cache_root() -> Path:
-    """$DCGAN_CUPY_CACHE (~ is the home folder), else the user's cache folder: $XDG_CACHE_HOME/dcgan_cupy or ~/.cache/dcgan_cupy
-    on Linux. It need not exist yet.
+    """$DCGAN_CUPY_CACHE (~ is the home folder), else the user's cache folder: $XDG_CACHE_HOME/dcgan_cupy or
+    ~/.cache/dcgan_cupy on Linux. It need not exist yet.
 
     Raises: UserError where there is no home folder.
     """
@@ -36,7 +38,8 @@ def cache_root() -> Path:
 
 
 def private_folder(path: Path, root: Path | None = None) -> Path:
-    """A folder to write in: made, with those above it, or looked at, from the cache's root (default: cache_root()) down.
+    """A folder to write in: made, with those above it, or looked at, from the cache's root (default: cache_root())
+    down.
 
     Raises: UserError if it cannot be made, belongs to somebody else, or can be written by others.
     """
@@ -99,7 +102,8 @@ def open_to_read(path: Path) -> BinaryIO:
 
 
 def open_to_write(path: Path) -> BinaryIO:
-    """A file in a private folder, to read and write, made if it is not there. What lies there and is no file of ours, such as a link,
+    """A file in a private folder, to read and write, made if it is not there. What lies there and is no file of ours,
+    such as a link,
     is removed first.   Raises: OSError."""
 
     def own(name: str, _) -> int:

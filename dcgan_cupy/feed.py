@@ -23,9 +23,9 @@ class Batches:
     """Batches of images, float in [-1, 1], without end; a last, partial batch of an epoch is left out.
 
     images: uint8 [M, H, W, C], such as a memory map.   seed: of the order and of the mirroring.
-    resident: whether the images lie on the device as a whole (default: if they fit). The batches are the same either way.
-    Set `position`, the steps taken so far, to go on exactly where another run was.   `waited`: seconds until the images were at
-    hand, all in all; the kernel that scales them is a part of the step.
+    resident: whether the images lie on the device as a whole (default: if they fit). The batches are the same either
+    way. Set `position`, the steps taken so far, to go on exactly where another run was.   `waited`: seconds until the
+    images were at hand, all in all; the kernel that scales them is a part of the step.
     Raises: UserError if one batch needs more images than there are.
     """
 

@@ -11,7 +11,8 @@ OWN = Path("/proc/self/cgroup")  # says which group below CGROUP this process is
 
 
 def cores() -> int:
-    """The cores this process may keep busy: those it may run on, and no more than its cgroup's share of time, rounded up."""
+    """The cores this process may keep busy: those it may run on, and no more than its cgroup's share of time, rounded
+    up."""
     most = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for folder in _groups():
         for quota, period in (("cpu.max", None), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):  # version 2, 1

@@ -21,7 +21,7 @@ class Stop(Exception):
 
 @pytest.fixture
 def made(tmp_path, monkeypatch):
-    """(the source, its folder of the cache, files of a run that was stopped, files of one that ended, what is right)."""
+    """(the source, its cache, files of a run that was stopped, files of one that ended, what is right)."""
     from dcgan_cupy.data import reader
 
     monkeypatch.setattr(pool, "cores", lambda: 1)
@@ -76,7 +76,7 @@ def lay(cache, files):
 
 
 def mutate(content: bytes, rng) -> bytes:
-    """One to three of: a bit, a byte, a piece gone, doubled, zeroed, moved, cut off; a digit for another; a line twice or gone."""
+    """One to three of: a bit, a byte, a piece gone, doubled, zeroed, cut off; another digit; a line twice or gone."""
     data = bytearray(content)
     for _ in range(rng.integers(1, 4)):
         if not data:

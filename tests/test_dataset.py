@@ -1,9 +1,12 @@
 """A Dataset and its attributes; what was left out is said; what can be refused is refused before anything slow."""
 
 import io
+import os
 import re
+import subprocess
 import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -179,11 +182,11 @@ def test_check_refuses_without_decoding(place, monkeypatch, source, options, mes
 
 
 def test_errors_in_the_words_of_a_command(place):
-    with pytest.raises(DataError, match="^train: --data: need the name"), as_flags("train", source="--data"):
+    with pytest.raises(DataError, match=r"^train: --data: need the name"), as_flags("train", source="--data"):
         open_dataset("nowhere", 16)
-    with pytest.raises(DataError, match="^train: --image-size: need"), as_flags("train", source="--data"):
+    with pytest.raises(DataError, match=r"^train: --image-size: need"), as_flags("train", source="--data"):
         open_dataset("faces", 7)
-    with pytest.raises(DataError, match="^fetch: x: y$"), as_flags("train", source="--data"):
+    with pytest.raises(DataError, match=r"^fetch: x: y$"), as_flags("train", source="--data"):
         raise DataError("fetch: x: y")
 
 
@@ -197,15 +200,9 @@ def test_info_of_a_damaged_cache_and_one_that_is_not_used(place, capsys):
     assert main(["clear"]) == 0 and "of 1 dataset in" in capsys.readouterr().out
 
 
-def test_cupy_is_not_looked_for_where_the_size_is_given(place):
-    import subprocess
-
-    code = "import sys; from dcgan_cupy.data.__main__ import main; main(['info', 'faces', '--image-size', '16']); print('cupy' in sys.modules)"
-    root = str(__import__("pathlib").Path(__file__).resolve().parents[1])
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        env={**__import__("os").environ, "PYTHONPATH": root},
-    )
+def test_cupy_is_not_looked_for_where_the_size_is_given():
+    code = "import sys; from dcgan_cupy.data.__main__ import main\n"
+    code += "main(['info', 'faces', '--image-size', '16']); print('cupy' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert done.stdout.endswith("False\n")

@@ -7,8 +7,8 @@
 
     source ─► choose.py: which reader ─► tasks over all cores (store/pool.py) ─► kept on disk (store/) ─► Dataset
 
-A reader is small: it has a key, which says what determines its pixels, and cuts its work into tasks (reader.py). To add a format,
-write a reader in formats/ and choose it in choose.py.
+A reader is small: it has a key, which says what determines its pixels, and cuts its work into tasks (reader.py). To add
+a format, write a reader in formats/ and choose it in choose.py.
 """
 
 import operator
@@ -40,10 +40,10 @@ MOST_BAD = 0.01  # the share of unreadable images that is skipped when nothing e
 class Dataset:
     """Images of one size, in memory or mapped from the cache.
 
-    Shapes: images uint8 [N, size, size, channels]; attributes: name -> [N, ...], empty where nothing is known; `label` counts from 0
-    and `classes` holds the labels' names, where the source has names.
-    `skipped` holds (path, reason) of every file that gave no image, `notes` what else is to be known: where a container is damaged, and
-    which attribute was left out. `source` is the name or the full path.
+    Shapes: images uint8 [N, size, size, channels]; attributes: name -> [N, ...], empty where nothing is known; `label`
+    counts from 0 and `classes` holds the labels' names, where the source has names.
+    `skipped` holds (path, reason) of every file that gave no image, `notes` what else is to be known: where a container
+    is damaged, and which attribute was left out. `source` is the name or the full path.
     Raises: DataError for images of another kind, or an attribute that has not one value an image.
     """
 
@@ -87,9 +87,12 @@ def open_dataset(
     """The images of `source`: a name ("faces", "mnist" …), or a path (./faces for a folder of that name).
 
     `count`: how many; without it 10,000 faces, or every image of a file.   `seed`: which faces; files ignore it.
-    `crop`: the side of the square that is cut from the middle of each image before it is resized (default: the short side).
-    `format`: one of FORMATS, instead of the one that the content shows.   `split`: train, test or all, where the source tells them apart.
-    `on_bad`: what to do about images that cannot be read: "skip" them, "fail" at the first; default: skip up to 1 %, then fail.
+    `crop`: the side of the square that is cut from the middle of each image before it is resized (default: the short
+    side).
+    `format`: one of FORMATS, instead of the one that the content shows.   `split`: train, test or all, where the source
+    tells them apart.
+    `on_bad`: what to do about images that cannot be read: "skip" them, "fail" at the first; default: skip up to 1 %,
+    then fail.
     `cache`: the cache's folder, instead of $DCGAN_CUPY_CACHE or the usual place.
     `progress(done, total)` is called now and then while images are made; not at all when they come from the cache.
     Raises: DataError.
@@ -156,7 +159,8 @@ def make_reader(
     if source == "faces":
         if crop is not None or format is not None:
             raise DataError(
-                f"open_dataset: {'crop' if crop else 'format'}: need a dataset of files for it, got faces, which are drawn"
+                f"open_dataset: {'crop' if crop else 'format'}: need a dataset of files for it, got faces, "
+                "which are drawn"
             )
         return Faces(look, seed, DEFAULT_COUNT if count is None else count)
     return reader_of(_path(source), look, count, split, format)
@@ -207,7 +211,8 @@ def _judge(found: Found, reader: Reader, on_bad: str | None, most: float) -> Non
     if found.lost > most * (found.lost + len(found.images)):
         limit = "all images readable" if on_bad == "fail" else f"at most {MOST_BAD:.0%} unreadable images"
         raise DataError(
-            f"open_dataset: on_bad: need {limit} (--on-bad skip leaves them out), got {found.lost:,} in {reader.source}: "
+            f"open_dataset: on_bad: need {limit} (--on-bad skip leaves them out), got {found.lost:,} in "
+            f"{reader.source}: "
             f"{_list(found.skipped, 20)}"
         )
 

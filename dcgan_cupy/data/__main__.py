@@ -17,10 +17,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..errors import UserError
 from ..cache import why_not_read
 from ..choices import DEVICES
 from ..config import Config
+from ..errors import UserError
 from ..machine import counted, in_bytes
 from ..runs.pictures import grid
 from . import FORMATS, ON_BAD, SPLITS, as_flags, make_reader, open_dataset
@@ -73,7 +73,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def size_of(given) -> int:
-    """The image size that was asked for, or the one that training takes on this machine: what is prepared is then used."""
+    """The image size that was asked for, or the one that training takes on this machine: what is prepared is then
+    used."""
     if given.image_size is not None:
         return given.image_size
     kind = given.device

@@ -1,7 +1,7 @@
 """Datasets that may be had from anywhere: fetched with pooch, checked by SHA-256, from one mirror after the other.
 
-The addresses are in addresses.json, beside this file. $DCGAN_CUPY_ADDRESSES names a file of the same form whose entries go before
-those: another mirror, a server in your own house, or another dataset.
+The addresses are in addresses.json, beside this file. $DCGAN_CUPY_ADDRESSES names a file of the same form whose entries
+go before those: another mirror, a server in your own house, or another dataset.
 """
 
 import json
@@ -22,12 +22,12 @@ SLOWEST, PATIENCE = 1024, 60  # bytes a second, over so many seconds: a server t
 TRIES = 5  # connections to one mirror, each going on where the last one broke off
 
 CONSENT = {
-    "celeba": "CelebA asks for your consent: get img_align_celeba.zip from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, leave it "
-    "packed, and give it: --data img_align_celeba.zip --crop 108",
-    "lsun": "LSUN is fetched with its own script, https://github.com/fyu/lsun (download.py -c bedroom); unzip it once and give the "
-    "folder: --data bedroom_train_lmdb",
-    "imagenet": "ImageNet asks for an account and your consent: https://image-net.org/download. Give the folder of classes, the training "
-    "tar (ILSVRC2012_img_train.tar) as it is, or the downsampled batches: --data imagenet/train",
+    "celeba": "CelebA asks for your consent: get img_align_celeba.zip from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, "
+    "leave it packed, and give it: --data img_align_celeba.zip --crop 108",
+    "lsun": "LSUN is fetched with its own script, https://github.com/fyu/lsun (download.py -c bedroom); unzip it once and "
+    "give the folder: --data bedroom_train_lmdb",
+    "imagenet": "ImageNet asks for an account and your consent: https://image-net.org/download. Give the folder of "
+    "classes, the training tar (ILSVRC2012_img_train.tar) as it is, or the downsampled batches: --data imagenet/train",
 }
 CONSENT["imagenet32"] = CONSENT["imagenet"]
 
@@ -69,7 +69,8 @@ def addresses() -> dict:
 def fetch(name: str, progress: Callable[[str, int, int], None] | None = None) -> Path:
     """The folder of a dataset, fetched unless it is there. progress(file, bytes done, bytes in all).
 
-    Raises: DataError, with the reason of each mirror; nothing half-made stays but the .part that the next try goes on with.
+    Raises: DataError, with the reason of each mirror; nothing half-made stays but the .part that the next try goes on
+    with.
     """
     if name in CONSENT:
         raise DataError(f"fetch: {CONSENT[name]}")
@@ -124,7 +125,8 @@ def _fetch_file(file: str, facts: dict, mirrors: list[str], folder: Path, progre
 
 
 class Download:
-    """What pooch calls for a file: goes on with the .part that is there, and tries again where a connection breaks off."""
+    """What pooch calls for a file: goes on with the .part that is there, and tries again where a connection breaks
+    off."""
 
     def __init__(self, part: Path, size: int, progress: Callable[[int], None] | None):
         self.part, self.size, self.progress = part, size, progress

@@ -1,7 +1,7 @@
 """What a kind of dataset must offer, so that the cache, the checks and the progress can be the same for all.
 
-A reader says what determines its pixels (`key`), how many items it will try (`total`), and cuts the work into tasks: small
-pieces in a fixed order, each a function that any process can call with arguments that can be pickled.
+A reader says what determines its pixels (`key`), how many items it will try (`total`), and cuts the work into tasks:
+small pieces in a fixed order, each a function that any process can call with arguments that can be pickled.
 """
 
 import hashlib
@@ -25,7 +25,8 @@ class DataError(UserError):
 
 @contextmanager
 def as_flags(command: str, **flags: str):
-    """Errors of open_dataset in the words of a command: `open_dataset: source: …` is `train: --data: …` with source="--data"."""
+    """Errors of open_dataset in the words of a command: `open_dataset: source: …` is `train: --data: …` with
+    source="--data"."""
     try:
         yield
     except DataError as error:
@@ -43,7 +44,8 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Look:
-    """How images come out: size x size pixels, 1 (grey) or 3 channels; `crop`: the side of the square cut from the middle first."""
+    """How images come out: size x size pixels, 1 (grey) or 3 channels; `crop`: the side of the square cut from the
+    middle first."""
 
     size: int
     channels: int
@@ -79,7 +81,8 @@ class Task:
 
 
 class Reader(Protocol):
-    """A kind of dataset. `key` must be cheap: it is asked at every start. `total` and what follows may list the whole source."""
+    """A kind of dataset. `key` must be cheap: it is asked at every start. `total` and what follows may list the whole
+    source."""
 
     format: str  # one of formats.FORMATS, or "faces"; begins the names of cache files
     source: str  # what the user gave, made unambiguous
@@ -109,6 +112,7 @@ def tasks_in(items: int) -> int:
 
 
 def code_version(*paths: str) -> str:
-    """A hash of modules' texts, and the decoders' versions: when the code that makes the pixels changes, so does the key."""
+    """A hash of modules' texts, and the decoders' versions: when the code that makes the pixels changes, so does the
+    key."""
     text = b"".join(Path(path).read_bytes() for path in paths)
     return f"{hashlib.blake2b(text, digest_size=8).hexdigest()}, {VERSIONS}"

@@ -1,12 +1,14 @@
 """Making a cache entry: by several processes, in a file that a killed run leaves and the next one goes on with.
 
-    <entry>.part       the .npy to be: workers write each task's images at the place of its first item; where items before it gave no
-                       image, the parent moves them up. Places only ever move forward, so no worker meets another.
-    <entry>.journal    a line for the key, then one for each finished task: where it stopped, how many images, their checksum, the
-                       attributes, what was skipped. Each line carries a checksum of itself and of those before it.
+    <entry>.part       the .npy to be: workers write each task's images at the place of its first item; where items
+                       before it gave no image, the parent moves them up. Places only ever move forward, so no worker
+                       meets another.
+    <entry>.journal    a line for the key, then one for each finished task: where it stopped, how many images, their
+                       checksum, the attributes, what was skipped. Each line carries a checksum of itself and of those
+                       before it.
 
-The process that builds holds a lock (../locks/<entry>.lock); a second one waits, and finds the entry. A run goes on after the last
-line that is as it was written and whose images are there and right.
+The process that builds holds a lock (../locks/<entry>.lock); a second one waits, and finds the entry. A run goes on
+after the last line that is as it was written and whose images are there and right.
 """
 
 import base64

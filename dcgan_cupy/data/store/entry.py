@@ -4,9 +4,9 @@
     data/<format>-<size>px-<hash>.json      their key, checksums, the attributes, the files that were skipped
     data/<format>-<size>px-<hash>.part      an entry that is being made, and its .journal: build.py
 
-The hash is of the key: everything that determines the pixels. The .json is renamed into place last: it alone says that an entry
-exists, and its checksums that both files are whole and belong together. All of it may be deleted any time. Who may have written it:
-../../cache.py. Reading takes no lock and writes nothing.
+The hash is of the key: everything that determines the pixels. The .json is renamed into place last: it alone says that
+an entry exists, and its checksums that both files are whole and belong together. All of it may be deleted any time. Who
+may have written it: ../../cache.py. Reading takes no lock and writes nothing.
 """
 
 import hashlib
@@ -94,8 +94,8 @@ def _without_cache(reader: Reader, progress: Progress | None, folder, error) -> 
     need, free = min(total, getattr(reader, "room", total)) * int(np.prod(reader.look.shape)), free_memory()
     if need > free // 2:
         raise DataError(
-            f"open_dataset: cache: need a folder that can be written, got {folder} ({cause}); in memory the images would "
-            f"take {in_bytes(need)} of {in_bytes(free)}"
+            f"open_dataset: cache: need a folder that can be written, got {folder} ({cause}); in memory the images "
+            f"would take {in_bytes(need)} of {in_bytes(free)}"
         )
     warnings.warn(
         f"open_dataset: cache: need a folder that can be written, got {folder} ({cause}); "
@@ -161,7 +161,8 @@ def _note(entry: Path) -> dict | None:
 
 
 def _checked(file, at: int, note: dict) -> bool:
-    """Whether the pieces, or other samples each time of a large entry, are as they were written. Read, not mapped: it keeps no memory."""
+    """Whether the pieces, or other samples each time of a large entry, are as they were written. Read, not mapped: it
+    keeps no memory."""
     row = int(np.prod(note["shape"][1:]))
     step = 1 + note["shape"][0] * row // VERIFIED
     taken, pieces = random.randrange(step), note["pieces"]
@@ -177,7 +178,8 @@ def _checked(file, at: int, note: dict) -> bool:
 
 
 def entries(folder: Path) -> list[tuple[Path, dict, int]]:
-    """(entry, its key, bytes on disk) of all that the cache holds; of one that is not finished, or damaged, the key is empty."""
+    """(entry, its key, bytes on disk) of all that the cache holds; of one that is not finished, or damaged, the key is
+    empty."""
     found = []
     for stem in sorted({path.with_suffix("") for path in folder.glob("*px-*.*")}):
         try:

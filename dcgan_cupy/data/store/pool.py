@@ -1,8 +1,8 @@
 """Tasks over all cores, their results in order.
 
-The first quarter of a second of work is done here; if that was not all of it, worker processes are started, since Python's own
-share of the work needs processes, not threads. Until they are up the work goes on here. Then they get several short tasks at a
-time: each exchange costs about a millisecond.
+The first quarter of a second of work is done here; if that was not all of it, worker processes are started, since
+Python's own share of the work needs processes, not threads. Until they are up the work goes on here. Then they get
+several short tasks at a time: each exchange costs about a millisecond.
 """
 
 import multiprocessing
@@ -62,7 +62,8 @@ def in_order(function: Callable, tasks: Iterator, count: int | None = None) -> I
 def _by_pool(
     function: Callable, tasks: Iterator, waiting: deque[tuple[list, Future | None, int]], workers: int, most: int
 ) -> Iterator:
-    """The same by worker processes. Returns early if they cannot be had; `waiting` holds what was taken and gave no result."""
+    """The same by worker processes. Returns early if they cannot be had; `waiting` holds what was taken and gave no
+    result."""
     try:
         context = multiprocessing.get_context("spawn")  # a fork would copy locks that threads of ours may hold
         pool = ProcessPoolExecutor(

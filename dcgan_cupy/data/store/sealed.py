@@ -1,4 +1,5 @@
-"""JSON that carries its own checksum, so that one altered character is noticed: the lines of a journal, and the note of an entry."""
+"""JSON that carries its own checksum, so that one altered character is noticed: the lines of a journal, and the note of
+an entry."""
 
 import hashlib
 import json
@@ -8,7 +9,8 @@ END = re.compile(rb', "checksum": "([0-9a-f]{24})"\}\Z')
 
 
 def seal(fields: dict, before: str = "") -> tuple[bytes, str]:
-    """(the text of one line, its checksum). before: the checksum of the line before, so that none can go missing or change places."""
+    """(the text of one line, its checksum). before: the checksum of the line before, so that none can go missing or
+    change places."""
     text = json.dumps(fields).encode()
     check = _checksum(text, before)
     return text[:-1] + f', "checksum": "{check}"}}'.encode(), check
