@@ -22,9 +22,11 @@ SLOWEST, PATIENCE = 1024, 60  # bytes a second, over so many seconds: a server t
 TRIES = 5  # connections to one mirror, each going on where the last one broke off
 
 CONSENT = {
-    "celeba": "CelebA asks for your consent: get img_align_celeba.zip from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, "
+    "celeba": "CelebA asks for your consent: get img_align_celeba.zip from "
+    "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, "
     "leave it packed, and give it: --data img_align_celeba.zip --crop 108",
-    "lsun": "LSUN is fetched with its own script, https://github.com/fyu/lsun (download.py -c bedroom); unzip it once and "
+    "lsun": "LSUN is fetched with its own script, "
+    "https://github.com/fyu/lsun (download.py -c bedroom); unzip it once and "
     "give the folder: --data bedroom_train_lmdb",
     "imagenet": "ImageNet asks for an account and your consent: https://image-net.org/download. Give the folder of "
     "classes, the training tar (ILSVRC2012_img_train.tar) as it is, or the downsampled batches: --data imagenet/train",
