@@ -24,10 +24,8 @@ class Batches:
 
     images: uint8 [M, H, W, C], such as a memory map.   seed: of the order and of the mirroring.
     resident: whether the images lie on the device as a whole (default: if they fit). The batches are the same either
-    way.
-    Set `position`, the steps taken so far, to go on exactly where another run was.   `waited`: seconds until the images
-    were at
-    hand, all in all; the kernel that scales them is a part of the step.
+    way. Set `position`, the steps taken so far, to go on exactly where another run was.   `waited`: seconds until the
+    images were at hand, all in all; the kernel that scales them is a part of the step.
     Raises: UserError if one batch needs more images than there are.
     """
 

@@ -49,7 +49,7 @@ def test_prepare_info_grid_clear(place, capsys):
     assert (
         picture.shape == (4 * 66 - 64, 4 * 66 + 2, 3) and len(np.unique(picture)) > 200
     )  # 12 images: 3 rows of 4, twice as large
-    assert "of 1 datasets" in told("clear", "set", "--image-size", "32")
+    assert "of 1 dataset in" in told("clear", "set", "--image-size", "32")
     assert "of 0 datasets" in told("clear")
     assert "not prepared yet" in told("info", "set", "--image-size", "32")
 
@@ -63,8 +63,8 @@ def test_prepare_info_grid_clear(place, capsys):
         (["prepare"], "data: prepare: need one source, got 0"),
         (["fetch"], "data: fetch: need a name, got 0"),
         (["fetch", "nothing"], "fetch: name: need one of mnist, "),
-        (["prepare", "nowhere"], "open_dataset: source: need the name of a dataset"),
-        (["prepare", "set", "--crop", "0"], "open_dataset: crop: "),
+        (["prepare", "nowhere"], "data: SOURCE: need the name of a dataset"),
+        (["prepare", "set", "--crop", "0"], "data: --crop: "),
         (["prepare", "set", "--image-size", "x"], "data: argument --image-size: "),
         (["grid", "set", "--out", "no/where.png"], "data: --out: "),
         (["grid", "set", "--out", "a.xyz"], "data: --out: "),

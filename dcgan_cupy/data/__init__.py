@@ -19,14 +19,17 @@ from pathlib import Path
 
 import numpy as np
 
+from ..cache import why_not_read
 from ..choices import FORMATS, ON_BAD, SPLITS
+from ..machine import counted
 from .choose import reader_of
 from .faces import DEFAULT_COUNT, Faces
 from .fetch import CONSENT, FETCHED, fetched_folder
-from .reader import DataError, Look, Reader
+from .left_out import others
+from .reader import DataError, Look, Reader, as_flags
 from .store.entry import Found, Progress, collect
 
-__all__ = ["FORMATS", "NAMES", "ON_BAD", "SPLITS", "DataError", "Dataset", "open_dataset"]
+__all__ = ["FORMATS", "NAMES", "ON_BAD", "SPLITS", "DataError", "Dataset", "as_flags", "check", "open_dataset"]
 
 NAMES = ("faces", *FETCHED)  # faces need no file, the others are fetched first
 SIZES = (8, 1024)
@@ -39,7 +42,9 @@ class Dataset:
 
     Shapes: images uint8 [N, size, size, channels]; attributes: name -> [N, ...], empty where nothing is known; `label`
     counts from 0 and `classes` holds the labels' names, where the source has names.
-    `skipped` holds (path, reason) of every file that gave no image, `source` the name or the full path.
+    `skipped` holds (path, reason) of every file that gave no image, `notes` what else is to be known: where a container
+    is damaged, and which attribute was left out. `source` is the name or the full path.
+    Raises: DataError for images of another kind, or an attribute that has not one value an image.
     """
 
     name: str
@@ -49,6 +54,17 @@ class Dataset:
     source: str = ""
     format: str = ""
     classes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if self.images.dtype != np.uint8 or self.images.ndim != 4:
+            raise DataError(
+                f"Dataset: images: need uint8 [N, H, W, C], got {self.images.dtype} {list(self.images.shape)}"
+            )
+        for name, values in self.attributes.items():
+            if values.ndim < 1 or len(values) != len(self.images):
+                need = f"one value for each of {counted(len(self.images), 'image')}"
+                raise DataError(f"Dataset: attributes: need {need}, got {name} {list(values.shape)}")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -81,21 +97,41 @@ def open_dataset(
     `progress(done, total)` is called now and then while images are made; not at all when they come from the cache.
     Raises: DataError.
     """
-    reader = make_reader(source, image_size, channels, seed=seed, count=count, crop=crop, format=format, split=split)
+    reader = check(
+        source, image_size, channels, seed=seed, count=count, crop=crop, format=format, split=split, on_bad=on_bad
+    )
+    most = {"skip": 1.0, "fail": 0.0, None: MOST_BAD}[on_bad]
+    found = collect(reader, cache, progress, most)
+    _judge(found, reader, on_bad, most)
+    name = reader.format if reader.source == "faces" else source if source in NAMES else Path(reader.source).name
+    notes = (*((f"{reader.format} damaged {found.damage}",) if found.damage else ()), *found.notes)
+    return Dataset(
+        name, found.images, found.attributes, found.skipped, reader.source, reader.format, found.classes, notes
+    )
+
+
+def check(source: str, image_size: int, channels: int = 3, *, on_bad: str | None = None, least: int = 1, **options):
+    """The reader of a source that open_dataset would take as far as can be told without decoding; `options` as there.
+
+    `least`: images that are needed, such as a batch.   Raises: DataError.
+    """
     if on_bad is not None and on_bad not in ON_BAD:
         raise DataError(f"open_dataset: on_bad: need one of {', '.join(ON_BAD)}, got {on_bad!r}")
+    reader = make_reader(source, image_size, channels, **options)
     if not reader.total and not reader.skipped:
         what = (
             "a folder with image files (png jpg webp bmp gif)"
             if reader.format == "folder"
             else f"a {reader.format} file with images"
         )
-        raise DataError(f"open_dataset: source: need {what}, got {reader.source}, which has none")
-    most = {"skip": 1.0, "fail": 0.0, None: MOST_BAD}[on_bad]
-    found = collect(reader, cache, progress, most)
-    _judge(found, reader, on_bad, most)
-    name = reader.format if reader.source == "faces" else source if source in NAMES else Path(reader.source).name
-    return Dataset(name, found.images, found.attributes, found.skipped, reader.source, reader.format, found.classes)
+        left = f" ({rest})" if (rest := others(reader)) else ""
+        raise DataError(f"open_dataset: source: need {what}, got {reader.source}, which has none{left}")
+    there = reader.total if reader.count is None else min(reader.count, reader.total)
+    if there < least:
+        raise DataError(
+            f"open_dataset: source: need {counted(least, 'image')} or more, got {reader.source} with {there:,}"
+        )
+    return reader
 
 
 def make_reader(
@@ -123,8 +159,8 @@ def make_reader(
     if source == "faces":
         if crop is not None or format is not None:
             raise DataError(
-                f"open_dataset: {'crop' if crop else 'format'}: need a dataset of files for it, got faces, which are"
-                " drawn"
+                f"open_dataset: {'crop' if crop else 'format'}: need a dataset of files for it, got faces, "
+                "which are drawn"
             )
         return Faces(look, seed, DEFAULT_COUNT if count is None else count)
     return reader_of(_path(source), look, count, split, format)
@@ -135,6 +171,8 @@ def _path(source: str) -> Path:
     need = f"open_dataset: source: need the name of a dataset ({', '.join(NAMES)}) or the path of one"
     if source in FETCHED:
         folder = fetched_folder(source)
+        if folder.is_dir() and (reason := why_not_read(folder)):
+            raise DataError(f"open_dataset: source: need {source} as you fetched it, got {reason}")
         if not folder.is_dir():
             beside = f", or give ./{source}" if Path(source).exists() else ""
             raise DataError(
@@ -165,15 +203,17 @@ def _judge(found: Found, reader: Reader, on_bad: str | None, most: float) -> Non
     if on_bad == "skip":
         return
     if found.damage:
+        kept = counted(len(found.images), "image")
         raise DataError(
             f"open_dataset: source: need a whole {reader.format} file, got {reader.source}, damaged {found.damage}; "
-            f"--on-bad skip takes the {len(found.images):,} images that it gives"
+            f"--on-bad skip takes the {kept} that it gives"
         )
     if found.lost > most * (found.lost + len(found.images)):
         limit = "all images readable" if on_bad == "fail" else f"at most {MOST_BAD:.0%} unreadable images"
         raise DataError(
-            f"open_dataset: on_bad: need {limit} (--on-bad skip leaves them out), got {found.lost:,} in"
-            f" {reader.source}: {_list(found.skipped, 20)}"
+            f"open_dataset: on_bad: need {limit} (--on-bad skip leaves them out), got {found.lost:,} in "
+            f"{reader.source}: "
+            f"{_list(found.skipped, 20)}"
         )
 
 

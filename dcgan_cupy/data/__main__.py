@@ -17,11 +17,15 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..cache import why_not_read
+from ..choices import DEVICES
+from ..config import Config
 from ..errors import UserError
-from ..machine import in_bytes
+from ..machine import counted, in_bytes
 from ..runs.pictures import grid
-from . import FORMATS, ON_BAD, SPLITS, make_reader, open_dataset
+from . import FORMATS, ON_BAD, SPLITS, as_flags, make_reader, open_dataset
 from .fetch import CONSENT, fetch
+from .left_out import others
 from .store import entry as store
 
 SHOWN = 20  # skipped files, classes
@@ -45,8 +49,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "command", choices=("info", "prepare", "grid", "clear", "fetch"), metavar="info|prepare|grid|clear|fetch"
     )
     parser.add_argument("source", nargs="*", help="a path, or faces, mnist, fashion-mnist, cifar10, svhn")
-    parser.add_argument("--image-size", type=int, default=64, help="height and width, px (default: 64)")
-    parser.add_argument("--channels", type=int, default=3, choices=(1, 3))
+    parser.add_argument("--image-size", type=int, help="height and width, px (default: as training takes here)")
+    parser.add_argument("--device", default="auto", choices=DEVICES, help="the one to train on, which decides the size")
+    parser.add_argument("--channels", type=int, default=Config.channels, choices=(1, 3))
     parser.add_argument("--crop", type=int, help="side of the square cut from the middle of each image first, px")
     parser.add_argument("--format", choices=FORMATS, help="what the data are (default: what their content shows)")
     parser.add_argument("--split", default="train", choices=SPLITS)
@@ -65,6 +70,19 @@ def parse(arguments: list[str]) -> argparse.Namespace:
             f"got {len(given.source)}"
         )
     return given
+
+
+def size_of(given) -> int:
+    """The image size that was asked for, or the one that training takes on this machine: what is prepared is then
+    used."""
+    if given.image_size is not None:
+        return given.image_size
+    kind = given.device
+    if kind == "auto":
+        from ..device import gpu  # looks for CuPy, which takes a while
+
+        kind = "cpu" if gpu.why_not() else "gpu"
+    return Config().resolved(kind).image_size
 
 
 def _reader(given):
@@ -124,8 +142,10 @@ def info(given, console) -> None:
     folder = store.data_folder()
     if not given.source:
         total = 0
+        if folder.is_dir() and (reason := why_not_read(folder, folder.parent)):
+            _say(console, "unused", reason)
         for entry, key, size in store.entries(folder):
-            note = f"{key.get('image_size')} px, {key.get('channels')} channels" if key else "not finished"
+            note = f"{key.get('image_size')} px, {counted(key.get('channels'), 'channel')}" if key else "not finished"
             _say(console, in_bytes(size), f"{entry.name} ({note}{', ' + key['path'] if 'path' in key else ''})")
             total += size
         _say(console, "cache", f"{folder}: {in_bytes(total)}")
@@ -142,13 +162,17 @@ def info(given, console) -> None:
     _say(
         console,
         "as",
-        f"{given.image_size} x {given.image_size} px, {given.channels} channels: "
+        f"{given.image_size} x {given.image_size} px, {counted(given.channels, 'channel')}: "
         f"{in_bytes(reader.total * int(np.prod(reader.look.shape)))}",
     )
     _say(console, "cache", entry.with_suffix(".npy") if found else "not prepared yet")
     if found:
         _attributes(console, found.attributes)
-    _skipped(console, found.skipped if found else reader.skipped)
+    if damage := found.damage if found else reader.damage:
+        _say(console, "damaged", damage)
+    for note in found.notes if found else ():
+        _say(console, "note", note)
+    _skipped(console, found.skipped if found else reader.skipped, reader)
 
 
 def _attributes(console, attributes) -> None:
@@ -156,13 +180,15 @@ def _attributes(console, attributes) -> None:
         _say(console, name, f"{values.dtype} {list(values.shape)}")
 
 
-def _skipped(console, skipped) -> None:
+def _skipped(console, skipped, reader) -> None:
     for reason, count in Counter(reason for _, reason in skipped).most_common(5):
         _say(console, "skipped", f"{count:,}: {reason}")
     for path, reason in skipped[:SHOWN]:
         _say(console, "", f"{path}: {reason}")
     if len(skipped) > SHOWN:
         _say(console, "", f"… and {len(skipped) - SHOWN:,} more")
+    if rest := others(reader):
+        _say(console, "left out", rest)
 
 
 def prepare(given, console) -> None:
@@ -180,7 +206,9 @@ def prepare(given, console) -> None:
     if isinstance(dataset.images, np.memmap):
         _say(console, "cache", dataset.images.filename)
     _attributes(console, dataset.attributes)
-    _skipped(console, dataset.skipped)
+    for note in dataset.notes:
+        _say(console, "note", note)
+    _skipped(console, dataset.skipped, _reader(given))
 
 
 def picture(given, console) -> None:
@@ -194,7 +222,7 @@ def picture(given, console) -> None:
             f"data: --out: need a picture's file that can be written, got {given.out!r} "
             f"({getattr(error, 'strerror', None) or error})"
         ) from None
-    _say(console, "grid", f"{given.out}: {len(chosen)} of {len(dataset):,} images")
+    _say(console, "grid", f"{given.out}: {len(chosen)} of {counted(len(dataset), 'image')}")
 
 
 def clear(given, console) -> None:
@@ -206,7 +234,8 @@ def clear(given, console) -> None:
         chosen = [row for row in chosen if row[0].name == name]
     for entry, _, _ in chosen:
         store.remove(entry)
-    _say(console, "cleared", f"{in_bytes(sum(size for _, _, size in chosen))} of {len(chosen)} datasets in {folder}")
+    size = in_bytes(sum(size for _, _, size in chosen))
+    _say(console, "cleared", f"{size} of {counted(len(chosen), 'dataset')} in {folder}")
 
 
 def fetching(given, console) -> None:
@@ -228,7 +257,10 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console()
     try:
         given = parse(sys.argv[1:] if arguments is None else arguments)
-        COMMANDS[given.command](given, console)
+        if given.source and given.command != "fetch":
+            given.image_size = size_of(given)
+        with as_flags("data", source="SOURCE"):
+            COMMANDS[given.command](given, console)
     except UserError as error:
         print(_plain(error), file=sys.stderr)
         return 2

@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ..cache import cache_root
+from ..cache import cache_root, private_folder, why_not_read
+from ..errors import UserError
+from ..machine import counted
 from .reader import DataError
 
 TABLE = Path(__file__).with_name("addresses.json")
@@ -20,18 +22,14 @@ SLOWEST, PATIENCE = 1024, 60  # bytes a second, over so many seconds: a server t
 TRIES = 5  # connections to one mirror, each going on where the last one broke off
 
 CONSENT = {
-    "celeba": (
-        "CelebA asks for your consent: get img_align_celeba.zip from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html,"
-        " leave it packed, and give it: --data img_align_celeba.zip --crop 108"
-    ),
-    "lsun": (
-        "LSUN is fetched with its own script, https://github.com/fyu/lsun (download.py -c bedroom); unzip it once and"
-        " give the folder: --data bedroom_train_lmdb"
-    ),
-    "imagenet": (
-        "ImageNet asks for an account and your consent: https://image-net.org/download. Give the folder of classes, the"
-        " training tar (ILSVRC2012_img_train.tar) as it is, or the downsampled batches: --data imagenet/train"
-    ),
+    "celeba": "CelebA asks for your consent: get img_align_celeba.zip from "
+    "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, "
+    "leave it packed, and give it: --data img_align_celeba.zip --crop 108",
+    "lsun": "LSUN is fetched with its own script, "
+    "https://github.com/fyu/lsun (download.py -c bedroom); unzip it once and "
+    "give the folder: --data bedroom_train_lmdb",
+    "imagenet": "ImageNet asks for an account and your consent: https://image-net.org/download. Give the folder of "
+    "classes, the training tar (ILSVRC2012_img_train.tar) as it is, or the downsampled batches: --data imagenet/train",
 }
 CONSENT["imagenet32"] = CONSENT["imagenet"]
 
@@ -83,9 +81,11 @@ def fetch(name: str, progress: Callable[[str, int, int], None] | None = None) ->
         raise DataError(f"fetch: name: need one of {', '.join(table)}, got {name!r}")
     folder, waiting = fetched_folder(name), fetched_folder(name).with_name(f"{name}.incomplete")
     if folder.is_dir():
+        if reason := why_not_read(folder):
+            raise DataError(f"fetch: {name}: need it as you fetched it, got {reason}")
         return folder
     try:
-        waiting.mkdir(parents=True, exist_ok=True)
+        private_folder(waiting)
         for file, facts in table[name]["files"].items():
             _fetch_file(file, facts, table[name]["mirrors"], waiting, progress)
         os.replace(waiting, folder)
@@ -93,6 +93,10 @@ def fetch(name: str, progress: Callable[[str, int, int], None] | None = None) ->
         raise DataError(
             f"fetch: {name}: need a folder that can be written, got {waiting}: {error.strerror or error}"
         ) from None
+    except UserError as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"fetch: {name}: {str(error).removeprefix('cache: ')}") from None
     return folder
 
 
@@ -118,16 +122,13 @@ def _fetch_file(file: str, facts: dict, mirrors: list[str], folder: Path, progre
         except ValueError:  # pooch's word for another checksum
             reasons.append(f"{mirror}: another SHA-256 than {facts['sha256'][:12]}…")
     raise DataError(
-        f"fetch: {file}: need it from one of {len(mirrors)} mirror{'s' * (len(mirrors) > 1)}, got none"
-        f" ({'; '.join(reasons)})"
+        f"fetch: {file}: need it from one of {counted(len(mirrors), 'mirror')}, got none ({'; '.join(reasons)})"
     )
 
 
 class Download:
-    """What pooch calls for a file:
-
-    Goes on with the .part that is there, and tries again where a connection breaks off.
-    """
+    """What pooch calls for a file: goes on with the .part that is there, and tries again where a connection breaks
+    off."""
 
     def __init__(self, part: Path, size: int, progress: Callable[[int], None] | None):
         self.part, self.size, self.progress = part, size, progress

@@ -6,6 +6,7 @@ small pieces in a fixed order, each a function that any process can call with ar
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -22,16 +23,29 @@ class DataError(UserError):
     """A dataset that cannot be opened as asked; one sentence, `where: argument: need this, got that`."""
 
 
+@contextmanager
+def as_flags(command: str, **flags: str):
+    """Errors of open_dataset in the words of a command: `open_dataset: source: …` is `train: --data: …` with
+    source="--data"."""
+    try:
+        yield
+    except DataError as error:
+        where, _, rest = str(error).partition(": ")
+        argument, _, rest = rest.partition(": ")
+        if where != "open_dataset" or not rest:
+            raise
+        flag = flags.get(argument) or (argument if argument == "cache" else f"--{argument.replace('_', '-')}")
+        raise DataError(f"{command}: {flag}: {rest}") from None
+
+
 class Unreadable(Exception):
     """An image that has to be skipped; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """How images come out: size x size pixels, 1 (grey) or 3 channels.
-
-    `crop`: the side of the square cut from the middle first.
-    """
+    """How images come out: size x size pixels, 1 (grey) or 3 channels; `crop`: the side of the square cut from the
+    middle first."""
 
     size: int
     channels: int
@@ -67,10 +81,8 @@ class Task:
 
 
 class Reader(Protocol):
-    """A kind of dataset. `key` must be cheap: it is asked at every start.
-
-    `total` and what follows may list the whole source.
-    """
+    """A kind of dataset. `key` must be cheap: it is asked at every start. `total` and what follows may list the whole
+    source."""
 
     format: str  # one of formats.FORMATS, or "faces"; begins the names of cache files
     source: str  # what the user gave, made unambiguous
@@ -100,9 +112,7 @@ def tasks_in(items: int) -> int:
 
 
 def code_version(*paths: str) -> str:
-    """A hash of modules' texts, and the decoders' versions:
-
-    When the code that makes the pixels changes, so does the key.
-    """
+    """A hash of modules' texts, and the decoders' versions: when the code that makes the pixels changes, so does the
+    key."""
     text = b"".join(Path(path).read_bytes() for path in paths)
     return f"{hashlib.blake2b(text, digest_size=8).hexdigest()}, {VERSIONS}"

@@ -36,10 +36,8 @@ def class_labels(names: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray | No
 
 
 def _folders(names: Sequence[str]) -> dict[str, str | None]:
-    """For each folder that has one of the names:
-
-    The first part of it that not all share, None if there is no such part.
-    """
+    """For each folder that has one of the names: the first part of it that not all share, None if there is no such
+    part."""
     parts = {folder: folder.split("/") if folder else [] for folder in {name.rpartition("/")[0] for name in names}}
     depth = 0
     for level in zip(*parts.values()):

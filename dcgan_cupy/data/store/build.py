@@ -4,35 +4,39 @@
                        before it gave no image, the parent moves them up. Places only ever move forward, so no worker
                        meets another.
     <entry>.journal    a line for the key, then one for each finished task: where it stopped, how many images, their
-                       checksum, the attributes, what was skipped. It is locked by the process that builds; a second one
-                       waits, and finds the entry.
+                       checksum, the attributes, what was skipped. Each line carries a checksum of itself and of those
+                       before it.
 
-A run goes on after the last line whose images are there and right.
+The process that builds holds a lock (../locks/<entry>.lock); a second one waits, and finds the entry. A run goes on
+after the last line that is as it was written and whose images are there and right.
 """
 
 import base64
-import fcntl
 import io
-import json
 import os
 import shutil
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import filelock
 import numpy as np
 
+from ...cache import open_to_read, open_to_write, private_folder
+from ...errors import UserError
 from ...machine import in_bytes
 from ..reader import Batch, DataError, Reader, Task, tasks_in
 from . import pool
+from .sealed import seal, unseal
 
 SUFFIXES = (".json", ".npy", ".journal", ".part")
 ABANDONED = 7 * 24 * 3600  # seconds after which nobody will go on with an unfinished entry
 SPARE = 1 << 24  # bytes beyond the images: attributes, journal
+VERIFIED = 1 << 30  # bytes of an entry that are checked when it is opened: of a larger one, samples
 
 
 class CannotWrite(Exception):
@@ -52,7 +56,7 @@ def _writing():
     try:
         yield
     except OSError as error:
-        raise CannotWrite(str(error)) from error
+        raise CannotWrite(str(error.strerror or error)) from error
 
 
 def build(entry: Path, key: dict, reader: Reader, progress, load: Callable, most_lost: float) -> Unstored | None:
@@ -60,60 +64,63 @@ def build(entry: Path, key: dict, reader: Reader, progress, load: Callable, most
 
     Raises: CannotWrite; DataError if the disk would not hold it.
     """
-    with _writing():
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(entry.parent)
-    with _locked(entry.with_suffix(".journal"), reader, progress) as journal:
+    root = entry.parent.parent
+    try:
+        locks = private_folder(private_folder(entry.parent, root).with_name("locks"), root)
+    except UserError as error:
+        reason = str(error).partition(", got: ")[2].partition(" (")[0]
+        raise CannotWrite(reason or str(error).removeprefix("cache: ")) from error
+    _sweep(entry.parent)
+    with _locked(locks / f"{entry.name}.lock", entry.with_suffix(".journal"), reader, progress):
         if load() is not None:  # the other process finished it
-            with suppress(OSError):
-                entry.with_suffix(".journal").unlink()
             return None
-        part = Part(entry, key, reader, journal)
-        _check_space(entry.parent, part, reader)
-        try:
-            done = part.read(progress, most_lost)
-        except CannotWrite:
-            part.drop()  # a disk that is full needs the room
-            raise
-        if done is None:
-            part.finish()
-        elif not done.batch.images.size and part.items == reader.total:
-            part.drop()
-        return done
+        with _writing():
+            journal = open_to_write(entry.with_suffix(".journal"))
+        with journal:
+            part = Part(entry, key, reader, journal)
+            _check_space(entry.parent, part, reader)
+            try:
+                done = part.read(progress, most_lost)
+            except CannotWrite:
+                part.drop()  # a disk that is full needs the room
+                raise
+            if done is None:
+                part.finish()
+            elif not done.batch.images.size and part.items == reader.total:
+                part.drop()
+            return done
 
 
 @contextmanager
-def _locked(path: Path, reader: Reader, progress):
-    """The journal, open and ours alone; as long as another process has it, that one's progress is shown."""
-    while True:
-        with _writing():
-            journal = open(path, "a+b")  # noqa: SIM115  closed below
-            try:
-                fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if path.exists() and os.fstat(journal.fileno()).st_ino == path.stat().st_ino:
-                    break
-            except BlockingIOError:
-                if progress is not None and (lines := _lines(journal)[1:]):
-                    progress(min(lines[-1]["stop"], reader.total), reader.total)
-                time.sleep(0.1)
-            journal.close()  # another's, or one that has been finished meanwhile
+def _locked(path: Path, journal: Path, reader: Reader, progress):
+    """One process at a time; as long as it is another, that one's progress is shown."""
+    lock = filelock.FileLock(path, mode=0o600)
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=0.1)
+        except filelock.Timeout:
+            if progress is not None:
+                with suppress(OSError), open_to_read(journal) as file:
+                    if lines := [line for line, _, _ in lines_of(file)][1:]:
+                        progress(min(lines[-1]["stop"], reader.total), reader.total)
+        except OSError as error:
+            raise CannotWrite(error.strerror or str(error)) from error
     try:
-        yield journal
+        yield
     finally:
-        with suppress(OSError):
-            journal.close()
+        lock.release()
 
 
-def _lines(journal) -> list[dict]:
-    """The whole lines of a journal."""
+def lines_of(journal) -> Iterator[tuple[dict, str, int]]:
+    """(line, its checksum, the byte behind it) of a journal, up to the first that is not as it was written."""
     journal.seek(0)
-    lines = []
-    with suppress(ValueError):
-        for line in journal:
-            if not line.endswith(b"\n"):
-                break
-            lines.append(json.loads(line))
-    return lines
+    check, at = "", 0
+    for text in journal:
+        found = unseal(text[:-1], check) if text.endswith(b"\n") else None
+        if found is None:
+            return
+        check, at = found[1], at + len(text)
+        yield *found, at
 
 
 def _check_space(folder: Path, part: "Part", reader: Reader) -> None:
@@ -136,7 +143,7 @@ class Part:
         self.shape = reader.look.shape
         self.row = int(np.prod(self.shape))
         self.total = reader.total if reader.count is None else min(reader.count, reader.total)
-        self.header = len(_header((reader.total, *self.shape)))
+        self.header = len(header((reader.total, *self.shape)))
         self.expected = self.header + min(self.total, getattr(reader, "room", self.total)) * self.row
         self.items = self.images = self.lost = 0
         self.damage = reader.damage
@@ -150,24 +157,25 @@ class Part:
 
     def _resume(self) -> None:
         """Takes over what an earlier run finished."""
-        lines = _lines(self.journal)
-        self.journal.seek(0)
-        if lines and lines[0] == {"key": self.key} and self.path.is_file():
-            at = len(json.dumps(lines[0])) + 1
-            with open(self.path, "rb") as file:
-                file.seek(self.header)
-                for line in lines[1:]:
-                    if zlib.crc32(file.read(line["images"] * self.row)) != line["crc32"]:
-                        break
-                    self._add(line)
-                    at += len(json.dumps(line)) + 1
-            with _writing():
-                self.journal.truncate(at)
-            return
         with _writing():
-            self.journal.truncate(0)
-            self._write_line({"key": self.key})
-            self.path.write_bytes(_header((0, *self.shape)))
+            lines = list(lines_of(self.journal))
+            self.check, at = "", 0
+            with open_to_write(self.path) as file:
+                if lines and lines[0][0] == {"key": self.key}:
+                    file.seek(self.header)
+                    for line, check, end in lines:
+                        if "key" not in line:
+                            if zlib.crc32(file.read(line["images"] * self.row)) != line["crc32"]:
+                                break
+                            self._add(line)
+                        self.check, at = check, end
+                else:
+                    file.truncate(0)
+                    file.write(header((0, *self.shape)))
+            self.journal.seek(at)
+            self.journal.truncate()
+            if not at:
+                self._write_line({"key": self.key})
 
     def _add(self, line: dict) -> None:
         self.lines.append(line)
@@ -177,7 +185,8 @@ class Part:
         self.items = line["stop"]
 
     def _write_line(self, line: dict) -> None:
-        self.journal.write(json.dumps(line).encode() + b"\n")
+        text, self.check = seal(line, self.check)
+        self.journal.write(text + b"\n")
         self.journal.flush()
 
     def read(self, progress, most_lost: float) -> Unstored | None:
@@ -206,17 +215,16 @@ class Part:
         there = self.header + (self.base[1] + first_item - self.base[0]) * self.row
         with _writing():  # the images, and the journal
             if there != place or len(kept.images) != count:
-                with open(self.path, "r+b") as file:
+                with open_to_write(self.path) as file:
                     data = os.pread(file.fileno(), len(kept.images) * self.row, there)
                     check = zlib.crc32(data)
                     os.pwrite(file.fileno(), data, place)
-            packed, _ = pack(kept.attributes)
             line = {
                 "stop": task.stop,
                 "images": len(kept.images),
                 "crc32": check,
                 "lost": lost_of(task.stop - first_item, kept),
-                "attributes": packed,
+                "attributes": pack(kept.attributes),
                 "skipped": kept.skipped,
                 "damage": kept.damage,
             }
@@ -233,31 +241,32 @@ class Part:
 
     def finish(self) -> None:
         """Header, rename, note, rename."""
-        columns: dict[str, list] = {}
-        for line in self.lines:
-            for name, values in unpack(line["attributes"])[0].items():
-                columns.setdefault(name, []).append(values)
-        attributes, check = pack({name: np.concatenate(parts) for name, parts in columns.items()})
+        attributes, notes = join((line["images"], unpack(line["attributes"])) for line in self.lines)
         note = {
             "key": self.key,
             "shape": (self.images, *self.shape),
             "pieces": [(line["images"], line["crc32"]) for line in self.lines],
-            "attributes": attributes,
-            "crc32": check,
+            "attributes": pack(attributes),
             "skipped": self.skipped(),
+            "notes": notes,
             "lost": self.all_lost(),
             "damage": self.damage,
             "classes": self.reader.classes,
             "source": self.reader.source,
         }
         with _writing():
-            with open(self.path, "r+b") as file:
-                header = _header((self.images, *self.shape))
-                assert len(header) == self.header, "NumPy leaves room in the header for the number of images to grow"
-                file.write(header)
+            with open_to_write(self.path) as file:
+                start = header((self.images, *self.shape))
+                assert len(start) == self.header, "NumPy leaves room in the header for the number of images to grow"
+                file.write(start)
                 file.truncate(self.header + self.images * self.row)
+                if self.images * self.row > VERIFIED:  # samples might not notice what a power failure took
+                    file.flush()
+                    os.fsync(file.fileno())
             temporary = self.entry.with_suffix(".json.tmp")
-            temporary.write_text(json.dumps(note))
+            with open_to_write(temporary) as file:
+                file.truncate(0)
+                file.write(seal(note)[0])
             os.replace(self.path, self.entry.with_suffix(".npy"))
             os.replace(temporary, self.entry.with_suffix(".json"))
             self.entry.with_suffix(".journal").unlink()
@@ -274,7 +283,7 @@ def carry_out(path: str, offset: int, row: int, numbered: tuple[int, Task]) -> t
     batch = task.function(*task.arguments)
     images = np.ascontiguousarray(batch.images)
     with _writing():
-        descriptor = os.open(path, os.O_WRONLY)
+        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW)
         try:
             view, at = memoryview(images.reshape(-1)), offset + first_item * row
             while len(view):
@@ -310,30 +319,47 @@ def lost_of(items: int, batch: Batch) -> int:
     return min(items - len(batch.images), items) if batch.skipped else 0
 
 
-def _header(shape: tuple) -> bytes:
+def header(shape: tuple) -> bytes:
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
     return file.getvalue()
 
 
-def pack(attributes: dict[str, np.ndarray]) -> tuple[dict, int]:
-    """The attributes as JSON can hold them, bit for bit, and a checksum of them."""
-    packed, check = {}, 0
-    for name, values in sorted(attributes.items()):
-        data = np.ascontiguousarray(values).tobytes()
-        check = zlib.crc32(data, check)
-        packed[name] = {"dtype": values.dtype.str, "shape": values.shape, "base64": base64.b64encode(data).decode()}
-    return packed, check
+def pack(attributes: dict[str, np.ndarray]) -> dict:
+    """The attributes as JSON can hold them, bit for bit."""
+    return {
+        name: {
+            "dtype": values.dtype.str,
+            "shape": values.shape,
+            "base64": base64.b64encode(np.ascontiguousarray(values).tobytes()).decode(),
+        }
+        for name, values in sorted(attributes.items())
+    }
 
 
-def unpack(packed: dict) -> tuple[dict[str, np.ndarray], int]:
-    """The way back, and the checksum."""
-    attributes, check = {}, 0
-    for name, column in sorted(packed.items()):
-        data = base64.b64decode(column["base64"], validate=True)
-        check = zlib.crc32(data, check)
-        attributes[name] = np.frombuffer(data, np.dtype(column["dtype"])).reshape(column["shape"])
-    return attributes, check
+def unpack(packed: dict) -> dict[str, np.ndarray]:
+    """The way back."""
+    return {
+        name: np.frombuffer(base64.b64decode(column["base64"]), np.dtype(column["dtype"])).reshape(column["shape"])
+        for name, column in packed.items()
+    }
+
+
+def join(parts: Iterable[tuple[int, dict[str, np.ndarray]]]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """(attributes of all images, a note of each that is left out). parts: (number of images, attributes of those).
+
+    An attribute that is not known of every image would come to stand beside others than its own.
+    """
+    parts = [(count, known) for count, known in parts if count]
+    total, joined, notes = sum(count for count, _ in parts), {}, []
+    for name in dict.fromkeys(name for _, known in parts for name in known):
+        columns = [known[name] for count, known in parts if len(known.get(name, ())) == count]
+        having = sum(map(len, columns))
+        if having == total and len({column.shape[1:] for column in columns}) == 1:
+            joined[name] = np.concatenate(columns)
+        else:
+            notes.append(f"{name} left out: known of {having:,} of {total:,} images")
+    return joined, notes
 
 
 def _sweep(folder: Path) -> None:

@@ -5,12 +5,14 @@
     data/<format>-<size>px-<hash>.part      an entry that is being made, and its .journal: build.py
 
 The hash is of the key: everything that determines the pixels. The .json is renamed into place last: it alone says that
-an entry exists, and its checksums that both files are whole and belong together. All of it may be deleted any time.
+an entry exists, and its checksums that both files are whole and belong together. All of it may be deleted any time. Who
+may have written it: ../../cache.py. Reading takes no lock and writes nothing.
 """
 
 import hashlib
 import json
 import os
+import random
 import re
 import warnings
 import zlib
@@ -19,14 +21,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ...cache import cache_root
+from ...cache import cache_root, open_to_read, why_not_read
+from ...errors import UserError
 from ...machine import free_memory, in_bytes
 from ..reader import Batch, DataError, Look, Reader, Task, tasks_in
 from . import build, pool
-from .build import CannotWrite, unpack
+from .build import VERIFIED, CannotWrite, unpack
+from .sealed import unseal
 
 Progress = Callable[[int, int], None]  # (items done, items in all)
-VERIFIED = 1 << 30  # bytes of an entry that are checked when it is opened: of a larger one, samples
 
 
 class Found(Batch):
@@ -34,12 +37,12 @@ class Found(Batch):
 
     classes: tuple[str, ...] = ()
     lost: int = 0  # items that gave no image
-    entry: Path | None = None  # where it is kept
+    notes: tuple[str, ...] = ()  # what was left out, but images
 
 
 def data_folder(cache: Path | None = None) -> Path:
-    """Where entries are. Raises: RuntimeError if there is no home folder."""
-    return (cache_root() if cache is None else Path(cache)).expanduser() / "data"
+    """Where entries are. Raises: UserError if there is no home folder."""
+    return (cache_root() if cache is None else Path(cache).expanduser().absolute()) / "data"
 
 
 def collect(
@@ -53,7 +56,7 @@ def collect(
     """
     try:
         folder = data_folder(cache)
-    except RuntimeError as error:  # no home folder
+    except (UserError, RuntimeError) as error:  # no home folder
         return _without_cache(reader, progress, "no folder to keep images in", error)
     key, entry = place(reader, folder)
     found = load(entry, key)
@@ -62,7 +65,7 @@ def collect(
     try:
         made = build.build(entry, key, reader, progress, lambda: load(entry, key), most_lost)
     except CannotWrite as error:
-        return _without_cache(reader, progress, folder, error.__cause__ or error)
+        return _without_cache(reader, progress, folder, error)
     if made is not None:  # nothing to store, or more lost than is allowed
         return _found(made.batch, reader, made.lost)
     found = load(entry, key)  # what the disk holds, and not what should be there
@@ -79,9 +82,9 @@ def place(reader: Reader, folder: Path) -> tuple[dict, Path]:
     return key, folder / f"{re.sub(r'[^A-Za-z0-9_]', '_', reader.format)}-{look.size}px-{digest}"
 
 
-def _found(batch: Batch, reader: Reader, lost: int) -> Found:
+def _found(batch: Batch, reader: Reader, lost: int, notes=()) -> Found:
     found = Found(batch.images, batch.attributes, batch.skipped, batch.damage)
-    found.classes, found.lost = tuple(reader.classes), lost
+    found.classes, found.lost, found.notes = tuple(reader.classes), lost, tuple(notes)
     return found
 
 
@@ -91,8 +94,8 @@ def _without_cache(reader: Reader, progress: Progress | None, folder, error) -> 
     need, free = min(total, getattr(reader, "room", total)) * int(np.prod(reader.look.shape)), free_memory()
     if need > free // 2:
         raise DataError(
-            f"open_dataset: cache: need a folder that can be written, got {folder} ({cause}); in memory the images"
-            f" would take {in_bytes(need)} of {in_bytes(free)}"
+            f"open_dataset: cache: need a folder that can be written, got {folder} ({cause}); in memory the images "
+            f"would take {in_bytes(need)} of {in_bytes(free)}"
         )
     warnings.warn(
         f"open_dataset: cache: need a folder that can be written, got {folder} ({cause}); "
@@ -101,7 +104,7 @@ def _without_cache(reader: Reader, progress: Progress | None, folder, error) -> 
         stacklevel=4,
     )
     rest = Batch(np.empty((0, *reader.look.shape), np.uint8), {}, list(reader.skipped), reader.damage)
-    images, columns, done = [], {}, 0
+    images, known, done = [], [], 0
     have = lost = 0
     for task, batch in pool.in_order(carry_out, reader.tasks(0), tasks_in(reader.total)):
         batch = build.first(batch, None if reader.count is None else reader.count - have)
@@ -110,16 +113,15 @@ def _without_cache(reader: Reader, progress: Progress | None, folder, error) -> 
         lost += build.lost_of(task.stop - done, batch)
         rest.skipped.extend(batch.skipped)
         rest.damage = rest.damage or batch.damage
-        for name, values in batch.attributes.items():
-            columns.setdefault(name, []).append(values)
+        known.append((len(batch.images), batch.attributes))
         done = task.stop
         if progress is not None:
             progress(min(have if reader.count else done, total), total)
         if have == reader.count:
             break
     rest.images = np.concatenate([rest.images, *images])
-    rest.attributes = {name: np.concatenate(parts) for name, parts in columns.items()}
-    return _found(rest, reader, lost + len(reader.skipped))
+    rest.attributes, notes = build.join(known)
+    return _found(rest, reader, lost + len(reader.skipped), notes)
 
 
 def carry_out(task: Task) -> Batch:
@@ -130,56 +132,62 @@ def carry_out(task: Task) -> Batch:
 # ----------------------------------------------------------------------------------------------------------- reading
 
 
-def load(entry: Path, key: dict | None) -> Found | None:
-    """The entry if it is there and whole; None if it has to be made. Without a key whatever the entry holds."""
+def load(entry: Path, key: dict) -> Found | None:
+    """The entry if it is there, whole, and of this user or root; None if it has to be made."""
     try:
-        note = json.loads(entry.with_suffix(".json").read_bytes())
-        if key is not None and note["key"] != key:
+        if why_not_read(entry.parent, entry.parent.parent):
             return None
-        path = entry.with_suffix(".npy")
-        images = np.load(path, mmap_mode="r", allow_pickle=False)
-        if images.dtype != np.uint8 or list(images.shape) != note["shape"] or not images.flags.c_contiguous:
+        note = _note(entry)
+        if note is None or note["key"] != key:
             return None
-        if not _checked(path, images, note["pieces"]):
-            return None
-        attributes, check = unpack(note["attributes"])
-        if check != note["crc32"]:
-            return None
-        found = Found(images, attributes, [(name, reason) for name, reason in note["skipped"]], note["damage"])
-        found.classes, found.lost, found.entry = tuple(note["classes"]), note["lost"], entry
-        return found
-    except Exception:  # absent, cut short, not ours: whatever it is, it is made again
+        with open_to_read(entry.with_suffix(".npy")) as file:
+            start = build.header(tuple(note["shape"]))
+            if file.read(len(start)) != start or not _checked(file, len(start), note):
+                return None
+            images = np.memmap(file, np.uint8, "r", len(start), tuple(note["shape"]))
+    except (OSError, ValueError):  # absent, unreadable, cut short
         return None
+    skipped = [(name, reason) for name, reason in note["skipped"]]
+    found = Found(images, unpack(note["attributes"]), skipped, note["damage"])
+    found.classes, found.lost, found.notes = tuple(note["classes"]), note["lost"], tuple(note["notes"])
+    return found
 
 
-def _checked(path: Path, images: np.ndarray, pieces: list) -> bool:
-    """Whether the pieces, or samples from all over a large entry, are as they were written.
+def _note(entry: Path) -> dict | None:
+    """What an entry's .json says, if it is as it was written."""
+    with open_to_read(entry.with_suffix(".json")) as file:
+        found = unseal(file.read())
+    return found and found[0]
 
-    Read, not mapped: it keeps no memory.
-    """
-    row = images[0].nbytes if len(images) else 0
-    step = 1 + images.nbytes // VERIFIED
-    with open(path, "rb") as file:
-        at = os.fstat(file.fileno()).st_size - images.nbytes
-        for i, (count, check) in enumerate(pieces):
-            if i % step == 0 or i == len(pieces) - 1:
-                file.seek(at)
-                if zlib.crc32(file.read(count * row)) != check:
-                    return False
-            at += count * row
-    return sum(count for count, _ in pieces) == len(images)
+
+def _checked(file, at: int, note: dict) -> bool:
+    """Whether the pieces, or other samples each time of a large entry, are as they were written. Read, not mapped: it
+    keeps no memory."""
+    row = int(np.prod(note["shape"][1:]))
+    step = 1 + note["shape"][0] * row // VERIFIED
+    taken, pieces = random.randrange(step), note["pieces"]
+    if os.fstat(file.fileno()).st_size != at + note["shape"][0] * row:
+        return False
+    for i, (count, check) in enumerate(pieces):
+        if i % step == taken or i == len(pieces) - 1:
+            file.seek(at)
+            if zlib.crc32(file.read(count * row)) != check:
+                return False
+        at += count * row
+    return True
 
 
 def entries(folder: Path) -> list[tuple[Path, dict, int]]:
-    """(entry, its key, bytes on disk) of all that the cache holds; of one that is not finished the key is empty."""
+    """(entry, its key, bytes on disk) of all that the cache holds; of one that is not finished, or damaged, the key is
+    empty."""
     found = []
     for stem in sorted({path.with_suffix("") for path in folder.glob("*px-*.*")}):
         try:
-            key = json.loads(stem.with_suffix(".json").read_bytes())["key"]
-        except (OSError, ValueError, KeyError, TypeError):
+            key = (_note(stem) or {"key": {}})["key"]
+        except OSError:
             key = {}
         files = [stem.with_suffix(suffix) for suffix in build.SUFFIXES]
-        found.append((stem, key, sum(path.stat().st_size for path in files if path.exists())))
+        found.append((stem, key, sum(path.stat().st_size for path in files if path.is_file())))
     return found
 
 

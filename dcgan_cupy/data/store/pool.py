@@ -62,10 +62,8 @@ def in_order(function: Callable, tasks: Iterator, count: int | None = None) -> I
 def _by_pool(
     function: Callable, tasks: Iterator, waiting: deque[tuple[list, Future | None, int]], workers: int, most: int
 ) -> Iterator:
-    """The same by worker processes.
-
-    Returns early if they cannot be had; `waiting` holds what was taken and gave no result.
-    """
+    """The same by worker processes. Returns early if they cannot be had; `waiting` holds what was taken and gave no
+    result."""
     try:
         context = multiprocessing.get_context("spawn")  # a fork would copy locks that threads of ours may hold
         pool = ProcessPoolExecutor(
