@@ -23,12 +23,13 @@ from ..choices import FORMATS, ON_BAD, SPLITS
 from .choose import reader_of
 from .faces import DEFAULT_COUNT, Faces
 from .fetch import CONSENT, FETCHED, fetched_folder
+from .formats.fake import Fake
 from .reader import DataError, Look, Reader
 from .store.entry import Found, Progress, collect
 
 __all__ = ["FORMATS", "NAMES", "ON_BAD", "SPLITS", "DataError", "Dataset", "open_dataset"]
 
-NAMES = ("faces", *FETCHED)  # faces need no file, the others are fetched first
+NAMES = ("faces", "fake", *FETCHED)  # faces and noise need no file, the others are fetched first
 SIZES = (8, 1024)
 MOST_BAD = 0.01  # the share of unreadable images that is skipped when nothing else is asked for
 
@@ -49,6 +50,7 @@ class Dataset:
     source: str = ""
     format: str = ""
     classes: tuple[str, ...] = ()
+    damage: str = ""  # where the source is damaged, if it is and that was allowed
 
     def __len__(self) -> int:
         return len(self.images)
@@ -64,6 +66,7 @@ def open_dataset(
     crop: int | None = None,
     format: str | None = None,
     split: str = "train",
+    classes: tuple[str, ...] = (),
     on_bad: str | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
@@ -73,26 +76,30 @@ def open_dataset(
     `count`: how many; without it 10,000 faces, or every image of a file.   `seed`: which faces; files ignore it.
     `crop`: the side of the square that is cut from the middle of each image before it is resized (default: the short side).
     `format`: one of FORMATS, instead of the one that the content shows.   `split`: train, test or all, where the source tells them apart.
+    `classes`: the only ones to be read, of class folders, LSUN's categories or EMNIST's sets (default: all).
     `on_bad`: what to do about images that cannot be read: "skip" them, "fail" at the first; default: skip up to 1 %, then fail.
     `cache`: the cache's folder, instead of $DCGAN_CUPY_CACHE or the usual place.
     `progress(done, total)` is called now and then while images are made; not at all when they come from the cache.
     Raises: DataError.
     """
-    reader = make_reader(source, image_size, channels, seed=seed, count=count, crop=crop, format=format, split=split)
+    chosen = {"seed": seed, "count": count, "crop": crop, "format": format, "split": split, "classes": classes}
+    reader = make_reader(source, image_size, channels, **chosen)
     if on_bad is not None and on_bad not in ON_BAD:
         raise DataError(f"open_dataset: on_bad: need one of {', '.join(ON_BAD)}, got {on_bad!r}")
     if not reader.total and not reader.skipped:
         what = (
-            "a folder with image files (png jpg webp bmp gif)"
+            "a folder with image files (png jpg webp bmp gif tif ppm pgm avif heic)"
             if reader.format == "folder"
             else f"a {reader.format} file with images"
         )
-        raise DataError(f"open_dataset: source: need {what}, got {reader.source}, which has none")
+        raise DataError(f"open_dataset: source: need {what}, got {reader.source}, which has none{left_out(reader)}")
     most = {"skip": 1.0, "fail": 0.0, None: MOST_BAD}[on_bad]
     found = collect(reader, cache, progress, most)
     _judge(found, reader, on_bad, most)
     name = reader.format if reader.source == "faces" else source if source in NAMES else Path(reader.source).name
-    return Dataset(name, found.images, found.attributes, found.skipped, reader.source, reader.format, found.classes)
+    return Dataset(
+        name, found.images, found.attributes, found.skipped, reader.source, reader.format, found.classes, found.damage
+    )
 
 
 def make_reader(
@@ -105,6 +112,7 @@ def make_reader(
     crop: int | None = None,
     format: str | None = None,
     split: str = "train",
+    classes: tuple[str, ...] = (),
 ) -> Reader:
     """The reader that fits the source; nothing has been decoded yet. Raises: DataError if none does."""
     image_size = _whole("image_size", image_size, *SIZES)
@@ -117,13 +125,27 @@ def make_reader(
         if value not in known and (value is not None or argument == "split"):
             raise DataError(f"open_dataset: {argument}: need one of {', '.join(known)}, got {value!r}")
     look = Look(image_size, int(channels), crop)
+    if classes and source in ("faces", "fake"):
+        raise DataError(f"open_dataset: classes: need a dataset of files for them, got {source}")
+    if source == "fake":
+        return Fake(look, seed, count)
     if source == "faces":
         if crop is not None or format is not None:
             raise DataError(
                 f"open_dataset: {'crop' if crop else 'format'}: need a dataset of files for it, got faces, which are drawn"
             )
         return Faces(look, seed, DEFAULT_COUNT if count is None else count)
-    return reader_of(_path(source), look, count, split, format)
+    return reader_of(_path(source), look, count, split, format, tuple(classes))
+
+
+def left_out(reader: Reader) -> str:
+    """How many files of other kinds a source has, by what they are, for the end of a sentence; nothing if none."""
+    kinds = getattr(reader, "left_out", None)
+    if not kinds:
+        return ""
+    total = sum(kinds.values())
+    listed = ", ".join(f"{kind} {number:,}" for kind, number in kinds.most_common(8))
+    return f" ({total:,} {'file' if total == 1 else 'files'} of other kinds: {listed})"
 
 
 def _path(source: str) -> Path:

@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ..errors import UserError
 from ..machine import in_bytes
 from ..runs.pictures import grid
-from . import FORMATS, ON_BAD, SPLITS, make_reader, open_dataset
+from . import FORMATS, ON_BAD, SPLITS, left_out, make_reader, open_dataset
 from .fetch import CONSENT, fetch
 from .store import entry as store
 
@@ -50,6 +50,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--crop", type=int, help="side of the square cut from the middle of each image first, px")
     parser.add_argument("--format", choices=FORMATS, help="what the data are (default: what their content shows)")
     parser.add_argument("--split", default="train", choices=SPLITS)
+    parser.add_argument("--classes", help="only these, with commas: class folders, LSUN's categories, EMNIST's sets")
     parser.add_argument(
         "--on-bad", choices=ON_BAD, help="images that cannot be read (default: skip up to 1 %%, then fail)"
     )
@@ -77,7 +78,12 @@ def _reader(given):
         crop=given.crop,
         format=given.format,
         split=given.split,
+        classes=_classes(given),
     )
+
+
+def _classes(given) -> tuple[str, ...]:
+    return tuple(filter(None, given.classes.split(","))) if given.classes else ()
 
 
 def _open(given, console):
@@ -91,6 +97,7 @@ def _open(given, console):
             crop=given.crop,
             format=given.format,
             split=given.split,
+            classes=_classes(given),
             on_bad=given.on_bad,
             progress=update,
         )
@@ -148,6 +155,10 @@ def info(given, console) -> None:
     _say(console, "cache", entry.with_suffix(".npy") if found else "not prepared yet")
     if found:
         _attributes(console, found.attributes)
+    if (damage := found.damage if found else reader.damage) and reader.format != "faces":
+        _say(console, "damaged", damage)
+    if others := left_out(reader):
+        _say(console, "left out", others.strip(" ()"))
     _skipped(console, found.skipped if found else reader.skipped)
 
 
@@ -180,6 +191,10 @@ def prepare(given, console) -> None:
     if isinstance(dataset.images, np.memmap):
         _say(console, "cache", dataset.images.filename)
     _attributes(console, dataset.attributes)
+    if dataset.damage:
+        _say(console, "damaged", dataset.damage)
+    if others := left_out(_reader(given)):
+        _say(console, "left out", others.strip(" ()"))
     _skipped(console, dataset.skipped)
 
 

@@ -12,9 +12,14 @@ number is checked against the file before it is used, and values are read in pla
 import mmap
 import struct
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
-from .archive import Packed, Piece, refuse
+import numpy as np
+
+from ..picture import POINTER
+from . import datum
+from .archive import Held, Packed, Piece, refuse
 
 MAGIC, VERSION = 0xBEEFC0DE, 1
 HEADER = 16
@@ -33,8 +38,10 @@ class Lmdb(Packed):
 
     format = "lmdb"
 
+    labels: np.ndarray | None = None
+
     def list_members(self):
-        found = []
+        found, labels, held, records = [], [], Held(self.path), None
         with open(self.path, "rb") as file:
             try:
                 data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -43,12 +50,26 @@ class Lmdb(Packed):
             with data:
                 try:
                     for key, piece in Tree(data).walk():
+                        if records is None:
+                            records = datum.is_datum(data[piece.start : piece.start + piece.size])
+                        if records:
+                            piece, label = datum.piece_of(data, piece)
+                            labels.append(label)
                         found.append((key.decode("ascii", "backslashreplace"), piece))
+                        held.add(key)
                 except (Damaged, struct.error) as error:
                     if not found:
+                        if data[: len(POINTER)] == POINTER:
+                            error = "a Git LFS pointer, not the file: run git lfs pull"
                         raise refuse(self.path, "LMDB", error) from None
                     self.damage = f"after {found[-1][0]}: {error}"
+        if labels and min(labels) >= 0:
+            self.labels = np.array(labels, np.int32)
         return found, []
+
+    @cached_property
+    def _classes(self):
+        return (), self.labels if self.members else None
 
 
 class Tree:
@@ -97,10 +118,14 @@ class Tree:
         count = (lower - HEADER) // 2
         if not flags & (BRANCH | LEAF) or not 0 <= count <= self.page_size // 2:
             raise Damaged(f"page {number} is no page of a tree")
+        room = self.page_size - HEADER  # nodes lie beside each other: a page that says more repeats itself
         for place in struct.unpack_from(f"<{count}H", self.data, start + HEADER):
             if not HEADER <= place <= self.page_size - 8:
                 raise Damaged(f"page {number} points outside of itself")
             low, high, node_flags, key_size = struct.unpack_from("<4H", self.data, start + place)
+            room -= 2 + 8 + key_size
+            if room < 0:
+                raise Damaged(f"page {number} holds more than a page can")
             if flags & BRANCH:
                 yield from self._page(low | high << 16 | node_flags << 32, depth + 1)
                 continue
@@ -111,6 +136,9 @@ class Tree:
             key = self.data[start + place + 8 : start + key_end]
             if node_flags & BIG:
                 (over,) = struct.unpack_from("<Q", self.data, start + key_end)
+                if over in self.seen:
+                    raise Damaged(f"page {over} belongs to two values")
+                self.seen.add(over)
                 value = over * self.page_size + HEADER
             else:
                 value = start + key_end
