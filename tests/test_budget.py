@@ -1,4 +1,5 @@
-"""What a file may cost: every kind of bomb is read or refused within its time and memory, in a process that has 1 GB more.
+"""What a file may cost: every kind of bomb is read or refused within its time and memory, in a process that has 1 GB
+more.
 
 DCGAN_CUPY_FUZZ=3000 makes a campaign of the last test.
 """
@@ -241,7 +242,7 @@ def test_rows_are_read_a_few_at_a_time(tmp_path):
     assert outcome(tmp_path / "train-images-idx3-ubyte.gz", 25) == "images 16"
 
 
-# -------------------------------------------------------------------------------------------------------------------- fuzzing
+# ------------------------------------------------------------------------------------------------------------- fuzzing
 
 
 def _tiff(place: Path) -> Path:

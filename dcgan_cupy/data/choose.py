@@ -29,7 +29,8 @@ NEED = (
 def reader_of(
     path: Path, look: Look, count: int | None, split: str, form: str | None, classes: tuple[str, ...] = ()
 ) -> Reader:
-    """The reader of a path. form: one of FORMATS, instead of the one that its content shows; classes: the only ones to be read,
+    """The reader of a path. form: one of FORMATS, instead of the one that its content shows; classes: the only ones to
+    be read,
     where the source has a folder or a set for each. Raises: DataError."""
     folder = path.is_dir()
     if not folder and not path.is_file():

@@ -1,9 +1,11 @@
-"""Images that may cost too much are decoded in a child process, which its own limits end: no decoder can be interrupted.
+"""Images that may cost too much are decoded in a child process, which its own limits end: no decoder can be
+interrupted.
 
     parent   header (lengths) · the request as JSON · the file's bytes   ─►   child: guarded_decoder.py
     parent   ◄─   status 1 byte · length 8 · pixels or a reason
 
-The child starts when the first such image comes and serves one process. Processor time is limited by an interval timer whose signal
+The child starts when the first such image comes and serves one process. Processor time is limited by an interval timer
+whose signal
 ends the child, memory by a limit of its address space.
 """
 

@@ -1,10 +1,13 @@
-"""One image of any kind, as uint8 pixels of the size asked for. It may come from anyone: nothing in it can stop or hang a run.
+"""One image of any kind, as uint8 pixels of the size asked for. It may come from anyone: nothing in it can stop or hang
+a run.
 
     encoded file ─► header checked ─► decoded ─► upright, on white, RGB or grey ─► square cut from the centre ─► resized
 
 The resizing is Pillow's LANCZOS, whose support grows with the reduction: nothing is left out, so nothing aliases.
-Plain JPEGs are decoded by simplejpeg, where there is one: the same pixels from the same libjpeg-turbo, but Pillow takes a small image
-apart in Python, which costs four times as much as decoding it. What simplejpeg will not have goes to Pillow, whose word is the last.
+Plain JPEGs are decoded by simplejpeg, where there is one: the same pixels from the same libjpeg-turbo, but Pillow takes
+a small image
+apart in Python, which costs four times as much as decoding it. What simplejpeg will not have goes to Pillow, whose word
+is the last.
 """
 
 import io
@@ -70,7 +73,8 @@ def use_lock(lock) -> None:
 def decode_each(
     names: Sequence[str], read_one: Callable[[int], bytes], look: Look, attributes: dict[str, np.ndarray] | None = None
 ) -> Batch:
-    """The images called `names`, in their order; read_one(i) reads the i-th. What cannot be read is skipped, with a reason."""
+    """The images called `names`, in their order; read_one(i) reads the i-th. What cannot be read is skipped, with a
+    reason."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # decoders warn of much that does no harm; what fails has its reason below
         return gather(names, lambda i: decode(read_one(i), look), look, attributes)
@@ -198,7 +202,8 @@ def _by_pillow(data: bytes, look: Look, shrink: bool) -> np.ndarray:
 
 
 def plain_jpeg(data: bytes, look: Look) -> np.ndarray | None:
-    """The whole image of a JPEG in colour or grey, undamaged, the right way up and not to be shrunk while it is decoded.
+    """The whole image of a JPEG in colour or grey, undamaged, the right way up and not to be shrunk while it is
+    decoded.
 
     Shapes: uint8 [H, W, 3] or [H, W, 1].   None: not such a one.
     """
@@ -246,8 +251,10 @@ def flatten(image: Image.Image) -> Image.Image:
 def fit(image: Image.Image, look: Look, scale: float = 1.0) -> np.ndarray:
     """The centred square of an image in RGB or L, resized. uint8 [size, size, channels]
 
-    Without a crop: as if the short side were resized and the centre cut out, without first making the parts that are cut off.
-    With one, the square is cut out first, so nothing around it shines in.   `scale`: how much the image has shrunk already.
+    Without a crop: as if the short side were resized and the centre cut out, without first making the parts that are
+    cut off.
+    With one, the square is cut out first, so nothing around it shines in.   `scale`: how much the image has shrunk
+    already.
     """
     mode = "L" if look.channels == 1 else "RGB"
     image = image if image.mode == mode else image.convert(mode)

@@ -27,7 +27,8 @@ def choose_split(names: list[str], split: str) -> list[str]:
 
 
 def category(name: str) -> str:
-    """A class as it may be asked for: bedroom for bedroom_train and bedroom_train_lmdb, as LSUN's folders are called."""
+    """A class as it may be asked for: bedroom for bedroom_train and bedroom_train_lmdb, as LSUN's folders are
+    called."""
     return re.sub(r"_(?:train|val|test)$", "", name.removesuffix("_lmdb"), flags=re.IGNORECASE)
 
 
@@ -58,7 +59,8 @@ def class_labels(names: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray | No
 
 
 def _folders(names: Sequence[str]) -> dict[str, str | None]:
-    """For each folder that has one of the names: the first part of it that not all share, None if there is no such part."""
+    """For each folder that has one of the names: the first part of it that not all share, None if there is no such
+    part."""
     parts = {folder: folder.split("/") if folder else [] for folder in {name.rpartition("/")[0] for name in names}}
     depth = 0
     for level in zip(*parts.values()):

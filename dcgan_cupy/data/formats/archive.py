@@ -1,6 +1,7 @@
 """Images in a zip or tar archive, read where they lie: nothing is unpacked, so no name in it can lead anywhere.
 
-The directory of the archive is read once; workers then read each member's bytes at its place in the file. A compressed tar has no
+The directory of the archive is read once; workers then read each member's bytes at its place in the file. A compressed
+tar has no
 places: it is unrolled from the front, and workers are handed the bytes.
 """
 
@@ -32,7 +33,8 @@ MEMBER_LIMIT = 20_000_000  # names in one archive: a file of some MB can claim m
 
 
 class Piece(NamedTuple):
-    """A run of bytes in a file. packed: bytes in the file; size: bytes once inflated; crc: of those, None if there is none."""
+    """A run of bytes in a file. packed: bytes in the file; size: bytes once inflated; crc: of those, None if there is
+    none."""
 
     start: int
     packed: int
@@ -44,7 +46,8 @@ class Piece(NamedTuple):
 
 
 class Held:
-    """What a listing holds in memory, as far as names decide it. Raises: DataError when it is more than the file is worth."""
+    """What a listing holds in memory, as far as names decide it. Raises: DataError when it is more than the file is
+    worth."""
 
     EACH = 400  # bytes of a name and its piece, beside the letters
 
@@ -166,9 +169,8 @@ def read_piece(descriptor: int, piece: Piece) -> bytes:
         except zlib.error:
             raise Unreadable("its compressed data are damaged") from None
     if len(data) != piece.size:
-        raise Unreadable(
-            f"the archive promises {piece.size:,} bytes, there are {'more' if len(data) > piece.size else f'{len(data):,}'}"
-        )
+        there = "more" if len(data) > piece.size else f"{len(data):,}"
+        raise Unreadable(f"the archive promises {piece.size:,} bytes, there are {there}")
     if not data:
         raise Unreadable("an empty file")
     if piece.crc is not None and zlib.crc32(data) != piece.crc:
@@ -296,7 +298,8 @@ def zip_directory(path: Path) -> list[zipfile.ZipInfo]:
 
 
 class Tar(Packed):
-    """Images in a tar archive, plain or compressed; in a plain one also in tars inside it, as in ImageNet's training set."""
+    """Images in a tar archive, plain or compressed; in a plain one also in tars inside it, as in ImageNet's training
+    set."""
 
     format = "tar"
 

@@ -43,7 +43,8 @@ def is_planar(shape: tuple[int, ...]) -> bool:
 
 
 def label_bytes(head: bytes, size: int) -> int:
-    """1 if the rows are CIFAR-10's, 2 if CIFAR-100's, 0 if neither: the file has no mark, so lengths and labels must fit."""
+    """1 if the rows are CIFAR-10's, 2 if CIFAR-100's, 0 if neither: the file has no mark, so lengths and labels must
+    fit."""
     for count, limits in ((1, (10,)), (2, (20, 100))):
         row = PIXELS + count
         labels = (head[at + i] < limit for at in range(0, len(head) - count, row) for i, limit in enumerate(limits))

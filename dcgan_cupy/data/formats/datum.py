@@ -1,7 +1,9 @@
 """Caffe's Datum, as DIGITS and Caffe write it into an LMDB: a protobuf message whose field 4 is the image.
 
-    field     1 channels · 2 height · 3 width · 4 the bytes · 5 label · 6 floats, which are not read · 7 whether 4 is an image file
-    key       field number times 8 plus its kind: 0 a number of 7 bits a byte, low ones first; 1, 5 of 8 and 4 bytes; 2 length and bytes
+    field     1 channels · 2 height · 3 width · 4 the bytes · 5 label · 6 floats, which are not read · 7 whether 4 is an
+              image file
+    key       field number times 8 plus its kind: 0 a number of 7 bits a byte, low ones first; 1, 5 of 8 and 4 bytes; 2
+              length and bytes
 
 Bytes that are no image file are planes [C, H, W] in OpenCV's order: blue, green, red.
 """
@@ -61,7 +63,8 @@ def is_datum(data: bytes) -> bool:
 
 
 def piece_of(data, piece: Piece) -> tuple[Piece, int]:
-    """(where a message's image lies, its label or -1). What is no such message stays what it was, and cannot be decoded."""
+    """(where a message's image lies, its label or -1). What is no such message stays what it was, and cannot be
+    decoded."""
     end = min(piece.start + piece.size, len(data))
     try:
         found = fields(data, piece.start, end)

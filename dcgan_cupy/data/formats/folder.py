@@ -91,9 +91,11 @@ def decode_files(folder: str, names: list[str], look: Look, attributes: dict[str
 
 
 def find_images(folder: Path) -> tuple[list[ListedFile], list[tuple[str, str]], Counter[str]]:
-    """(files, [(name, reason)], other files by kind): images by their suffix, others by their first bytes; sorted by name.
+    """(files, [(name, reason)], other files by kind): images by their suffix, others by their first bytes; sorted by
+    name.
 
-    A name is relative to the folder, with "/" between its parts. Hidden files and folders are left out. Links are followed,
+    A name is relative to the folder, with "/" between its parts. Hidden files and folders are left out. Links are
+    followed,
     but no folder is read twice, and none that holds the whole folder.
     """
     listing, skipped, others, places, links = [], [], Counter(), [""], []

@@ -1,4 +1,5 @@
-"""MNIST's format, plain or gzipped: magic 00 00 08 rank, the lengths (4 bytes each, high byte first), then the bytes."""
+"""MNIST's format, plain or gzipped: magic 00 00 08 rank, the lengths (4 bytes each, high byte first), then the
+bytes."""
 
 import math
 import re
@@ -105,7 +106,8 @@ class Transposed:
 
 
 class Rows:
-    """rows(start, stop): a piece of a file of equal rows; fewer where it ends early, and the reason if none can be read."""
+    """rows(start, stop): a piece of a file of equal rows; fewer where it ends early, and the reason if none can be
+    read."""
 
     def __init__(self, member: Member, offset: int, shape: tuple[int, ...], row_bytes: int | None = None):
         self.member, self.offset, self.shape = member, offset, shape

@@ -1,11 +1,14 @@
 """Images in an LMDB, as LSUN comes: a B+ tree of pages in one file, read here without a library.
 
-    page      number 8 bytes · pad 2 · flags 2 · lower 2 · upper 2 (or, of an overflow page, how many pages 4) · offsets of nodes 2 each
-    meta      pages 0 and 1, after the page's 16 bytes: magic, version, address, map size, two trees (48 bytes each), last page,
+    page      number 8 bytes · pad 2 · flags 2 · lower 2 · upper 2 (or, of an overflow page, how many pages 4) · offsets
+              of nodes 2 each
+    meta      pages 0 and 1, after the page's 16 bytes: magic, version, address, map size, two trees (48 bytes each),
+              last page,
               number of the transaction; the larger number is the one that counts
     node      size or child page, low and high 2 bytes each · flags 2 · bytes of the key 2 · key · value
 
-The library maps the file and follows what it finds there: a file that was cut short ends the process with a bus error. Here each
+The library maps the file and follows what it finds there: a file that was cut short ends the process with a bus error.
+Here each
 number is checked against the file before it is used, and values are read in place by the workers.
 """
 
@@ -59,9 +62,9 @@ class Lmdb(Packed):
                         held.add(key)
                 except (Damaged, struct.error) as error:
                     if not found:
-                        if data[: len(POINTER)] == POINTER:
-                            error = "a Git LFS pointer, not the file: run git lfs pull"
-                        raise refuse(self.path, "LMDB", error) from None
+                        pointer = data[: len(POINTER)] == POINTER
+                        why = "a Git LFS pointer, not the file: run git lfs pull" if pointer else error
+                        raise refuse(self.path, "LMDB", why) from None
                     self.damage = f"after {found[-1][0]}: {error}"
         if labels and min(labels) >= 0:
             self.labels = np.array(labels, np.int32)

@@ -1,4 +1,5 @@
-"""SVHN's .mat files (MATLAB 5): X uint8 [H, W, 3, N] in Fortran order, so that each image's bytes lie together, and y [N, 1].
+"""SVHN's .mat files (MATLAB 5): X uint8 [H, W, 3, N] in Fortran order, so that each image's bytes lie together, and y
+[N, 1].
 
 file      128 bytes of header, the last two "IM" (low byte first), then elements
 element   type 4 · bytes 4 · data, padded to 8; or, of up to 4 bytes, bytes 2 · type 2 (in one word) · data 4

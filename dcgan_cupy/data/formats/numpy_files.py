@@ -249,7 +249,8 @@ def _beside(path: Path) -> list[Array]:
 
 
 def _labels(images: Array, known: list[Array], all_images: list[Array]) -> dict[str, np.ndarray]:
-    """The labels of an array of images: of those in its folder and split the one whose name is its own but for the word, or the
+    """The labels of an array of images: of those in its folder and split the one whose name is its own but for the
+    word, or the
     only one, if no other array of images could have it. Raises: DataError if that one has another length."""
     name, count = images.member.name, images.shape[0]
     mine = [array for array in known if array is not images and _may_label(array) and _place(array) == _place(images)]

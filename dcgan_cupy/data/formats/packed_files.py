@@ -1,4 +1,5 @@
-"""The files that a packed dataset consists of, wherever they lie: one file, a folder of them, or in a zip or tar archive."""
+"""The files that a packed dataset consists of, wherever they lie: one file, a folder of them, or in a zip or tar
+archive."""
 
 import gzip
 import lzma
@@ -60,7 +61,8 @@ OTHERS = (
 
 @dataclass(frozen=True)
 class Member:
-    """A file by its name and a way to open it. `packed`: its bytes on the disk; `start`: its first, where they are at hand."""
+    """A file by its name and a way to open it. `packed`: its bytes on the disk; `start`: its first, where they are at
+    hand."""
 
     name: str
     size: int
@@ -124,7 +126,8 @@ def of_folder(path: Path) -> list[Member]:
 
 
 def walk(path: Path) -> Iterator[Path]:
-    """The files of a folder that are not hidden, some levels deep, dead links included; links to folders are followed, each once."""
+    """The files of a folder that are not hidden, some levels deep, dead links included; links to folders are followed,
+    each once."""
     seen = {_identity(path)}
     for place, folders, files in os.walk(path, followlinks=True):
         depth = len(Path(place).relative_to(path).parts)
@@ -153,7 +156,8 @@ def dead_links(path: Path) -> list[str]:
 
 
 def once(members: list[Member]) -> list[Member]:
-    """Without the packed twin of a file that lies there unpacked, or of an array that lies there alone, and without a second
+    """Without the packed twin of a file that lies there unpacked, or of an array that lies there alone, and without a
+    second
     copy of an idx file under a name that differs in its folder and its dots only."""
     names = {member.name for member in members if member.size}
     kept, copies = [], set()

@@ -1,7 +1,10 @@
-"""Pickles without their danger: a pickle is a program, and this reader lets it do nothing but name plain values and arrays.
+"""Pickles without their danger: a pickle is a program, and this reader lets it do nothing but name plain values and
+arrays.
 
-First every instruction is looked at: only those for values, containers and arrays may occur, none may claim more than the file holds.
-Then it runs with a handful of stand-ins of our own in place of NumPy's functions: nothing outside of this file is ever called.
+First every instruction is looked at: only those for values, containers and arrays may occur, none may claim more than
+the file holds.
+Then it runs with a handful of stand-ins of our own in place of NumPy's functions: nothing outside of this file is ever
+called.
 """
 
 import io
@@ -23,7 +26,8 @@ STEPS = 1 << 20  # instructions: a second and a half
 INSTRUCTIONS = frozenset(
     """
     PROTO FRAME STOP MARK POP POP_MARK NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 FLOAT BINFLOAT
-    STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8
+    STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8
+    BYTEARRAY8
     EMPTY_DICT DICT SETITEM SETITEMS EMPTY_LIST LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3
     GLOBAL STACK_GLOBAL REDUCE BUILD PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET""".split()  # noqa: SIM905
 )
@@ -102,7 +106,8 @@ class _Plain(pickle.Unpickler):
 
 
 class _Only:
-    """A function that can be called and nothing else: a pickle could give a bare one other defaults, for all that come after."""
+    """A function that can be called and nothing else: a pickle could give a bare one other defaults, for all that come
+    after."""
 
     __slots__ = ("_function",)
 

@@ -13,7 +13,6 @@ from .. import picture
 from ..fingerprint import fingerprint
 from ..reader import Batch, DataError, Look, Task, code_version, span
 
-
 ROWS = 1 << 26  # bytes of pixels that are held at a time
 
 
@@ -21,8 +20,10 @@ ROWS = 1 << 26  # bytes of pixels that are held at a time
 class Block:
     """Images of one file: `count` are promised, `room` is how many there can be at most (default: as many).
 
-    `read(start, stop)` gives them as uint8 [n, H, W] or [n, H, W, C], fewer where the file ends early, or the reason why there are none.
-    `row`: bytes of one image, as far as they are known.   `end()`, asked after the last of them: where the file is damaged, by its own checksum, or nothing.
+    `read(start, stop)` gives them as uint8 [n, H, W] or [n, H, W, C], fewer where the file ends early, or the reason
+    why there are none.
+    `row`: bytes of one image, as far as they are known.   `end()`, asked after the last of them: where the file is
+    damaged, by its own checksum, or nothing.
     """
 
     name: str

@@ -13,7 +13,8 @@ from .archive import Packed
 
 
 class Several:
-    """The reader of some archives or LMDBs. `categories`: the class of each; without them the folders inside them are classes."""
+    """The reader of some archives or LMDBs. `categories`: the class of each; without them the folders inside them are
+    classes."""
 
     def __init__(self, path: Path, parts: list[Packed], look: Look, count: int | None, categories: list[str]):
         self.path, self.parts, self.look, self.count, self.categories = path, parts, look, count, categories

@@ -1,7 +1,9 @@
 """Tar archives opened so that their headers cannot cost more than they are worth.
 
-tarfile reads a long name or a list of extended headers whole, however long it says it is, and keeps what it has read; a compressed
-archive of some kB can say gigabytes. Here the bytes between two members are counted, and those that a compressed archive inflates to.
+tarfile reads a long name or a list of extended headers whole, however long it says it is, and keeps what it has read; a
+compressed
+archive of some kB can say gigabytes. Here the bytes between two members are counted, and those that a compressed
+archive inflates to.
 """
 
 import bz2
