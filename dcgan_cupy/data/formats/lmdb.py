@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..picture import POINTER
+from ..picture import BYTE_LIMIT, POINTER
 from . import datum
 from .archive import Held, Packed, Piece, refuse
 
@@ -54,7 +54,7 @@ class Lmdb(Packed):
                 try:
                     for key, piece in Tree(data).walk():
                         if records is None:
-                            records = datum.is_datum(data[piece.start : piece.start + piece.size])
+                            records = datum.is_datum(data[piece.start : piece.start + min(piece.size, BYTE_LIMIT)])
                         if records:
                             piece, label = datum.piece_of(data, piece)
                             labels.append(label)
