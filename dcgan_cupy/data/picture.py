@@ -50,6 +50,7 @@ LARGE = 1 << 24  # pixels; larger images are decoded one at a time, to save memo
 CHEAP = {"PNG", "JPEG", "WEBP", "BMP", "GIF"}  # whose decoders take a time that their headers tell
 CHEAP_BYTES = 1 << 22  # of a file: a decoder may take its pieces apart in Python, or more than once
 SMALL = 1 << 16  # bytes of a file that need no look at its header: PIXEL_LIMIT pixels of nothing take no second
+SCANS = 16  # of a JPEG as programs write them, which have ten
 CHEAP_SCANS = 1 << 28  # pixels times scans of a JPEG: 0.25 ns each, if they are made to be empty
 GIF_BYTES = 1 << 19  # comments in a GIF are joined in quadratic time
 GAP = 4  # a JPEG is shrunk while it is decoded, to no less than this times the size
@@ -133,7 +134,7 @@ def decode(data: bytes, look: Look) -> np.ndarray:
 
     Shapes: uint8 [size, size, channels].   Raises: Unreadable, or whatever the decoder raises.
     """
-    if len(data) <= CHEAP_BYTES and data.startswith(b"\xff\xd8\xff") and data.count(b"\xff\xda") == 1:
+    if len(data) <= CHEAP_BYTES and data.startswith(b"\xff\xd8\xff") and data.count(b"\xff\xda") <= SCANS:
         pixels = plain_jpeg(data, look)  # most files there are: no more is asked of them
         if pixels is not None:
             return _made_to_fit(pixels, look)
@@ -156,7 +157,7 @@ def _is_cheap(data: bytes, kind: str) -> bool:
     if kind not in CHEAP or len(data) > (GIF_BYTES if kind == "GIF" else CHEAP_BYTES):
         return False
     scans = data.count(b"\xff\xda") if kind == "JPEG" else 1
-    if scans == 1 and len(data) < SMALL:
+    if scans <= SCANS and len(data) < SMALL:
         return True
     pixels = decoded_bytes(data) // 4
     return pixels <= LARGE and pixels * scans <= CHEAP_SCANS
