@@ -139,7 +139,7 @@ def test_names_in_odd_encodings(place):
         file.write(b"none")
     dataset = opened(place)
     assert len(dataset) == 5 and dataset.skipped == [
-        (os.fsdecode(b"\xfe.png"), "not a PNG, JPEG, WebP, BMP or GIF image")
+        (os.fsdecode(b"\xfe.png"), "not a PNG, JPEG, WebP, BMP, GIF, TIFF, PPM, HEIC or AVIF image")
     ]
     assert opened(place).skipped == dataset.skipped  # through the cache
 

@@ -73,12 +73,12 @@ def test_folder_hostile_files_are_skipped_and_named(photos, tmp_path):
         "sparse.webp",
     }
     assert "truncated" in why["cut.png"] and "truncated" in why["cut.jpg"]
-    assert why["empty.png"] == "an empty file" and why["gone.png"] == "No such file or directory"
-    assert why["text.png"] == why["vector.jpg"] == "not a PNG, JPEG, WebP, BMP or GIF image"
+    assert why["empty.png"] == "an empty file" and why["gone.png"] == "a link to nowhere"
+    assert why["text.png"] == why["vector.jpg"] == "not a PNG, JPEG, WebP, BMP, GIF, TIFF, PPM, HEIC or AVIF image"
     assert why["bomb.png"] == "more than 67,108,864 pixels"
     assert why["bomblet.png"] == "9000 x 9000 pixels, more than 67,108,864"
     assert why["pipe.png"] == why["device.png"] == "not a regular file"
-    assert why["circle"] == "a link to a folder, not followed"
+    assert why["circle"] == "a link to a folder that is read already, or that holds this one"
     assert why["sparse.webp"] == "536,870,913 bytes, more than 536,870,912"
     assert all(why.values()) and all("\n" not in reason for reason in why.values())
 

@@ -25,13 +25,14 @@ from ..machine import counted
 from .choose import reader_of
 from .faces import DEFAULT_COUNT, Faces
 from .fetch import CONSENT, FETCHED, fetched_folder
+from .formats.fake import Fake
 from .left_out import others
 from .reader import DataError, Look, Reader, as_flags
 from .store.entry import Found, Progress, collect
 
 __all__ = ["FORMATS", "NAMES", "ON_BAD", "SPLITS", "DataError", "Dataset", "as_flags", "check", "open_dataset"]
 
-NAMES = ("faces", *FETCHED)  # faces need no file, the others are fetched first
+NAMES = ("faces", "fake", *FETCHED)  # faces and noise need no file, the others are fetched first
 SIZES = (8, 1024)
 MOST_BAD = 0.01  # the share of unreadable images that is skipped when nothing else is asked for
 
@@ -55,6 +56,7 @@ class Dataset:
     format: str = ""
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    damage: str = ""  # where the source is damaged, if it is and that was allowed
 
     def __post_init__(self):
         if self.images.dtype != np.uint8 or self.images.ndim != 4:
@@ -80,6 +82,7 @@ def open_dataset(
     crop: int | None = None,
     format: str | None = None,
     split: str = "train",
+    classes: tuple[str, ...] = (),
     on_bad: str | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
@@ -91,6 +94,7 @@ def open_dataset(
     side).
     `format`: one of FORMATS, instead of the one that the content shows.   `split`: train, test or all, where the source
     tells them apart.
+    `classes`: the only ones to be read, of class folders, LSUN's categories or EMNIST's sets (default: all).
     `on_bad`: what to do about images that cannot be read: "skip" them, "fail" at the first; default: skip up to 1 %,
     then fail.
     `cache`: the cache's folder, instead of $DCGAN_CUPY_CACHE or the usual place.
@@ -98,7 +102,16 @@ def open_dataset(
     Raises: DataError.
     """
     reader = check(
-        source, image_size, channels, seed=seed, count=count, crop=crop, format=format, split=split, on_bad=on_bad
+        source,
+        image_size,
+        channels,
+        seed=seed,
+        count=count,
+        crop=crop,
+        format=format,
+        split=split,
+        classes=classes,
+        on_bad=on_bad,
     )
     most = {"skip": 1.0, "fail": 0.0, None: MOST_BAD}[on_bad]
     found = collect(reader, cache, progress, most)
@@ -106,7 +119,15 @@ def open_dataset(
     name = reader.format if reader.source == "faces" else source if source in NAMES else Path(reader.source).name
     notes = (*((f"{reader.format} damaged {found.damage}",) if found.damage else ()), *found.notes)
     return Dataset(
-        name, found.images, found.attributes, found.skipped, reader.source, reader.format, found.classes, notes
+        name,
+        found.images,
+        found.attributes,
+        found.skipped,
+        reader.source,
+        reader.format,
+        found.classes,
+        notes,
+        found.damage,
     )
 
 
@@ -120,7 +141,7 @@ def check(source: str, image_size: int, channels: int = 3, *, on_bad: str | None
     reader = make_reader(source, image_size, channels, **options)
     if not reader.total and not reader.skipped:
         what = (
-            "a folder with image files (png jpg webp bmp gif)"
+            "a folder with image files (png jpg webp bmp gif tif ppm pgm avif heic)"
             if reader.format == "folder"
             else f"a {reader.format} file with images"
         )
@@ -144,6 +165,7 @@ def make_reader(
     crop: int | None = None,
     format: str | None = None,
     split: str = "train",
+    classes: tuple[str, ...] = (),
 ) -> Reader:
     """The reader that fits the source; nothing has been decoded yet. Raises: DataError if none does."""
     image_size = _whole("image_size", image_size, *SIZES)
@@ -156,6 +178,10 @@ def make_reader(
         if value not in known and (value is not None or argument == "split"):
             raise DataError(f"open_dataset: {argument}: need one of {', '.join(known)}, got {value!r}")
     look = Look(image_size, int(channels), crop)
+    if classes and source in ("faces", "fake"):
+        raise DataError(f"open_dataset: classes: need a dataset of files for them, got {source}")
+    if source == "fake":
+        return Fake(look, seed, count)
     if source == "faces":
         if crop is not None or format is not None:
             raise DataError(
@@ -163,7 +189,7 @@ def make_reader(
                 "which are drawn"
             )
         return Faces(look, seed, DEFAULT_COUNT if count is None else count)
-    return reader_of(_path(source), look, count, split, format)
+    return reader_of(_path(source), look, count, split, format, tuple(classes))
 
 
 def _path(source: str) -> Path:

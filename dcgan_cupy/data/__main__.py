@@ -55,6 +55,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--crop", type=int, help="side of the square cut from the middle of each image first, px")
     parser.add_argument("--format", choices=FORMATS, help="what the data are (default: what their content shows)")
     parser.add_argument("--split", default="train", choices=SPLITS)
+    parser.add_argument("--classes", help="only these, with commas: class folders, LSUN's categories, EMNIST's sets")
     parser.add_argument(
         "--on-bad", choices=ON_BAD, help="images that cannot be read (default: skip up to 1 %%, then fail)"
     )
@@ -95,7 +96,12 @@ def _reader(given):
         crop=given.crop,
         format=given.format,
         split=given.split,
+        classes=_classes(given),
     )
+
+
+def _classes(given) -> tuple[str, ...]:
+    return tuple(filter(None, given.classes.split(","))) if given.classes else ()
 
 
 def _open(given, console):
@@ -109,6 +115,7 @@ def _open(given, console):
             crop=given.crop,
             format=given.format,
             split=given.split,
+            classes=_classes(given),
             on_bad=given.on_bad,
             progress=update,
         )

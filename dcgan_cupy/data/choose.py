@@ -1,20 +1,17 @@
 """Which reader a source needs: told by its content, never by its name; or by the user."""
 
-import os
-import tarfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
-from .formats import cifar, idx, lmdb, matlab, numpy_files, packed_files
+from .formats import cifar, idx, lmdb, matlab, numpy_files, packed_files, tars
 from .formats.archive import Tar, Zip, is_image, refuse, zip_directory
-from .formats.folder import Folder
+from .formats.folder import Folder, find_images
 from .formats.packed_files import Member
 from .formats.pixel_blocks import Block, Blocks
-from .picture import MAGIC as PICTURE
-from .picture import SUFFIXES
+from .formats.several import Several
+from .picture import kind_of
 from .reader import DataError, Look, Reader
-from .splits import split_of
+from .splits import category, check_classes, split_of
 
 PACKED = {
     "idx": idx.blocks,
@@ -29,29 +26,40 @@ NEED = (
 )
 
 
-def reader_of(path: Path, look: Look, count: int | None, split: str, form: str | None) -> Reader:
-    """The reader of a path. form: one of FORMATS, instead of the one that its content shows. Raises: DataError."""
+def reader_of(
+    path: Path, look: Look, count: int | None, split: str, form: str | None, classes: tuple[str, ...] = ()
+) -> Reader:
+    """The reader of a path. form: one of FORMATS, instead of the one that its content shows; classes: the only ones to
+    be read,
+    where the source has a folder or a set for each. Raises: DataError."""
     folder = path.is_dir()
     if not folder and not path.is_file():
         raise DataError(f"open_dataset: source: need {NEED}, got {str(path)!r} (neither a file nor a folder)")
-    form = form or (_of_folder(path, split) if folder else _of_file(path))
+    form = form or (_of_folder(path) if folder else _of_file(path))
+    if classes and form not in ("folder", "lmdb", "idx"):
+        raise DataError(
+            f"open_dataset: classes: need a folder of images, LSUN's or EMNIST's, got {str(path)!r}, {form}"
+        )
     if form == "folder" and folder:
-        return Folder(path, look, count, split)
+        return Folder(path, look, count, split, classes)
     if form == "lmdb":
-        return lmdb.Lmdb(_lmdb(path, split) or path, look, count, split)
+        return _lmdbs(path, look, count, split, classes)
     if form in ("zip", "tar") and not folder:
         return (Zip if form == "zip" else Tar)(path, look, count, split)
+    if form == "archives" and folder:
+        parts = [(Zip if zipfile.is_zipfile(part) else Tar)(part, look, None, split) for part in _archives(path, split)]
+        return Several(path, parts, look, count, [])
     if form in PACKED:
-        return _packed(path, look, count, split, form)
+        return _packed(path, look, count, split, form, classes)
     raise DataError(
         f"open_dataset: format: need one that suits a {'folder' if folder else 'file'}, got {form!r} for {str(path)!r}"
     )
 
 
-def _of_folder(path: Path, split: str) -> str:
-    if _lmdb(path, split):
+def _of_folder(path: Path) -> str:
+    if lmdb.data_file(path) or _databases(path):
         return "lmdb"
-    if any(name.lower().endswith(SUFFIXES) for name in _names(path)):
+    if find_images(path)[0]:
         return "folder"
     members = packed_files.of_folder(path)
     forms = {form for member in members if (form := _of_member(member))}
@@ -61,25 +69,49 @@ def _of_folder(path: Path, split: str) -> str:
         raise DataError(
             f"open_dataset: format: need one of {', '.join(sorted(forms))}, all of which are in {str(path)!r}, got none"
         )
-    return forms.pop() if forms and forms != {"archive"} else "folder"
+    if forms == {"archive"}:
+        return "archives"
+    return forms.pop() if forms else "folder"
 
 
-def _names(path: Path) -> Iterator[str]:
-    """Names of files that are not hidden."""
-    for _, folders, files in os.walk(path):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (name for name in files if not name.startswith("."))
+def _archives(path: Path, split: str) -> list[Path]:
+    """The archives of a folder: of one split, where their names tell them apart."""
+    found = [path / member.name for member in packed_files.of_folder(path) if _of_member(member) == "archive"]
+    if split != "all" and len({split_of(part.name) for part in found}) > 1:
+        found = [part for part in found if (split_of(part.name) or "train") == split] or found
+    for part in found:
+        if (form := _of_archive(part, b"PK" if zipfile.is_zipfile(part) else b"")) not in ("zip", "tar"):
+            raise DataError(f"open_dataset: source: need one archive of {form}, got {str(path)!r} (give {part.name!r})")
+    return found
 
 
-def _lmdb(path: Path, split: str) -> Path | None:
-    """The data file of an LMDB: in this folder, or in that of the split, as in LSUN's bedroom_train_lmdb."""
-    if not path.is_dir():
-        return None
-    if own := lmdb.data_file(path):
-        return own
-    inner = sorted(found for found in path.iterdir() if found.is_dir() and lmdb.data_file(found))
-    wanted = [found for found in inner if split_of(found.name) == split] or inner
-    return lmdb.data_file(wanted[0]) if len(wanted) == 1 else None
+def _databases(path: Path) -> list[Path]:
+    """The folders of LMDBs in a folder, as LSUN's bedroom_train_lmdb."""
+    return sorted(found for found in path.iterdir() if found.is_dir() and lmdb.data_file(found))
+
+
+def _lmdbs(path: Path, look: Look, count: int | None, split: str, classes: tuple[str, ...]) -> Reader:
+    """The reader of one LMDB, or of LSUN's categories, each a class."""
+    own = lmdb.data_file(path) if path.is_dir() else path
+    inner = _databases(path) if own is None else []
+    if not inner:
+        check_classes(classes, [], path)
+        return lmdb.Lmdb(own or path, look, count, split)
+    wanted = [found for found in inner if split in ("all", split_of(found.name) or "train")]
+    if not wanted and len(inner) == 1:
+        wanted = inner
+    there = sorted({category(found.name) for found in wanted})
+    if not wanted:
+        raise DataError(
+            f"open_dataset: split: need one that is there, got {split!r} for {', '.join(found.name for found in inner)}"
+        )
+    asked = tuple(category(one) for one in classes)
+    check_classes(asked, there, path)
+    wanted = [found for found in wanted if not asked or category(found.name) in asked]
+    parts = [lmdb.Lmdb(lmdb.data_file(found), look, None, split) for found in wanted]
+    if len(parts) == 1:
+        return lmdb.Lmdb(parts[0].path, look, count, split)
+    return Several(path, parts, look, count, [category(found.name) for found in wanted])
 
 
 def _of_file(path: Path) -> str:
@@ -93,19 +125,15 @@ def _of_file(path: Path) -> str:
         ) from None
     if not raw:
         raise DataError(f"open_dataset: source: need {NEED}, got {str(path)!r} (an empty file)")
-    if PICTURE.match(raw) and not cifar.kind(member):
+    if kind_of(raw) and not cifar.kind(member):
         raise DataError(f"open_dataset: source: need {NEED}, got {str(path)!r} (a single image: give its folder)")
     form = _of_member(member)
     if form == "archive":
         return _of_archive(path, raw)
     if form:
         return form
-    if raw.startswith(b"\x89HDF"):
-        raise DataError(
-            f"open_dataset: source: need {NEED}, got {str(path)!r} (an HDF5 file, as MATLAB 7.3 writes; save it with"
-            " -v7)"
-        )
-    raise DataError(f"open_dataset: source: need {NEED}, got {str(path)!r} (a file of another kind)")
+    what = packed_files.other_kind(member.head()) or packed_files.other_kind(raw) or "a file of another kind"
+    raise DataError(f"open_dataset: source: need {NEED}, got {str(path)!r} ({what})")
 
 
 def _of_member(member: Member) -> str | None:
@@ -132,18 +160,32 @@ def _of_archive(path: Path, raw: bytes) -> str:
     """zip or tar of images, or the packed format of the files inside."""
     form = "zip" if raw[:2] == b"PK" else "tar"
     if form == "zip":
-        if any(is_image(info.filename) for info in zip_directory(path)):
+        infos = zip_directory(path)
+        if any(is_image(info.filename) for info in infos):
             return form
+        if any(info.filename.endswith("data.pkl") for info in infos):
+            raise DataError(f"open_dataset: source: need {NEED}, got {str(path)!r} ({packed_files.OTHERS[0][1]})")
     else:
         try:
-            with tarfile.open(path) as archive:
+            with tars.opened(path) as archive:
                 for info, _ in zip(archive, range(packed_files.FILES)):
                     if is_image(info.name) or info.name.endswith(".tar"):
                         return form
         except packed_files.BROKEN as error:
             raise refuse(path, "tar archive", error) from None
-    inside = {found for member in _members(path) if (found := _of_member(member)) in PACKED}
-    return inside.pop() if len(inside) == 1 else form
+    try:
+        members = _members(path)
+    except DataError:
+        return form  # more members than arrays have: told one by one by their first bytes
+    kinds = {found: member for member in members if (found := _of_member(member))}
+    inside = [found for found in kinds if found in PACKED]
+    if not inside and (found := next((found for found in kinds if found in ("lmdb", "archive")), None)):
+        what = "an LMDB" if found == "lmdb" else "other archives"
+        raise DataError(
+            f"open_dataset: source: need an archive of images or arrays, got {str(path)!r}, which holds {what} "
+            f"({kinds[found].name!r}): unpack it first"
+        )
+    return inside[0] if len(inside) == 1 else form
 
 
 def _members(path: Path) -> list[Member]:
@@ -152,27 +194,46 @@ def _members(path: Path) -> list[Member]:
     try:
         if zipfile.is_zipfile(path) and not numpy_files.is_npz(packed_files.of_path(path)[0]):
             return packed_files.of_zip(path)
-        if _is_tar(path):
+        if tars.is_tar(path):
             return packed_files.of_tar(path)
     except packed_files.BROKEN as error:
         raise refuse(path, "archive", error) from None
     return packed_files.of_path(path)
 
 
-def _is_tar(path: Path) -> bool:
-    try:
-        return tarfile.is_tarfile(path)
-    except packed_files.BROKEN:
-        return False
-
-
-def _packed(path: Path, look: Look, count: int | None, split: str, form: str) -> Blocks:
+def _packed(path: Path, look: Look, count: int | None, split: str, form: str, classes: tuple[str, ...] = ()) -> Blocks:
     def find() -> tuple[list[Block], tuple[str, ...]]:
-        blocks, classes = PACKED[form](_members(path), path)
+        if path.is_dir() and (dead := packed_files.dead_links(path)):
+            raise DataError(
+                f"open_dataset: source: need files that are there, got links to nowhere in {str(path)!r}: "
+                f"{', '.join(dead[:5])} (git annex get, or datalad get, brings them)"
+            )
+        members = _members(path)
+        if classes:
+            there = sorted(
+                {named[1] for member in members if (named := idx.EMNIST.match(member.name.rpartition("/")[2]))}
+            )
+            check_classes(classes, there, path)
+            members = [
+                member
+                for member in members
+                if (named := idx.EMNIST.match(member.name.rpartition("/")[2])) and named[1] in classes
+            ]
+        blocks, names = PACKED[form](members, path)
         named = {split_of(block.name.rpartition("/")[2]) or "train" for block in blocks}
         if split != "all" and len(named) > 1:
             blocks = [block for block in blocks if (split_of(block.name.rpartition("/")[2]) or "train") == split]
-        return blocks, classes
+        return blocks, names
 
-    files = [path / member.name for member in packed_files.of_folder(path)] if path.is_dir() else [path]
-    return Blocks(form, path, files, find, look, count, split)
+    files = [path / member.name for member in packed_files.of_folder(path)] if path.is_dir() else [path, *_near(path)]
+    return Blocks(form, path, files, find, look, count, split, classes)
+
+
+def _near(path: Path) -> list[Path]:
+    """The files of labels beside a single file, which its key depends on too."""
+    try:
+        return sorted(
+            p for p in path.parent.iterdir() if p != path and numpy_files.LABELS.search(p.name) and p.is_file()
+        )
+    except OSError:
+        return []

@@ -1,13 +1,13 @@
-"""One image of any kind, as uint8 pixels of the size asked for.
-
-It may come from anyone: nothing in it can stop or hang a run.
+"""One image of any kind, as uint8 pixels of the size asked for. It may come from anyone: nothing in it can stop or hang
+a run.
 
     encoded file ─► header checked ─► decoded ─► upright, on white, RGB or grey ─► square cut from the centre ─► resized
 
 The resizing is Pillow's LANCZOS, whose support grows with the reduction: nothing is left out, so nothing aliases.
 Plain JPEGs are decoded by simplejpeg, where there is one: the same pixels from the same libjpeg-turbo, but Pillow takes
-a small image apart in Python, which costs four times as much as decoding it. What simplejpeg will not have goes to
-Pillow, whose word is the last.
+a small image
+apart in Python, which costs four times as much as decoding it. What simplejpeg will not have goes to Pillow, whose word
+is the last.
 """
 
 import io
@@ -20,18 +20,43 @@ from contextlib import nullcontext
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from .decoders import simplejpeg
+from . import guard
+from .decoders import AVIF, pillow_heif, simplejpeg
 from .reader import Batch, Look, Unreadable
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")  # Pillow's other decoders never see a file: some start programs
-MAGIC = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|RIFF....WEBP|BM|GIF8[79]a", re.DOTALL)
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".gif"),
+    *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".heic", ".heif", ".avif"),
+)
+MAGIC = {  # how files begin; Pillow's other decoders never see a file: some start programs
+    "PNG": re.compile(rb"\x89PNG\r\n\x1a\n"),
+    "JPEG": re.compile(rb"\xff\xd8\xff"),
+    "WEBP": re.compile(rb"RIFF....WEBP", re.DOTALL),
+    "BMP": re.compile(rb"BM........[\x0c-\x7c]\0\0\0", re.DOTALL),
+    "GIF": re.compile(rb"GIF8[79]a"),
+    "TIFF": re.compile(rb"II[*+]\0|MM\0[*+]"),
+    "PPM": re.compile(rb"P[1-6](?:\s+(?:#[^\n]*\n)?)+\d"),
+    "AVIF": re.compile(rb"....ftypavi[fs]", re.DOTALL),
+    "HEIF": re.compile(rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL),
+}
+NAMES = {"PNG": "PNG", "JPEG": "JPEG", "WEBP": "WebP", "BMP": "BMP", "GIF": "GIF", "TIFF": "TIFF", "PPM": "PPM"}
+FORMATS = (*NAMES, *(("AVIF",) if AVIF else ()), *(("HEIF",) if pillow_heif else ()))
+HEAD = 64  # bytes that tell what an image is
+POINTER = b"version https://git-lfs.github.com/spec/"
 
 PIXEL_LIMIT = 1 << 26  # 8192 x 8192: a file of some kB can claim far more
 BYTE_LIMIT = 1 << 29  # some decoders read the whole file before anything else
 LARGE = 1 << 24  # pixels; larger images are decoded one at a time, to save memory
+CHEAP = {"PNG", "JPEG", "WEBP", "BMP", "GIF"}  # whose decoders take a time that their headers tell
+CHEAP_BYTES = 1 << 22  # of a file: a decoder may take its pieces apart in Python, or more than once
+SMALL = 1 << 16  # bytes of a file that need no look at its header: PIXEL_LIMIT pixels of nothing take no second
+SCANS = 16  # of a JPEG as programs write them, which have ten
+CHEAP_SCANS = 1 << 28  # pixels times scans of a JPEG: 0.25 ns each, if they are made to be empty
+GIF_BYTES = 1 << 19  # comments in a GIF are joined in quadratic time
 GAP = 4  # a JPEG is shrunk while it is decoded, to no less than this times the size
 ORIENTED = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
+NO_IMAGE = "not a " + ", ".join(NAMES.values()) + ", HEIC or AVIF image"
+NOT_SHRUNK = re.compile(rb"\xff[\xc3\xc7\xcb\xcf]\0[\x0b-\x17]")  # lossless: it has no frequencies to leave out
 NOT_PLAIN = re.compile(rb"Exif|http://ns\.adobe\.com/xap/")  # a JPEG that may have to be turned
 
 _large_image = threading.Lock()
@@ -49,10 +74,8 @@ def use_lock(lock) -> None:
 def decode_each(
     names: Sequence[str], read_one: Callable[[int], bytes], look: Look, attributes: dict[str, np.ndarray] | None = None
 ) -> Batch:
-    """The images called `names`, in their order; read_one(i) reads the i-th.
-
-    What cannot be read is skipped, with a reason.
-    """
+    """The images called `names`, in their order; read_one(i) reads the i-th. What cannot be read is skipped, with a
+    reason."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # decoders warn of much that does no harm; what fails has its reason below
         return gather(names, lambda i: decode(read_one(i), look), look, attributes)
@@ -91,7 +114,7 @@ def reason(error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"more than {PIXEL_LIMIT:,} pixels"
     if isinstance(error, UnidentifiedImageError):
-        return "not a PNG, JPEG, WebP, BMP or GIF image"
+        return NO_IMAGE
     if isinstance(error, MemoryError):
         return "not enough memory to decode it"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -101,24 +124,75 @@ def reason(error: Exception) -> str:
 # ------------------------------------------------------------------------------------------------------------ one image
 
 
+def kind_of(head: bytes) -> str:
+    """Which of MAGIC's kinds a file is, by its first HEAD bytes; nothing if none."""
+    return next((kind for kind, magic in MAGIC.items() if magic.match(head)), "")
+
+
 def decode(data: bytes, look: Look) -> np.ndarray:
-    """One image from a file's bytes; of several frames the first.
+    """One image from a file's bytes, within the limits of time and memory; of several frames the first.
 
     Shapes: uint8 [size, size, channels].   Raises: Unreadable, or whatever the decoder raises.
     """
+    if len(data) <= CHEAP_BYTES and data.startswith(b"\xff\xd8\xff") and data.count(b"\xff\xda") <= SCANS:
+        pixels = plain_jpeg(data, look)  # most files there are: no more is asked of them
+        if pixels is not None:
+            return _made_to_fit(pixels, look)
+    kind = kind_of(data[:HEAD])
+    if not kind:
+        if data.startswith(POINTER):
+            raise Unreadable("a Git LFS pointer, not the file: run git lfs pull")
+        raise Unreadable(NO_IMAGE)
+    if kind not in FORMATS:
+        raise Unreadable(
+            f"a {kind} image: pip install 'dcgan-cupy[heif]' reads it"
+            if kind == "HEIF"
+            else "an AVIF image, which this Pillow cannot read"
+        )
+    return decode_here(data, look) if _is_cheap(data, kind) else guard.decode(data, look)
+
+
+def _is_cheap(data: bytes, kind: str) -> bool:
+    """Whether an image can be decoded in this process: its header promises that it takes little."""
+    if kind not in CHEAP or len(data) > (GIF_BYTES if kind == "GIF" else CHEAP_BYTES):
+        return False
+    scans = data.count(b"\xff\xda") if kind == "JPEG" else 1
+    if scans <= SCANS and len(data) < SMALL:
+        return True
+    pixels = decoded_bytes(data) // 4
+    return pixels <= LARGE and pixels * scans <= CHEAP_SCANS
+
+
+def decoded_bytes(data: bytes) -> int:
+    """The bytes of the decoded image as its header claims, four a pixel; 0 if it has none that can be read."""
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            return min(image.width * image.height, PIXEL_LIMIT) * 4
+    except Exception:  # whoever decodes it gets the reason
+        return 0
+
+
+def decode_here(data: bytes, look: Look) -> np.ndarray:
+    """The same in this process, whatever it takes."""
     pixels = plain_jpeg(data, look)
     if pixels is not None:
-        return (
-            pixels
-            if pixels.shape == look.shape and look.crop in (None, look.size)
-            else fit(Image.fromarray(_plain(pixels)), look)
-        )
+        return _made_to_fit(pixels, look)
+    return _by_pillow(data, look, NOT_SHRUNK.search(data) is None)
+
+
+def _made_to_fit(pixels: np.ndarray, look: Look) -> np.ndarray:
+    if pixels.shape == look.shape and look.crop in (None, look.size):
+        return pixels
+    return fit(Image.fromarray(_plain(pixels)), look)
+
+
+def _by_pillow(data: bytes, look: Look, shrink: bool) -> np.ndarray:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         width, height = image.size  # what the header claims; nothing is decoded yet
         if look.crop and min(image.size) < look.crop:
             raise Unreadable(f"{width} x {height} pixels, too small for a crop of {look.crop}")
         side = look.crop or min(image.size)
-        if side >= 2 * GAP * look.size:
+        if shrink and side >= 2 * GAP * look.size:
             image.draft(None, tuple(GAP * look.size * length // side for length in image.size))
         pixels = image.width * image.height
         if pixels > PIXEL_LIMIT:
@@ -129,9 +203,8 @@ def decode(data: bytes, look: Look) -> np.ndarray:
 
 
 def plain_jpeg(data: bytes, look: Look) -> np.ndarray | None:
-    """The whole image of a JPEG in colour or grey that is undamaged.
-
-    The right way up and not to be shrunk while it is decoded.
+    """The whole image of a JPEG in colour or grey, undamaged, the right way up and not to be shrunk while it is
+    decoded.
 
     Shapes: uint8 [H, W, 3] or [H, W, 1].   None: not such a one.
     """
@@ -164,6 +237,8 @@ def flatten(image: Image.Image) -> Image.Image:
     """8 bits a channel, opaque, RGB or grey: what is transparent lies on white, 16 bits keep their upper 8."""
     if image.mode in ("RGB", "L") and "transparency" not in image.info:
         return image
+    if image.mode == "F":
+        raise Unreadable("an image of floating-point numbers, whose range nobody knows")
     if image.mode.startswith("I"):
         return Image.fromarray((np.clip(np.asarray(image).astype(np.int64), 0, 65535) >> 8).astype(np.uint8))
     if image.has_transparency_data:

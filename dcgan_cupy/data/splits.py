@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .reader import DataError
+
 TRAIN = re.compile(r"(?:^|[^a-z])train(?:ing)?(?:$|[^a-z])", re.IGNORECASE)
 TEST = re.compile(r"(?:^|[^a-z])(?:test(?:ing)?|t10k|val(?:id(?:ation)?)?)(?:$|[^a-z])", re.IGNORECASE)
 
@@ -21,6 +23,27 @@ def choose_split(names: list[str], split: str) -> list[str]:
     if split == "all" or len(found) < 2 or None in found or None in map(split_of, found):
         return names
     wanted = {top for top in found if split_of(top) == split} or found
+    return [name for name in names if tops[name.rpartition("/")[0]] in wanted]
+
+
+def category(name: str) -> str:
+    """A class as it may be asked for: bedroom for bedroom_train and bedroom_train_lmdb, as LSUN's folders are
+    called."""
+    return re.sub(r"_(?:train|val|test)$", "", name.removesuffix("_lmdb"), flags=re.IGNORECASE)
+
+
+def check_classes(wanted: Sequence[str], there: Sequence[str], source) -> None:
+    """Raises: DataError if a class that is asked for is not there."""
+    for one in wanted:
+        if one not in there:
+            need = f"some of {', '.join(there[:20])}" if there else "a source with class folders"
+            raise DataError(f"open_dataset: classes: need {need}, got {one!r} for {str(source)!r}")
+
+
+def choose_classes(names: list[str], wanted: Sequence[str], source) -> list[str]:
+    """The names that lie in folders of the wanted classes. Raises: DataError if a class has no folder."""
+    tops = _folders(names)
+    check_classes(wanted, sorted({top for top in tops.values() if top}), source)
     return [name for name in names if tops[name.rpartition("/")[0]] in wanted]
 
 

@@ -1,36 +1,40 @@
 """Images in a zip or tar archive, read where they lie: nothing is unpacked, so no name in it can lead anywhere.
 
 The directory of the archive is read once; workers then read each member's bytes at its place in the file. A compressed
-tar has no places: it is unrolled from the front, and workers are handed the bytes.
+tar has no
+places: it is unrolled from the front, and workers are handed the bytes.
 """
 
 import os
 import struct
-import tarfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from .. import picture, splits
+from ..decoders import MEMORY
 from ..fingerprint import fingerprint
-from ..picture import BYTE_LIMIT, SUFFIXES
+from ..picture import BYTE_LIMIT, HEAD, SUFFIXES, kind_of
 from ..reader import Batch, DataError, Look, Task, Unreadable, code_version, span
 from ..splits import choose_split, class_labels
+from . import tars
 
 STORED, DEFLATED = 0, 8
+BLOBS = 1 << 26  # bytes of members that are held at a time
+ENTRY = 16  # bytes in memory for each of a zip's directory
 MEMBER_LIMIT = 20_000_000  # names in one archive: a file of some MB can claim more than fits in memory
 
 
 class Piece(NamedTuple):
-    """A run of bytes in a file.
-
-    Packed: bytes in the file; size: bytes once inflated; crc: of those, None if there is none.
-    """
+    """A run of bytes in a file. packed: bytes in the file; size: bytes once inflated; crc: of those, None if there is
+    none."""
 
     start: int
     packed: int
@@ -38,14 +42,32 @@ class Piece(NamedTuple):
     method: int = STORED
     crc: int | None = None
     local: bool = False  # a zip's own header lies in front, of a length that only it knows
+    planes: tuple[int, int, int] | None = None  # no image file but so many planes, rows, columns: blue, green, red
+
+
+class Held:
+    """What a listing holds in memory, as far as names decide it. Raises: DataError when it is more than the file is
+    worth."""
+
+    EACH = 400  # bytes of a name and its piece, beside the letters
+
+    def __init__(self, path: Path):
+        self.path, self.room = path, MEMORY + path.stat().st_size
+
+    def add(self, name) -> None:
+        self.room -= self.EACH + len(name)
+        if self.room < 0:
+            raise refuse(self.path, "archive", f"too dear: its names alone take more than {MEMORY >> 20:,} MB")
 
 
 class Packed:
     """The reader of images that lie in one file: a list of names and pieces."""
 
     damage = ""
+    given_labels: np.ndarray | None = None  # by a reader of several
 
     def __init__(self, path: Path, look: Look, count: int | None = None, split: str = "train"):
+        self.left_out: Counter[str] = Counter()  # members of other kinds, by what they are
         self.path, self.look, self.count, self.split = path.resolve(), look, count, split
         self.source = str(self.path)
 
@@ -90,7 +112,8 @@ class Packed:
 
     def known(self, first: int, stop: int) -> dict[str, np.ndarray]:
         """The labels of some members."""
-        return {} if self._classes[1] is None else {"label": self._classes[1][first:stop]}
+        labels = self._classes[1] if self.given_labels is None else self.given_labels
+        return {} if labels is None else {"label": labels[first:stop]}
 
     def tasks(self, start: int) -> Iterator[Task]:
         for first, stop in span(start, self.total):
@@ -101,11 +124,20 @@ def decode_pieces(path: str, members: list[tuple[str, Piece]], look: Look, attri
     """Some images of a file."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     try:
-        return picture.decode_each(
-            [name for name, _ in members], lambda i: read_piece(descriptor, members[i][1]), look, attributes
-        )
+        names = [name for name, _ in members]
+        if any(piece.planes for _, piece in members):
+            return picture.gather(names, lambda i: _of_planes(descriptor, members[i][1], look), look, attributes)
+        return picture.decode_each(names, lambda i: read_piece(descriptor, members[i][1]), look, attributes)
     finally:
         os.close(descriptor)
+
+
+def _of_planes(descriptor: int, piece: Piece, look: Look) -> np.ndarray:
+    data = read_piece(descriptor, piece)
+    if piece.planes is None:
+        return picture.decode(data, look)
+    pixels = np.ascontiguousarray(np.frombuffer(data, np.uint8).reshape(piece.planes)[::-1].transpose(1, 2, 0))
+    return picture.fit(Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels), look)
 
 
 def decode_blobs(names: list[str], blobs: list[bytes | str], look: Look, attributes: dict[str, np.ndarray]) -> Batch:
@@ -137,10 +169,8 @@ def read_piece(descriptor: int, piece: Piece) -> bytes:
         except zlib.error:
             raise Unreadable("its compressed data are damaged") from None
     if len(data) != piece.size:
-        raise Unreadable(
-            f"the archive promises {piece.size:,} bytes, there are"
-            f" {'more' if len(data) > piece.size else f'{len(data):,}'}"
-        )
+        there = "more" if len(data) > piece.size else f"{len(data):,}"
+        raise Unreadable(f"the archive promises {piece.size:,} bytes, there are {there}")
     if not data:
         raise Unreadable("an empty file")
     if piece.crc is not None and zlib.crc32(data) != piece.crc:
@@ -157,12 +187,20 @@ def _pread(descriptor: int, start: int, size: int) -> bytes:
     return data
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a member is no business of ours: hidden, or a Mac's shadow of another."""
+    return any((part.startswith(".") and part not in (".", "..")) or part == "__MACOSX" for part in name.split("/"))
+
+
 def is_image(name: str) -> bool:
-    """Whether a member is meant as an image: by its suffix, and not hidden (nor a Mac's shadow of one)."""
-    parts = name.split("/")
-    return name.lower().endswith(SUFFIXES) and not any(
-        (part.startswith(".") and part not in (".", "..")) or part == "__MACOSX" for part in parts
-    )
+    """Whether a member is meant as an image: by its suffix, and not hidden."""
+    return name.lower().endswith(SUFFIXES) and not is_hidden(name)
+
+
+def suffix_of(name: str) -> str:
+    """The suffix, as what is left out is counted by."""
+    stem, dot, suffix = name.rpartition("/")[2].rpartition(".")
+    return suffix.lower()[:12] if dot and stem else "no suffix"
 
 
 def refuse(path: Path, what: str, error) -> DataError:
@@ -179,27 +217,74 @@ class Zip(Packed):
     format = "zip"
 
     def list_members(self):
-        found, skipped = [], []
-        for info in zip_directory(self.path):
-            if info.is_dir() or not is_image(info.filename):
-                continue
-            if (info.external_attr >> 16) & 0o170000 == 0o120000:
-                skipped.append((info.filename, "a link, not followed"))
-            elif info.flag_bits & 1:
-                skipped.append((info.filename, "encrypted"))
-            elif info.compress_type not in (STORED, DEFLATED):
-                skipped.append((info.filename, "compressed by another method than deflate"))
-            else:
+        found, skipped, held, end = [], [], Held(self.path), 0
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            for info in sorted(zip_directory(self.path), key=lambda info: info.header_offset):
+                name = info.filename
+                if info.is_dir() or is_hidden(name):
+                    continue
+                why = _unfit(info)
                 piece = Piece(
                     info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC, local=True
                 )
-                found.append((info.filename, piece))
+                if not is_image(name) and (why or not kind_of(head_of(descriptor, piece))):
+                    self.left_out[suffix_of(name)] += 1
+                    continue
+                if not why and info.header_offset < end:
+                    why = "it lies where another member does"
+                if info.compress_size <= BYTE_LIMIT:  # larger ones are not read, wherever they lie
+                    end = max(end, info.header_offset + 30 + info.compress_size)
+                held.add(name)
+                if why:
+                    skipped.append((name, why))
+                else:
+                    found.append((name, piece))
+        finally:
+            os.close(descriptor)
         return sorted(found), sorted(skipped)
+
+
+def _unfit(info: zipfile.ZipInfo) -> str:
+    """Why a member cannot be read, or nothing."""
+    if (info.external_attr >> 16) & 0o170000 == 0o120000:
+        return "a link, not followed"
+    if info.flag_bits & 1:
+        return "encrypted"
+    return "" if info.compress_type in (STORED, DEFLATED) else "compressed by another method than deflate"
+
+
+def head_of(descriptor: int, piece: Piece, size: int = HEAD) -> bytes:
+    """A member's first bytes, or fewer."""
+    header = os.pread(descriptor, 30, piece.start) if piece.local else b""
+    start = piece.start + (30 + sum(struct.unpack("<HH", header[26:30])) if len(header) == 30 else 0)
+    data = os.pread(descriptor, min(piece.packed, 4 * size), start)
+    if piece.method == DEFLATED:
+        try:
+            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size)
+        except zlib.error:
+            return b""
+    return data[:size]
+
+
+def _directory_bytes(path: Path) -> int:
+    """What the archive says its directory has, at its end; 0 if it does not say."""
+    with open(path, "rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - (1 << 16) - 22))
+        tail = file.read()
+    at = tail.rfind(b"PK\x05\x06")
+    if at < 0 or at + 16 > len(tail):
+        return 0
+    (told,) = struct.unpack_from("<I", tail, at + 12)
+    return min(told, size)
 
 
 def zip_directory(path: Path) -> list[zipfile.ZipInfo]:
     """The members of a zip archive. Raises: DataError if it has no directory that can be read."""
     try:
+        if ENTRY * _directory_bytes(path) > MEMORY + path.stat().st_size:
+            raise Unreadable(f"too dear: its directory would take more than {MEMORY >> 20:,} MB")
         with zipfile.ZipFile(path) as archive:
             infos = archive.infolist()
     except Exception as error:  # zipfile raises much, for directories that are damaged on purpose
@@ -213,10 +298,8 @@ def zip_directory(path: Path) -> list[zipfile.ZipInfo]:
 
 
 class Tar(Packed):
-    """Images in a tar archive, plain or compressed.
-
-    In a plain one also in tars inside it, as in ImageNet's training set.
-    """
+    """Images in a tar archive, plain or compressed; in a plain one also in tars inside it, as in ImageNet's training
+    set."""
 
     format = "tar"
 
@@ -226,12 +309,12 @@ class Tar(Packed):
             return file.read(262)[257:] != b"ustar"
 
     def list_members(self):
-        found, skipped, numbers = [], [], {}
+        found, skipped, numbers, held = [], [], {}, Held(self.path)
         try:
-            with tarfile.open(self.path) as archive:
-                for info in self._walk(archive, "", 0, skipped):
-                    name, member, start = info
+            with tars.opened(self.path) as archive:
+                for name, member, start in self._walk(archive, "", 0, skipped):
                     found.append((name, Piece(start, member.size, member.size)))
+                    held.add(name)
                     if len(found) > MEMBER_LIMIT:
                         raise refuse(self.path, "tar archive", f"more than {MEMBER_LIMIT:,} members")
         except DataError:
@@ -246,52 +329,64 @@ class Tar(Packed):
             numbers[name] = i
         return sorted(found[i] for i in numbers.values()), sorted(skipped)
 
-    def _walk(
-        self, archive: tarfile.TarFile, prefix: str, offset: int, skipped: list
-    ) -> Iterator[tuple[str, tarfile.TarInfo, int]]:
+    def _walk(self, archive: tars.Archive, prefix: str, offset: int, skipped: list) -> Iterator[tuple]:
         """(name, member, its place in the file) of the images, in a tar and in the tars inside it."""
         for member in archive:
             name = prefix + member.name
             if member.isfile() and member.name.endswith(".tar") and not prefix and not self.compressed:
                 try:
-                    with tarfile.open(fileobj=archive.extractfile(member), mode="r:") as inner:
+                    with archive.inside(member) as inner:
                         yield from self._walk(inner, f"{name[:-4]}/", member.offset_data, skipped)
-                except tarfile.TarError as error:
+                except Exception as error:  # tarfile raises much
                     skipped.append((name, picture.reason(error)))
-            elif is_image(member.name) and member.isreg() and not member.issparse():
-                yield name, member, offset + member.offset_data
-            elif is_image(member.name) and not member.isdir():
-                skipped.append(
-                    (name, "a link, not followed" if member.issym() or member.islnk() else "not a regular file")
-                )
-            archive.members.clear()  # it would keep every member it has seen
+            elif is_hidden(member.name) or member.isdir():
+                continue
+            elif member.isreg() and not member.issparse():
+                if is_image(member.name) or kind_of(archive.read(member, HEAD)):
+                    yield name, member, offset + member.offset_data
+                else:
+                    self.left_out[suffix_of(member.name)] += 1
+            elif is_image(member.name):
+                link = member.issym() or member.islnk()
+                skipped.append((name, "a link, not followed" if link else "not a regular file"))
 
     def tasks(self, start: int) -> Iterator[Task]:
         if not self.compressed:
             yield from super().tasks(start)
             return
         unrolled = self._unroll()
-        for first, stop in span(0, self.total):
+        for first, stop in self._pieces():
             names = [name for name, _ in self.members[first:stop]]
             blobs = [next(unrolled, "the archive ends before it does") for _ in names]
             if first >= start:
                 yield Task(stop, decode_blobs, (names, blobs, self.look, self.known(first, stop)))
+
+    def _pieces(self) -> Iterator[tuple[int, int]]:
+        """(first, stop) of as many members as are held at a time."""
+        for first, stop in span(0, self.total):
+            held, begun = 0, first
+            for at in range(first, stop):
+                size = self.members[at][1].size
+                if at > begun and held + size > BLOBS:
+                    yield begun, at
+                    held, begun = 0, at
+                held += min(size, BYTE_LIMIT)
+            yield begun, stop
 
     def _unroll(self) -> Iterator[bytes | str]:
         """The bytes of each member, or the reason why there are none; ends where the archive does."""
         wanted = iter(self.members)
         name, piece = next(wanted)
         try:
-            with tarfile.open(self.path, "r|*") as archive:
+            with tars.opened(self.path) as archive:
                 for member in archive:
                     if member.offset_data != piece.start or member.name != name:
                         continue
                     if piece.size > BYTE_LIMIT:
                         yield f"{piece.size:,} bytes, more than {BYTE_LIMIT:,}"
                     else:
-                        yield archive.extractfile(member).read() or "an empty file"
+                        yield archive.read(member) or "an empty file"
                     name, piece = next(wanted)
-                    archive.members.clear()
         except StopIteration:
             return
         except Exception as error:  # cut short or damaged: what came before is good

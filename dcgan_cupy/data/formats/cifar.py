@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..decoders import MEMORY
 from ..reader import DataError
 from ..splits import split_of
 from .idx import Rows
@@ -23,6 +24,7 @@ NAMES = (b"label_names", b"fine_label_names")
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 OWN10 = re.compile(r"(?:^|/)(?:data_batch_\d+|test_batch)\.bin$")
 OWN100 = re.compile(r"(?:^|/)(?:train|test)\.bin$")
+PACKED = 20  # times that batches of images shrink when they are packed, at most
 LIKELY = 1 << 16  # bytes of rows that are looked at to tell a binary batch from other files
 
 
@@ -41,10 +43,8 @@ def is_planar(shape: tuple[int, ...]) -> bool:
 
 
 def label_bytes(head: bytes, size: int) -> int:
-    """1 if the rows are CIFAR-10's, 2 if CIFAR-100's, 0 if neither:
-
-    The file has no mark, so lengths and labels must fit.
-    """
+    """1 if the rows are CIFAR-10's, 2 if CIFAR-100's, 0 if neither: the file has no mark, so lengths and labels must
+    fit."""
     for count, limits in ((1, (10,)), (2, (20, 100))):
         row = PIXELS + count
         labels = (head[at + i] < limit for at in range(0, len(head) - count, row) for i, limit in enumerate(limits))
@@ -55,6 +55,8 @@ def label_bytes(head: bytes, size: int) -> int:
 
 def kind(member: Member) -> int:
     """The same for a file; one that is cut short is told by its name."""
+    if not label_bytes(member.head(), PIXELS + 1) and not label_bytes(member.head(), PIXELS + 2):
+        return 0  # most other files: no need to open them again
     head = start_of(member)
     named = 1 if OWN10.search(member.name) else 2 if OWN100.search(member.name) else 0
     return label_bytes(head, member.size) or (named if label_bytes(head, PIXELS + named) == named else 0)
@@ -73,7 +75,7 @@ def binary_blocks(members: list[Member], path: Path) -> tuple[list[Block], tuple
         total = -(-member.size // row)
         labels = rows.labels(total)
         names = ("label",) if count == 1 else ("coarse_label", "label")
-        found.append(Block(member.name, total, rows, dict(zip(names, labels.T, strict=True))))
+        found.append(Block(member.name, total, rows, dict(zip(names, labels.T, strict=True)), row=row))
     if not found:
         raise DataError(f"open_dataset: source: need CIFAR's binary files, got {str(path)!r}")
     return found, CIFAR10 if kinds == {1} else ()
@@ -138,7 +140,8 @@ def pickle_blocks(members: list[Member], path: Path) -> tuple[list[Block], tuple
             continue
         if rows.dtype != np.uint8 or not is_planar(rows.shape):
             raise unreadable(member, "a batch of uint8 rows, colour by colour", f"{rows.dtype} {list(rows.shape)}")
-        found.append(Block(member.name, len(rows), PickledRows(member), _labels(member, content, len(rows))))
+        known = _labels(member, content, len(rows))
+        found.append(Block(member.name, len(rows), PickledRows(member), known, row=rows.shape[1]))
     if not found:
         raise refused or DataError(f"open_dataset: source: need batches of images in pickles, got {str(path)!r}")
     return found, classes
@@ -148,7 +151,7 @@ def pickle_blocks(members: list[Member], path: Path) -> tuple[list[Block], tuple
 def _batch(member: Member) -> dict:
     try:
         with member.open() as file:
-            content = load(file, member.size)
+            content = load(file, member.size, max(MEMORY, PACKED * member.packed))
     except BROKEN as error:
         raise Refused(" ".join(str(error).split())) from None
     if not isinstance(content, dict):
@@ -174,7 +177,7 @@ def _labels(member: Member, content: dict, count: int) -> dict[str, np.ndarray]:
     found = {}
     for key, name in ((b"labels", "label"), (b"fine_labels", "label"), (b"coarse_labels", "coarse_label")):
         values = content.get(key)
-        if isinstance(values, np.ndarray):
+        if isinstance(values, np.ndarray) and values.size == count:
             values = values.reshape(-1).tolist()
         if values is None:
             continue

@@ -1,7 +1,5 @@
-"""MNIST's format, plain or gzipped:
-
-Magic 00 00 08 rank, the lengths (4 bytes each, high byte first), then the bytes.
-"""
+"""MNIST's format, plain or gzipped: magic 00 00 08 rank, the lengths (4 bytes each, high byte first), then the
+bytes."""
 
 import math
 import re
@@ -16,6 +14,8 @@ from .packed_files import BROKEN, Member, of_path, unreadable
 from .pixel_blocks import Block
 
 MAGIC = re.compile(rb"\0\0\x08[\x01\x03\x04]")
+EMNIST = re.compile(r"emnist-(\w+?)-")  # whose images lie column by column
+LABELS = 1 << 26  # of one file
 WHAT = "a file in MNIST's idx format"
 BLOCK, END = 1 << 12, 1 << 16  # bytes that are read at a time, and in all, in search of the end behind the last row
 
@@ -33,20 +33,28 @@ def is_idx(head: bytes) -> bool:
 def blocks(members: list[Member], path: Path) -> tuple[list[Block], tuple[str, ...]]:
     """The images of each file of images, with the labels of the file that belongs to it."""
     names = {member.name: member for member in members}
-    found = []
+    found, subsets = [], set()
     for member in members:
         if not is_idx(head := member.head()) or len(shape := shape_of(head)) < 3:
             continue
         if not 0 < math.prod(shape[1:]) <= PIXEL_LIMIT or (len(shape) == 4 and shape[3] not in (1, 3)):
             raise unreadable(member, WHAT, f"images of {' x '.join(map(str, shape[1:]))}")
         attributes = {}
-        partner = next((names[name] for name in _labels_of(member.name) if name in names), None) or _beside(
-            member, path
-        )
+        partner = next((names[name] for name in _labels_of(member.name) if name in names), None)
+        partner = partner or _beside(member, path)
         if partner is not None:
             attributes["label"] = _labels(partner, shape[0])
         rows = Rows(member, 4 + 4 * len(shape), shape[1:])
-        found.append(Block(member.name, shape[0], rows, attributes, rows.room(), rows.end))
+        subset = EMNIST.match(member.name.rpartition("/")[2])
+        read = Transposed(rows) if subset else rows
+        subsets.add(subset[1] if subset else None)
+        found.append(Block(member.name, shape[0], read, attributes, rows.room(), rows.end, rows.row_bytes))
+    if len(subsets) > 1 and subsets != {None}:
+        named = ", ".join(sorted(subset or "other files" for subset in subsets))
+        raise DataError(
+            f"open_dataset: source: need one of EMNIST's sets, which share images (--classes names it), got {named} "
+            f"in {str(path)!r}"
+        )
     if not found:
         raise DataError(f"open_dataset: source: need {WHAT} that holds images, got {str(path)!r}")
     return found, ()
@@ -71,7 +79,7 @@ def _beside(member: Member, path: Path) -> Member | None:
 
 def _labels(member: Member, count: int) -> np.ndarray:
     head = member.head()
-    if not is_idx(head) or shape_of(head) != (count,):
+    if not is_idx(head) or shape_of(head) != (count,) or count > LABELS:
         raise unreadable(
             member, f"labels of {count:,} images", f"it declares {shape_of(head) if is_idx(head) else 'no idx data'}"
         )
@@ -86,11 +94,20 @@ def _labels(member: Member, count: int) -> np.ndarray:
     return labels.astype(np.int32)
 
 
-class Rows:
-    """rows(start, stop): a piece of a file of equal rows.
+class Transposed:
+    """Images that lie column by column."""
 
-    Fewer where it ends early, and the reason if none can be read.
-    """
+    def __init__(self, rows: "Rows"):
+        self.rows = rows
+
+    def __call__(self, start: int, stop: int) -> np.ndarray | str:
+        rows = self.rows(start, stop)
+        return rows if isinstance(rows, str) else np.ascontiguousarray(rows.swapaxes(1, 2))
+
+
+class Rows:
+    """rows(start, stop): a piece of a file of equal rows; fewer where it ends early, and the reason if none can be
+    read."""
 
     def __init__(self, member: Member, offset: int, shape: tuple[int, ...], row_bytes: int | None = None):
         self.member, self.offset, self.shape = member, offset, shape

@@ -3,19 +3,26 @@
     page      number 8 bytes · pad 2 · flags 2 · lower 2 · upper 2 (or, of an overflow page, how many pages 4) · offsets
               of nodes 2 each
     meta      pages 0 and 1, after the page's 16 bytes: magic, version, address, map size, two trees (48 bytes each),
-              last page, number of the transaction; the larger number is the one that counts
+              last page,
+              number of the transaction; the larger number is the one that counts
     node      size or child page, low and high 2 bytes each · flags 2 · bytes of the key 2 · key · value
 
 The library maps the file and follows what it finds there: a file that was cut short ends the process with a bus error.
-Here each number is checked against the file before it is used, and values are read in place by the workers.
+Here each
+number is checked against the file before it is used, and values are read in place by the workers.
 """
 
 import mmap
 import struct
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
-from .archive import Packed, Piece, refuse
+import numpy as np
+
+from ..picture import BYTE_LIMIT, POINTER
+from . import datum
+from .archive import Held, Packed, Piece, refuse
 
 MAGIC, VERSION = 0xBEEFC0DE, 1
 HEADER = 16
@@ -34,8 +41,10 @@ class Lmdb(Packed):
 
     format = "lmdb"
 
+    labels: np.ndarray | None = None
+
     def list_members(self):
-        found = []
+        found, labels, held, records = [], [], Held(self.path), None
         with open(self.path, "rb") as file:
             try:
                 data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -44,12 +53,26 @@ class Lmdb(Packed):
             with data:
                 try:
                     for key, piece in Tree(data).walk():
+                        if records is None:
+                            records = datum.is_datum(data[piece.start : piece.start + min(piece.size, BYTE_LIMIT)])
+                        if records:
+                            piece, label = datum.piece_of(data, piece)
+                            labels.append(label)
                         found.append((key.decode("ascii", "backslashreplace"), piece))
+                        held.add(key)
                 except (Damaged, struct.error) as error:
                     if not found:
-                        raise refuse(self.path, "LMDB", error) from None
+                        pointer = data[: len(POINTER)] == POINTER
+                        why = "a Git LFS pointer, not the file: run git lfs pull" if pointer else error
+                        raise refuse(self.path, "LMDB", why) from None
                     self.damage = f"after {found[-1][0]}: {error}"
+        if labels and min(labels) >= 0:
+            self.labels = np.array(labels, np.int32)
         return found, []
+
+    @cached_property
+    def _classes(self):
+        return (), self.labels if self.members else None
 
 
 class Tree:
@@ -98,10 +121,14 @@ class Tree:
         count = (lower - HEADER) // 2
         if not flags & (BRANCH | LEAF) or not 0 <= count <= self.page_size // 2:
             raise Damaged(f"page {number} is no page of a tree")
+        room = self.page_size - HEADER  # nodes lie beside each other: a page that says more repeats itself
         for place in struct.unpack_from(f"<{count}H", self.data, start + HEADER):
             if not HEADER <= place <= self.page_size - 8:
                 raise Damaged(f"page {number} points outside of itself")
             low, high, node_flags, key_size = struct.unpack_from("<4H", self.data, start + place)
+            room -= 2 + 8 + key_size
+            if room < 0:
+                raise Damaged(f"page {number} holds more than a page can")
             if flags & BRANCH:
                 yield from self._page(low | high << 16 | node_flags << 32, depth + 1)
                 continue
@@ -112,6 +139,9 @@ class Tree:
             key = self.data[start + place + 8 : start + key_end]
             if node_flags & BIG:
                 (over,) = struct.unpack_from("<Q", self.data, start + key_end)
+                if over in self.seen:
+                    raise Damaged(f"page {over} belongs to two values")
+                self.seen.add(over)
                 value = over * self.page_size + HEADER
             else:
                 value = start + key_end

@@ -1,6 +1,5 @@
-"""SVHN's .mat files (MATLAB 5): X uint8 [H, W, 3, N] in Fortran order, so that each image's bytes lie together.
-
-And y [N, 1].
+"""SVHN's .mat files (MATLAB 5): X uint8 [H, W, 3, N] in Fortran order, so that each image's bytes lie together, and y
+[N, 1].
 
 file      128 bytes of header, the last two "IM" (low byte first), then elements
 element   type 4 · bytes 4 · data, padded to 8; or, of up to 4 bytes, bytes 2 · type 2 (in one word) · data 4
@@ -24,6 +23,7 @@ WHAT = "a MATLAB 5 file with images X [H, W, 3, N] of uint8, as SVHN's"
 MATRIX, DEFLATED = 14, 15
 TYPES = {1: "i1", 2: "u1", 3: "<i2", 4: "<u2", 5: "<i4", 6: "<u4", 7: "<f4", 9: "<f8", 12: "<i8", 13: "<u8"}
 LIMIT = 1 << 33  # bytes of one matrix: SVHN's extra images have 1.6 GB
+LABELS = 1 << 26  # bytes of labels
 SMALL = 4096  # bytes of names and lengths
 
 
@@ -56,7 +56,7 @@ def blocks(members: list[Member], path: Path) -> tuple[list[Block], tuple[str, .
         if "y" in known:
             attributes["label"] = _labels(member, known["y"], shape[3])
         rows = MatlabRows(member, start, deflated, shape)
-        found.append(Block(member.name, shape[3], rows, attributes, member.size * INFLATED // rows.row))
+        found.append(Block(member.name, shape[3], rows, attributes, member.size * INFLATED // rows.row, row=rows.row))
     if not found:
         raise DataError(f"open_dataset: source: need {WHAT}, got {str(path)!r}")
     return found, ()
@@ -67,7 +67,7 @@ def _labels(member: Member, matrix, count: int) -> np.ndarray:
     start, deflated, dtype, shape = matrix
     if math.prod(shape) != count:
         raise unreadable(member, f"{count} labels", f"y has {math.prod(shape)}")
-    if count > member.size * INFLATED:
+    if count * np.dtype(dtype).itemsize > min(member.size * INFLATED, LABELS):
         raise unreadable(member, WHAT, f"it claims {count:,} labels")
     try:
         with member.open() as file:

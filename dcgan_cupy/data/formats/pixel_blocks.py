@@ -11,7 +11,9 @@ import numpy as np
 
 from .. import picture
 from ..fingerprint import fingerprint
-from ..reader import Batch, Look, Task, code_version, span
+from ..reader import Batch, DataError, Look, Task, code_version, span
+
+ROWS = 1 << 26  # bytes of pixels that are held at a time
 
 
 @dataclass
@@ -20,7 +22,8 @@ class Block:
 
     `read(start, stop)` gives them as uint8 [n, H, W] or [n, H, W, C], fewer where the file ends early, or the reason
     why there are none.
-    `end()`, asked after the last of them: where the file is damaged, by its own checksum, or nothing.
+    `row`: bytes of one image, as far as they are known.   `end()`, asked after the last of them: where the file is
+    damaged, by its own checksum, or nothing.
     """
 
     name: str
@@ -29,6 +32,7 @@ class Block:
     attributes: dict[str, np.ndarray] = field(default_factory=dict)
     room: int = 1 << 62
     end: Callable[[], str] = str
+    row: int = 1
 
     def labelled(self, start: int, stop: int) -> dict[str, np.ndarray]:
         """The attributes of some images."""
@@ -50,7 +54,9 @@ class Blocks:
         look: Look,
         count: int | None,
         split: str,
+        wanted: tuple[str, ...] = (),
     ):
+        self.wanted = wanted  # sets, where there are several; empty: all
         self.format, self.path, self.files, self.find, self.look, self.count, self.split = (
             form,
             path,
@@ -64,7 +70,17 @@ class Blocks:
 
     @cached_property
     def _found(self) -> tuple[list[Block], tuple[str, ...]]:
-        return self.find()
+        """Labels that only some of the blocks have are none: an image could get another's."""
+        blocks, classes = self.find()
+        shared = set.intersection(*(set(block.attributes) for block in blocks)) if blocks else set()
+        for block in blocks:
+            if any(len(values) != block.count for values in block.attributes.values()):
+                raise DataError(
+                    f"open_dataset: source: need a label for each image of {block.name!r}, got "
+                    f"{', '.join(str(len(values)) for values in block.attributes.values())} for {block.count}"
+                )
+            block.attributes = {name: values for name, values in block.attributes.items() if name in shared}
+        return blocks, classes if "label" in shared else ()
 
     @property
     def blocks(self) -> list[Block]:
@@ -90,12 +106,13 @@ class Blocks:
             with suppress(OSError):
                 content.update(fingerprint(file).encode())
         code = code_version(picture.__file__, *map(str, sorted(Path(__file__).parent.glob("*.py"))))
-        return {"reader": self.format, "code": code, "content": content.hexdigest(), "split": self.split}
+        key = {"reader": self.format, "code": code, "content": content.hexdigest(), "split": self.split}
+        return {**key, "classes": list(self.wanted)} if self.wanted else key
 
     def tasks(self, start: int) -> Iterator[Task]:
         base = 0
         for block in self.blocks:
-            for first, stop in span(max(0, start - base), block.count):
+            for first, stop in _pieces(max(0, start - base), block):
                 rows, missing = block.read(first, stop), "the file ends before they do"
                 if isinstance(rows, str):
                     rows, missing = np.empty((0, 1, 1), np.uint8), rows or missing
@@ -111,6 +128,14 @@ class Blocks:
                 if gone:
                     break
             base += block.count
+
+
+def _pieces(start: int, block: Block) -> Iterator[tuple[int, int]]:
+    """(first, stop) of as many images as are read at a time: no more than ROWS bytes, unless one alone is larger."""
+    most = max(1, ROWS // max(1, block.row))
+    for first, stop in span(start, block.count):
+        for at in range(first, stop, most):
+            yield at, min(at + most, stop)
 
 
 def fit_and_note(
