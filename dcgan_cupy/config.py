@@ -34,6 +34,7 @@ class Config:
     )
     format: str | None = setting(None, "what the data are (default: what their content shows)", choices=FORMATS)
     split: str = setting("train", "which images, where the data tell them apart", choices=SPLITS)
+    classes: str | None = setting(None, "only these classes or LSUN categories, with commas between them")
     crop: int | None = setting(
         None,
         "side of the square cut from the middle of each image first, px (default: its short side)",

@@ -39,6 +39,11 @@ def parse_given(arguments: list[str]) -> dict:
     parser.add_argument(
         "--workers", type=number(int), help="accepted and not used: images are decoded once, on all cores"
     )
+    parser.add_argument("--ngpu", type=number(int), help="accepted and not used: one device, by --device")
+    for name in ("--cuda", "--mps", "--accel"):
+        parser.add_argument(
+            name, action="store_true", default=None, help="accepted and not used: --device auto takes a GPU"
+        )
     parser.add_argument(
         "--resume",
         metavar="RUN",

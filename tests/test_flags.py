@@ -120,6 +120,7 @@ OTHER = {
     "device": "gpu",
     "kernels": "textbook",
     "out": "x",
+    "classes": "a,b",
     "sample_every": 4,
     "checkpoint_every": 5,
     "keep": 2,

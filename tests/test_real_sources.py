@@ -104,7 +104,7 @@ def test_damage_is_said_where_it_is_allowed(tmp_path, capsys):
     got = opened(path, on_bad="skip")
     assert got.damage.startswith("after set/") and opened(path, on_bad="skip").damage == got.damage
     assert main(["prepare", str(path), "--image-size", "32", "--on-bad", "skip"]) == 0
-    assert f"damaged   {got.damage}" in capsys.readouterr().out
+    assert f"damaged {got.damage}" in capsys.readouterr().out
 
 
 def lossless_jpeg(side: int) -> bytes:

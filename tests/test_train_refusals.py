@@ -235,7 +235,7 @@ def test_no_gpu(command, place):
     [
         (["--lr", "nan"], {}, "train: --lr: need a finite number, got nan\n"),
         (["--steps", "2"], {"CXX": "/nowhere/c++"}, "device: cpu: /nowhere/c++: need a C++ compiler that runs, got: "),
-        (["--steps", "2", "--data", "nowhere"], {}, "open_dataset: source: need the name of a dataset (faces, mnist,"),
+        (["--steps", "2", "--data", "nowhere"], {}, "train: --data: need the name of a dataset (faces, fake, mnist,"),
     ],
     ids=["flag", "compiler", "data"],
 )

@@ -19,10 +19,11 @@ from .. import __version__
 from .. import device as devices
 from ..choices import DEFAULT_RUNG
 from ..command import plain
-from ..data import open_dataset
+from ..data import as_flags, check, open_dataset
 from ..device import RecorderDevice, gpu, source
 from ..errors import UserError
 from ..feed import Batches
+from ..machine import counted
 from ..networks import Discriminator, Generator
 from ..preflight import plan
 from ..trainer import Trainer
@@ -183,27 +184,29 @@ def _compile(device, planned, console) -> None:
         _say(console, "kernels", f"{len(planned.kernels)} compiled in {seconds:.0f} s, kept for the next run")
 
 
+def _data(config) -> dict:
+    """What open_dataset and its check take of the settings."""
+    classes = tuple(config.classes.split(",")) if config.classes else ()
+    options = {"seed": config.seed, "crop": config.crop, "format": config.format, "split": config.split}
+    return {**options, "on_bad": config.on_bad, "classes": classes}
+
+
 def _open(config, console):
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(f"reading {plain(config.data)}", total=None)
-        return open_dataset(
-            config.data,
-            config.image_size,
-            config.channels,
-            seed=config.seed,
-            crop=config.crop,
-            format=config.format,
-            split=config.split,
-            on_bad=config.on_bad,
-            progress=lambda done, total: progress.update(task, completed=done, total=total),
-        )
+    shape = config.data, config.image_size, config.channels
+    with as_flags("train", source="--data"):
+        check(*shape, **_data(config))
+        with Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task(f"reading {plain(config.data)}", total=None)
+            return open_dataset(
+                *shape, **_data(config), progress=lambda done, total: progress.update(task, completed=done, total=total)
+            )
 
 
 def _announce(session, dataset, console, memory, saved) -> None:
     config, trainer, batches = session.config, session.trainer, session.batches
     count = f"{trainer.g.param.size / 1e6:.2f} M parameters in G, {trainer.d.param.size / 1e6:.2f} M in D"
-    skipped = f"; {len(dataset.skipped)} files skipped" if dataset.skipped else ""
+    skipped = f"; {counted(len(dataset.skipped), 'file')} skipped" if dataset.skipped else ""
     going_on = f", from step {saved.step} on" if saved else ""
     for name, text in (
         (
@@ -235,6 +238,8 @@ def _announce(session, dataset, console, memory, saved) -> None:
         ("results", f"{session.folder.path}{os.sep}"),
     ):
         _say(console, name, text)
+    for note in dataset.notes:
+        _say(console, "note", note)
     for path, reason in dataset.skipped[:5]:
         console.print(f"          skipped {plain(path)}: {plain(reason)}", highlight=False, soft_wrap=True)
     if len(dataset.skipped) > 5:
