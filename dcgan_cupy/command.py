@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from .device import KernelError
-from .errors import UserError
+from .errors import UserError, printable
 
 
 class Parser(argparse.ArgumentParser):
@@ -50,11 +50,6 @@ def plain(text) -> str:
     No markup in it is obeyed, and what is no printable character becomes an escape.
     """
     return escape(printable(text))
-
-
-def printable(text) -> str:
-    """A text from outside: what is no printable character becomes an escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
 def refuse_existing(where: str, path: Path, force: bool) -> None:
