@@ -147,7 +147,7 @@ def line_of(file, symbol, text, nth=1):
 def sentence(pattern, kind=UserError):
     """The block raises an error of one line that matches."""
     with pytest.raises(kind, match=pattern) as caught:
-        yield
+        yield caught
     assert "\n" not in str(caught.value)
 
 

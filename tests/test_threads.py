@@ -1,4 +1,4 @@
-"""Threads and forks: several threads on one device compute what one computes, and a forked child never waits for a thread left behind."""
+"""Threads and forks: several threads compute what one computes, and a forked child waits for no thread left behind."""
 
 import os
 import signal
@@ -41,7 +41,7 @@ def together(*works):
 
 
 def split_convolution(device, seed, rung):
-    """A function that computes a weight gradient in parts that a second launch adds up: the scratch lies between the two."""
+    """A function that computes a weight gradient in parts: they lie in the scratch until a second launch adds them up."""
     rng = np.random.default_rng(seed)
     shapes = (8, 9, 10, 5 + seed), (8, 9, 10, 7), (3, 3, 5 + seed, 7)
     x, dy = (device.array(rng.standard_normal(shape).astype(F32)) for shape in shapes[:2])

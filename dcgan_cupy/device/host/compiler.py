@@ -1,6 +1,5 @@
 """The C++ compiler: which one, and how it is called: for a limited time, its output made harmless."""
 
-import atexit
 import contextlib
 import importlib.util
 import os
@@ -10,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -19,6 +17,7 @@ from typing import NamedTuple
 
 from ...cache import cache_root, private_folder
 from ...errors import UserError, printable
+from ..temporary import temporary_folder
 
 NO_COMPILER = (
     "device: cpu: need a C++ compiler, found none; install one with `pip install ziglang` (no root needed), "
@@ -174,11 +173,7 @@ def _zig_folder(root: Path) -> Path:
     except UserError:
         if not (root / "cpu").is_dir():
             raise
-    made = tempfile.mkdtemp(prefix="dcgan-cupy-zig-")
-    atexit.register(_remove, made, os.getpid())
-    return Path(made)
-
-
-def _remove(folder: str, owner: int) -> None:
-    if os.getpid() == owner:  # a forked child leaves it to its parent
-        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        return temporary_folder("zig")
+    except OSError as error:
+        raise UserError(f"device: cpu: need a folder for temporary files, got: {error.strerror} (set TMPDIR)") from None
