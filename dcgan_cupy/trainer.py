@@ -70,8 +70,8 @@ class Trainer:
         None.
         read: wait for the result and return it; otherwise return None at once (a GPU goes on working).
 
-        The first step on an array, or of a thread, runs launch by launch; from the second on all launches are replayed at once,
-        with no Python between them. So give the same array each time, with new images in it.
+        The first step on an array, or of a thread, runs launch by launch; from the second on all launches are replayed
+        at once, with no Python between them. So give the same array each time, with new images in it.
         """
         with self._turn:
             thread = threading.current_thread()

@@ -159,7 +159,7 @@ CHILD = (
 
 @pytest.fixture
 def fresh(monkeypatch, tmp_path):
-    """An empty cache, with zig's own part taken from the real one: it takes seconds to fill. A list of the compile commands."""
+    """An empty cache, with zig's own part taken from the real one (seconds to fill). A list of the compile commands."""
     CpuDevice(threads=1)  # its pool is compiled already, whichever test comes first
     zig = cache_root() / "zig"
     root = tmp_path / "cache"

@@ -1,4 +1,4 @@
-"""A CuPy of NumPy arrays, with as much of it as device/gpu.py uses: the flow of control around a GPU, tested where there is none."""
+"""A CuPy of NumPy arrays, with as much of it as device/gpu.py uses: for the flow of control around a GPU."""
 
 import threading
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Calls of a compiler: ended when they take too long, whatever they print is made harmless, and each failure is one sentence."""
+"""Calls of a compiler: ended when too long, what they print made harmless, each failure one sentence."""
 
 import os
 import time
@@ -62,7 +62,7 @@ def test_failures(fresh, script, text, message):
 
 
 def test_children_are_ended_too(fresh, script, tmp_path):
-    """A driver that waits for its compiler, as most do: a compiler left behind would spin on, and hold the pipes open."""
+    """A driver that waits for its compiler, as most do: one left behind would spin on, and hold the pipes open."""
     script(VERSION + f"(sleep 50; touch {tmp_path}/late) & echo $! > {tmp_path}/child; wait")
     with sentence("need an object within 2 s"):
         halve()

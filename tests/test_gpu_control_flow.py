@@ -85,7 +85,7 @@ def test_errors_of_cuda_are_one_sentence(fake, error):
     with sentence(r"features\.cu: compile: features\.cu\(3\): error: \\x1b\[31mno$"):
         device.kernel(FEATURES, "halve")
     log.fails = {"empty": MemoryError("Out of memory")}
-    with pytest.raises(MemoryError, match="^Out of memory$"):
+    with pytest.raises(MemoryError, match=r"^Out of memory$"):
         device.empty(5)
 
 
@@ -173,14 +173,21 @@ def auto(before="", **environment):
     return done.stdout.splitlines()
 
 
+NO_DRIVER = """
+import ctypes, pathlib
+load, glob, exists = ctypes.CDLL, pathlib.Path.glob, pathlib.Path.exists
+def without(name, **rest):
+    if name == "libcuda.so.1":
+        raise OSError("not here")
+    return load(name, **rest)
+ctypes.CDLL = without
+pathlib.Path.glob = lambda self, what: iter(()) if what[0] == "n" else glob(self, what)
+pathlib.Path.exists = lambda self: str(self) != "/dev/dxg" and exists(self)
+"""
+
+
 def test_without_a_driver_cupy_is_not_imported():
-    before = (
-        'import ctypes, pathlib; ctypes.CDLL = lambda *a: exec("raise OSError") if a == ("libcuda.so.1",) else C(*a)'
-    )
-    before = "import ctypes; C = ctypes.CDLL\n" + before
-    before += "\npathlib.Path.glob = lambda self, p, g=pathlib.Path.glob: iter(()) if p[0] == 'n' else g(self, p)"
-    before += "\npathlib.Path.exists = lambda self, e=pathlib.Path.exists: str(self) != '/dev/dxg' and e(self)"
-    reason, imported = auto(before, HOME="/dev/null", DCGAN_CUPY_CACHE=cache_root(), CUPY_CACHE_DIR=None)
+    reason, imported = auto(NO_DRIVER, HOME="/dev/null", DCGAN_CUPY_CACHE=cache_root(), CUPY_CACHE_DIR=None)
     assert reason == "no NVIDIA driver is here, neither /dev/nvidia0 nor libcuda.so.1" and imported == "False None"
 
 
@@ -198,14 +205,23 @@ print("cupy" in sys.modules)
 @pytest.mark.parametrize(
     "text, reason",
     [
-        ("raise ImportError('libcublas.so.13: not here\\nand more')", r"CuPy is not installed (libcublas.so.13: not here); `make gpu` installs it"),
-        ("raise PermissionError(13, 'Permission denied', '/home')", "CuPy cannot be imported: PermissionError: [Errno 13] Permission denied: '/home'"),
+        (
+            "raise ImportError('libcublas.so.13: not here\\nand more')",
+            "CuPy is not installed (libcublas.so.13: not here); `make gpu` installs it",
+        ),
+        (
+            "raise PermissionError(13, 'Permission denied', '/home')",
+            "CuPy cannot be imported: PermissionError: [Errno 13] Permission denied: '/home'",
+        ),
         ("raise SystemError('\\033[2J')", r"CuPy cannot be imported: SystemError: \x1b[2J"),
         ("assert False", "CuPy cannot be imported: AssertionError: AssertionError"),
-        ("import numpy; numpy.no_such_name", "CuPy cannot be imported: AttributeError: module 'numpy' has no attribute 'no_such_name'"),
+        (
+            "import numpy; numpy.no_such_name",
+            "CuPy cannot be imported: AttributeError: module 'numpy' has no attribute 'no_such_name'",
+        ),
         ("x = 1", "CuPy cannot reach the driver: module 'cupy' has no attribute 'cuda'"),
     ],
-)  # fmt: skip
+)
 def test_an_import_that_fails_in_any_way_is_no_gpu(tmp_path, text, reason):
     (tmp_path / "cupy.py").write_text(text)
     assert auto(f"{DRIVER_IS_THERE}; sys.path.insert(0, {str(tmp_path)!r})")[0] == reason

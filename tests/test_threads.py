@@ -41,7 +41,7 @@ def together(*works):
 
 
 def split_convolution(device, seed, rung):
-    """A function that computes a weight gradient in parts: they lie in the scratch until a second launch adds them up."""
+    """A function that computes a weight gradient in parts: in the scratch until a second launch adds them up."""
     rng = np.random.default_rng(seed)
     shapes = (8, 9, 10, 5 + seed), (8, 9, 10, 7), (3, 3, 5 + seed, 7)
     x, dy = (device.array(rng.standard_normal(shape).astype(F32)) for shape in shapes[:2])

@@ -29,7 +29,7 @@ _counting = Turn()
 
 
 class _OfThread(threading.local):
-    """What a device holds for each thread that launches: an operation's scratch must outlive launches of other threads."""
+    """What a device holds for each thread that launches: an operation's scratch must outlive others' launches."""
 
     def __init__(self):
         self.scratch = None
@@ -40,7 +40,7 @@ class _OfThread(threading.local):
 class Device:
     """A place where arrays lie and kernels run. Get one from `dcgan_cupy.device.get`.
 
-    Several threads may launch on one device: each launch runs alone, each thread has its own scratch and its own capture.
+    Several threads may launch on one device: each launch runs alone, each thread has its scratch and its capture.
     """
 
     kind: str  # "cpu" or "gpu"
@@ -132,9 +132,9 @@ class Device:
     def capture(self, work) -> "Graph":
         """The launches that work() makes, kept to be made again, many at once: graph.launch(). Nothing runs now.
 
-        Arrays and numbers are those of now: what changes from one replay to the next must lie in device memory. work() must
-        not copy from or to the host, nor make arrays; run it once before, in this thread, so that every kernel is compiled
-        and every buffer made. The graph uses this thread's scratch, so only this thread may launch it.
+        Arrays and numbers are those of now: what changes from one replay to the next must lie in device memory. work()
+        must not copy from or to the host, nor make arrays; run it once before, in this thread, so that every kernel is
+        compiled and every buffer made. The graph uses this thread's scratch, so only this thread may launch it.
         """
         raise NotImplementedError
 
@@ -179,7 +179,7 @@ class Device:
         raise NotImplementedError
 
     def prepare(self, kernels, progress=lambda done, total: None) -> None:
-        """Compiles kernels, (file, symbol, macros) each, that work to come will ask for, as many at once as there are cores.
+        """Compiles kernels, (file, symbol, macros) each, that work to come will ask for: as many at once as cores.
 
         progress(done, total) after each, in this thread.   Raises: UserError with the first that does not compile.
         """

@@ -83,7 +83,7 @@ def _line(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _sentences(where: str):
-    """An error of the CUDA runtime or driver becomes a KernelError of one line. (Out of memory is a MemoryError already.)"""
+    """An error of the CUDA runtime or driver becomes a KernelError of one line (out of memory is a MemoryError)."""
     try:
         yield
     except (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError) as error:

@@ -6,7 +6,10 @@ import weakref
 
 
 class Turn:
-    """A lock to hold by `with`. A child forked while another thread holds it would wait for ever: that thread is not there."""
+    """A lock to hold by `with`.
+
+    A child forked while another thread holds a common lock would wait for ever: that thread is not there.
+    """
 
     def __init__(self):
         self.renew()

@@ -11,7 +11,7 @@ KEPT_SHAPES = (
 
 
 class _OfThread(threading.local):
-    """What a layer holds for each thread that calls it: its outputs and what backward needs are never another thread's."""
+    """What a layer holds for each thread that calls it: outputs and what backward needs are never another's."""
 
     def __init__(self):
         self.saved, self.made = None, {}
@@ -20,7 +20,7 @@ class _OfThread(threading.local):
 class Layer:
     """What every layer has: params, grads and buffers by name, forward and backward.
 
-    Several threads may call one layer: each has its own outputs and its own backward; gradients add up over all of them.
+    Several threads may call one layer: each has its own outputs and its own backward; gradients add up over them all.
     """
 
     def __init__(self, device):

@@ -1,7 +1,7 @@
 """Compiles kernel texts for the CPU, and keeps the results.
 
-A compiled object is named by a hash of everything that decides what is in it: text, headers, flags, compiler, processor.
-It is written to a temporary name and renamed, so a reader never sees half of one, however many processes build at once
+A compiled object is named by a hash of all that decides what is in it: text, headers, flags, compiler, processor. It
+is written to a temporary name and renamed, so a reader never sees half of one, however many processes build at once
 and whenever one is killed. The folder is private, and each object carries a checksum (keep.py): code is loaded from it.
 """
 
@@ -14,7 +14,7 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
-from ...cache import cache_root, private_folder
+from ...cache import cache_root, private_folder, why_not_read
 from ...errors import UserError, printable
 from . import keep
 from .compiler import LIMIT, Compiler, TimedOut, call, find_compiler, seconds_allowed
@@ -102,19 +102,21 @@ def kept(
 ) -> keep.Kept:
     """The shared object that some commands make of some texts, kept under a hash of all that decides what is in it.
 
-    parts: what decides, beside headers, compiler and processor.   texts: suffix -> text, written before the first command.
+    parts: what decides, beside headers, compiler and processor.   texts: suffix -> text, written before all else.
     commands(stem, made): the command lines.   symbol: what the object must hold.
     between(stem): work between the first command and the others; the tables that it returns are kept with the object.
     Raises: UserError with the compiler's first error, or if the cache cannot be written.
     """
     decides = "\0".join((*parts, headers(), compiler.version, processor()))
     key = hashlib.sha256(decides.encode() + keep.MARK).hexdigest()[:24]
-    folder = private_folder(cache_root() / "cpu")
-    keep.need_code_to_run(folder)
-    stem = re.sub(r"\W+", "_", name)
+    folder, stem = cache_root() / "cpu", re.sub(r"\W+", "_", name)
     target = folder / f"{stem}-{kind}-{key}.so"
-    if found := keep.read(target):
-        return found
+    if folder.is_dir() and not why_not_read(folder):  # what is found there needs no folder that can be written
+        keep.need_code_to_run(folder)
+        if found := keep.read(target):
+            return found
+    private_folder(folder)
+    keep.need_code_to_run(folder)
     _sweep(folder)
     temporary = folder / f".{stem}-{key}-{os.getpid()}-{time.monotonic_ns()}"
     made, tables = Path(f"{temporary}.so"), b""

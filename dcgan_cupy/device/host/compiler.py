@@ -15,7 +15,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from ...cache import cache_root, private_folder
+from ...cache import cache_root, private_folder, why_not_read
 from ...errors import UserError, printable
 from ..temporary import temporary_folder
 
@@ -135,7 +135,7 @@ class Compiler:
 
 @lru_cache(maxsize=None)
 def find_compiler() -> Compiler:
-    """$CXX, else the ziglang wheel (the fastest code in our measurements: docs/decisions.md), else clang++, else g++."""
+    """$CXX, else the ziglang wheel (the fastest code we measured: docs/decisions.md), else clang++, else g++."""
     if own := os.environ.get("CXX"):
         try:
             command = tuple(shlex.split(own))
@@ -155,7 +155,7 @@ def find_compiler() -> Compiler:
 
 
 def _environment() -> dict[str, str]:
-    """zig keeps a cache of its own: inside ours, so that there is one folder to clear, unless the user has placed it."""
+    """zig keeps a cache of its own: inside ours, so that there is one folder to clear, or where the user says."""
     places = ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")
     if all(os.environ.get(place) for place in places):
         return dict(os.environ)
@@ -165,13 +165,16 @@ def _environment() -> dict[str, str]:
 
 @lru_cache(maxsize=None)
 def _zig_folder(root: Path) -> Path:
-    """zig spins, or fails, where it cannot write. Beside a cache that is only read it gets a folder until this process ends."""
+    """zig spins, or fails, where it cannot write.
+
+    Beside a cache that is only read it gets a folder until this process ends.
+    """
+    zig = root / "zig"
     try:
-        zig = private_folder(root / "zig")
-        if os.access(zig, os.W_OK):
+        if os.access(private_folder(zig), os.W_OK):
             return zig
     except UserError:
-        if not (root / "cpu").is_dir():
+        if not (root / "cpu").is_dir() or (zig.exists() and why_not_read(zig)):
             raise
     try:
         return temporary_folder("zig")

@@ -1,8 +1,8 @@
 """Compiled objects in the cache: each with a checksum that is verified before its bytes are loaded.
 
-    object.so = what the compiler made | tables | 8 bytes: how long the tables are | SHA-256 of the object's name and all before | MARK
+    object.so = what the compiler made | tables | 8 bytes: their length | SHA-256 of the name and all before | MARK
 
-Loaders do not look behind an object's end. One that is damaged, in whatever way, counts as not there: it is built again.
+Loaders do not look behind an object's end. One that is damaged in any way counts as not there: it is built again.
 """
 
 import ctypes
@@ -15,12 +15,12 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from ...cache import ELSEWHERE, open_to_read
 from ...errors import UserError, printable
 
 MARK = b"dcgan-kept-2"
 TAIL = 8 + 32 + len(MARK)
 MACHINES = {"x86_64": 62, "AMD64": 62, "aarch64": 183}  # e_machine
-ELSEWHERE = "set DCGAN_CUPY_CACHE to another place"
 
 
 class Kept(NamedTuple):
@@ -34,8 +34,7 @@ class Kept(NamedTuple):
 def read(path: Path) -> Kept | None:
     """The object kept at a path; None if there is none, or it is not what was written there."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
+        with open_to_read(path) as file:
             data = file.read()
     except OSError:
         return None
@@ -95,8 +94,8 @@ def fault_of(image: bytes, symbol: str) -> str:
 def load(kept: Kept, mode: int = ctypes.DEFAULT_MODE) -> ctypes.CDLL:
     """Loads a copy of the verified bytes, which the loader takes for another library: its statics are its own.
 
-    The loader tells libraries apart by inode, and by name: hence a new file each time, beside the object, else (a full disk, a
-    mount that is only read) in the folder for temporary files.
+    The loader tells libraries apart by inode, and by name: hence a new file each time, beside the object, else (a full
+    disk, a mount that is only read) in the folder for temporary files.
     Raises: UserError if nowhere a copy can be written and loaded.
     """
     error = None
