@@ -62,11 +62,16 @@ def refuse_existing(where: str, path: Path, force: bool) -> None:
         raise UserError(f"{where}: need a folder that can be written, got {path.parent}")
 
 
-def run(name: str, work: Callable[[list[str]], int | None], arguments: list[str] | None = None) -> int:
-    """Runs a command's work(arguments). Exit codes: 0 done, 1 failed while running, 2 wrong use, 130 interrupted."""
+def write_in_any_terminal() -> None:
+    """From now on a character that the terminal's encoding lacks is printed as an escape: it is no reason to fail."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that knows no × is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
+
+
+def run(name: str, work: Callable[[list[str]], int | None], arguments: list[str] | None = None) -> int:
+    """Runs a command's work(arguments). Exit codes: 0 done, 1 failed while running, 2 wrong use, 130 interrupted."""
+    write_in_any_terminal()
     try:
         return work(sys.argv[1:] if arguments is None else arguments) or 0
     except UserError as error:
