@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from .device import KernelError
-from .errors import UserError
+from .errors import UserError, printable
 
 
 class Parser(argparse.ArgumentParser):
@@ -52,11 +52,6 @@ def plain(text) -> str:
     return escape(printable(text))
 
 
-def printable(text) -> str:
-    """A text from outside: what is no printable character becomes an escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
-
-
 def refuse_existing(where: str, path: Path, force: bool) -> None:
     """Raises: UserError if there is something already and nobody said --force, or if its folder is not there."""
     if path.exists() and not force:
@@ -67,11 +62,16 @@ def refuse_existing(where: str, path: Path, force: bool) -> None:
         raise UserError(f"{where}: need a folder that can be written, got {path.parent}")
 
 
-def run(name: str, work: Callable[[list[str]], int | None], arguments: list[str] | None = None) -> int:
-    """Runs a command's work(arguments). Exit codes: 0 done, 1 failed while running, 2 wrong use, 130 interrupted."""
+def write_in_any_terminal() -> None:
+    """From now on a character that the terminal's encoding lacks is printed as an escape: it is no reason to fail."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that knows no × is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
+
+
+def run(name: str, work: Callable[[list[str]], int | None], arguments: list[str] | None = None) -> int:
+    """Runs a command's work(arguments). Exit codes: 0 done, 1 failed while running, 2 wrong use, 130 interrupted."""
+    write_in_any_terminal()
     try:
         return work(sys.argv[1:] if arguments is None else arguments) or 0
     except UserError as error:

@@ -17,7 +17,11 @@ def cores() -> int:
     for folder in _groups():
         for quota, period in (("cpu.max", None), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):  # version 2, 1
             with suppress(OSError, ValueError, ZeroDivisionError):  # no such file, or no limit ("max", -1)
-                text = (folder / quota).read_text() + " " + ((folder / period).read_text() if period else "")
+                text = (
+                    (folder / quota).read_text(encoding="utf-8")
+                    + " "
+                    + ((folder / period).read_text(encoding="utf-8") if period else "")
+                )
                 time, whole = map(int, text.split())
                 if time > 0:
                     most = min(most, math.ceil(time / whole))
@@ -29,7 +33,7 @@ def free_memory() -> int:
     found = [_machine()]
     for folder in _groups():
         with suppress(OSError, ValueError):  # no container, or one without a limit ("max")
-            limit, used = (int((folder / f"memory.{name}").read_text()) for name in ("max", "current"))
+            limit, used = (int((folder / f"memory.{name}").read_text(encoding="utf-8")) for name in ("max", "current"))
             found.append(max(0, limit - used))
     return min(found)
 
@@ -38,7 +42,7 @@ def _groups() -> Iterator[Path]:
     """The folders of this process's cgroup and of those around it: the limits of all hold."""
     group = ""
     with suppress(OSError):
-        group = next((line[3:] for line in OWN.read_text().splitlines() if line.startswith("0::")), "")
+        group = next((line[3:] for line in OWN.read_text(encoding="utf-8").splitlines() if line.startswith("0::")), "")
     parts = [part for part in group.split("/") if part not in ("", "..")]
     for depth in range(len(parts) + 1):
         yield CGROUP.joinpath(*parts[:depth])
@@ -46,7 +50,7 @@ def _groups() -> Iterator[Path]:
 
 def _machine() -> int:
     try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
+        for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
     except OSError:

@@ -1,5 +1,6 @@
 """The adversarial step, gradients written out by hand. No array library here: kernels do the work."""
 
+import threading
 from typing import NamedTuple
 
 from . import losses, ops
@@ -53,6 +54,7 @@ class Trainer:
         self.gradient = device.empty((n, 1, 1, 1))
         self.results = device.zeros((3, 2))  # loss and mean probability of: D on real, D on fake, G
         self._real, self._graph = None, None  # the last step's images, and the launches of a step on them
+        self._stepped_by, self._turn = None, threading.Lock()  # the last step's thread; one step at a time
 
     def _random(self, stream: str) -> Random:
         return Random(self.device, self.config.seed, STREAMS[stream])
@@ -62,23 +64,26 @@ class Trainer:
         return random.uniform(z, -1.0, 1.0) if self.config.z == "uniform" else random.normal(z)
 
     def step(self, real, z=None, read: bool = True) -> Step | None:
-        """One update of D, then one of G.
+        """One update of D, then one of G. Threads that call it at once step one after the other.
 
         real: [batch_size, image_size, image_size, channels] in [-1, 1].   z: [batch_size, 1, 1, z_dim], drawn where
         None.
         read: wait for the result and return it; otherwise return None at once (a GPU goes on working).
 
-        The first step on an array runs launch by launch; from the second on all launches are replayed at once, with no
-        Python between them. So give the same array each time, with new images in it.
+        The first step on an array, or of a thread, runs launch by launch; from the second on all launches are replayed
+        at once, with no Python between them. So give the same array each time, with new images in it.
         """
-        if z is not None or real is not self._real:
-            self._launch_step(real, z)
-            self._real, self._graph = real if z is None else None, None
-        else:
-            if self._graph is None:
-                self._graph = self.device.capture(lambda: self._launch_step(real, None))
-            self._graph.launch()
-        return self.read() if read else None
+        with self._turn:
+            thread = threading.current_thread()
+            if z is not None or real is not self._real or thread is not self._stepped_by:
+                self._launch_step(real, z)
+                self._real, self._graph = real if z is None else None, None
+                self._stepped_by = thread
+            else:
+                if self._graph is None:
+                    self._graph = self.device.capture(lambda: self._launch_step(real, None))
+                self._graph.launch()
+            return self.read() if read else None
 
     def _launch_step(self, real, z) -> None:
         d, g = self.d, self.g

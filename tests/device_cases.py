@@ -147,7 +147,7 @@ def line_of(file, symbol, text, nth=1):
 def sentence(pattern, kind=UserError):
     """The block raises an error of one line that matches."""
     with pytest.raises(kind, match=pattern) as caught:
-        yield
+        yield caught
     assert "\n" not in str(caught.value)
 
 
@@ -159,24 +159,21 @@ CHILD = (
 
 @pytest.fixture
 def fresh(monkeypatch, tmp_path):
-    """An empty cache, but for zig's own part, borrowed from the real one: it takes seconds to fill.
-
-    A list of the compile commands.
-    """
+    """An empty cache, with zig's own part taken from the real one (seconds to fill). A list of the compile commands."""
+    CpuDevice(threads=1)  # its pool is compiled already, whichever test comes first
     zig = cache_root() / "zig"
-    zig.mkdir(parents=True, exist_ok=True)
     root = tmp_path / "cache"
     root.mkdir(mode=0o700)
-    (root / "zig").symlink_to(zig)
+    for place in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"):
+        monkeypatch.setenv(place, str(zig))
     monkeypatch.setenv("DCGAN_CUPY_CACHE", str(root))
-    commands, real = [], subprocess.run
+    commands, real = [], building.call
 
-    def counted(command, *args, **options):
-        if "-o" in command:
-            commands.append(command)
-        return real(command, *args, **options)
+    def counted(command, seconds):
+        commands.append(command)
+        return real(command, seconds)
 
-    monkeypatch.setattr(subprocess, "run", counted)
+    monkeypatch.setattr(building, "call", counted)
     return commands
 
 

@@ -114,7 +114,7 @@ def test_where_the_cache_lies(monkeypatch):
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_eight_processes_compile_the_same_kernel_at_once(fresh, files):
-    building.build("pool", (building.HERE / "pool.cpp").read_text())
+    building.build("pool", (building.HERE / "pool.cpp").read_text(), symbol="pool_run_all")
     file = files(triple_cu=TRIPLE, factor_cuh="#define FACTOR 3\n")
     context = multiprocessing.get_context("fork")
     together, results = context.Barrier(8), context.SimpleQueue()

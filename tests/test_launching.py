@@ -120,7 +120,7 @@ def test_arrays(one):
 
 
 def test_gradients_take_turns(one):
-    one._gradients, one._turn = [None, None], 0
+    one._mine.gradients, one._mine.turn = [None, None], 0
     first, second = one.gradient((2, 3)), one.gradient((4,))
     before, start = one.allocations, one.address(first)
     assert first.shape == (2, 3) and first.dtype == F32 and one.address(second) != start

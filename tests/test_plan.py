@@ -58,7 +58,7 @@ def test_plan_knows_the_memory():
     cfg = config(image_size=32, batch_size=32)
     planned, device = plan(cfg, "cpu", PICTURES), CpuDevice()
     run(device, cfg)  # kernels are loaded, so that only arrays are counted
-    device._scratch, device._gradients = None, [None, None]
+    device._mine.scratch, device._mine.gradients = None, [None, None]
     tracemalloc.start()
     try:
         run(device, cfg, steps=3)

@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..cache import why_not_read
 from ..choices import DEVICES
+from ..command import write_in_any_terminal
 from ..config import Config
 from ..errors import UserError
 from ..machine import counted, in_bytes
@@ -261,6 +262,7 @@ COMMANDS = {"info": info, "prepare": prepare, "grid": picture, "clear": clear, "
 
 def main(arguments: list[str] | None = None) -> int:
     """The command. Exit codes: 0 done, 1 failed while running, 2 wrong use, 130 interrupted."""
+    write_in_any_terminal()
     console = Console()
     try:
         given = parse(sys.argv[1:] if arguments is None else arguments)

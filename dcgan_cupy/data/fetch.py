@@ -16,7 +16,7 @@ from ..machine import counted
 from .reader import DataError
 
 TABLE = Path(__file__).with_name("addresses.json")
-FETCHED = tuple(json.loads(TABLE.read_text()))
+FETCHED = tuple(json.loads(TABLE.read_text(encoding="utf-8")))
 TIMEOUT = (10, 30)  # seconds without an answer, and without a byte
 SLOWEST, PATIENCE = 1024, 60  # bytes a second, over so many seconds: a server that only trickles is no server
 TRIES = 5  # connections to one mirror, each going on where the last one broke off
@@ -45,12 +45,12 @@ def fetched_folder(name: str) -> Path:
 
 def addresses() -> dict:
     """The table, with the user's own entries before it. Raises: DataError if those are not as the table is."""
-    table = json.loads(TABLE.read_text())
+    table = json.loads(TABLE.read_text(encoding="utf-8"))
     own = os.environ.get("DCGAN_CUPY_ADDRESSES")
     if not own:
         return table
     try:
-        for name, entry in json.loads(Path(own).read_text()).items():
+        for name, entry in json.loads(Path(own).read_text(encoding="utf-8")).items():
             if not all(isinstance(mirror, str) for mirror in entry["mirrors"]):
                 raise ValueError(f"{name}: mirrors")
             known = table.get(name, {"mirrors": [], "files": {}})

@@ -2,38 +2,63 @@
 
 import math
 import re
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import lru_cache
 
 import numpy as np
 
 from ..errors import UserError
-from ..machine import free_memory
+from ..machine import cores, free_memory
 from . import source
+from .turns import Turn
 
 GRID_LIMIT = (2**31 - 1, 65535, 65535)
 BLOCK_LIMIT = (1024, 1024, 64)
 
 
 class KernelError(RuntimeError):
-    """A kernel did what CUDA does not define (a barrier that not all threads reach, say).
+    """A kernel did what CUDA does not define (a barrier that not all threads reach, say), or the GPU refused a launch.
 
-    Names the kernel and the line.
+    Names the kernel, and the line where it is known.
     """
 
 
+_counting = Turn()
+
+
+class _OfThread(threading.local):
+    """What a device holds for each thread that launches: an operation's scratch must outlive others' launches."""
+
+    def __init__(self):
+        self.scratch = None
+        self.captured: list | None = None  # launches noted by capture(), instead of being run
+        self.gradients, self.turn = [None, None], 0
+
+
 class Device:
-    """A place where arrays lie and kernels run. Get one from `dcgan_cupy.device.get`."""
+    """A place where arrays lie and kernels run. Get one from `dcgan_cupy.device.get`.
+
+    Several threads may launch on one device: each launch runs alone, each thread has its scratch and its capture.
+    """
 
     kind: str  # "cpu" or "gpu"
     reason: str  # why this one was chosen
+    compiles = True  # False: its kernels are names only
+    compilations = 0  # kernels that the devices of this process have compiled, or taken from the cache
 
     def __init__(self):
         self.allocations = 0  # arrays made so far, and their bytes: a training step adds none
         self.allocated_bytes = 0
         self._kernels = {}
-        self._scratch = None
-        self._gradients, self._turn = [None, None], 0
+        self._compiling: dict[tuple, Turn] = {}  # whose turn it is to compile a kernel
+        self._mine = _OfThread()
+
+    @property
+    def captured(self) -> list | None:
+        """Where this thread's launches are noted while it captures; None while they run."""
+        return self._mine.captured
 
     @property
     def description(self) -> str:
@@ -43,8 +68,9 @@ class Device:
     def empty(self, shape, dtype=np.float32):
         """An array of undefined contents, C order."""
         made = self._allocate(shape, dtype)
-        self.allocations += 1
-        self.allocated_bytes += made.nbytes
+        with _counting:
+            self.allocations += 1
+            self.allocated_bytes += made.nbytes
         return made
 
     def zeros(self, shape, dtype=np.float32):
@@ -55,32 +81,33 @@ class Device:
         raise NotImplementedError
 
     def scratch(self, *counts: int) -> list:
-        """Flat float32 arrays for one operation: the same memory at every call, grown when it must be.
+        """Flat float32 arrays for one operation: the same memory at every call of this thread, grown when it must be.
 
-        What an operation leaves there is gone with the next one that asks.
+        What an operation leaves there is gone with the thread's next one that asks.
         """
-        starts, total = [], 0
+        mine, starts, total = self._mine, [], 0
         for count in counts:
             starts.append(total)
             total += -(-count // 16) * 16  # each starts on a 64-byte boundary
-        if self._scratch is None or self._scratch.size < total:
-            self._scratch = self.empty((total,))
-        return [self._scratch[start : start + count] for start, count in zip(starts, counts, strict=True)]
+        if mine.scratch is None or mine.scratch.size < total:
+            mine.scratch = self.empty((total,))
+        return [mine.scratch[start : start + count] for start, count in zip(starts, counts, strict=True)]
 
     def gradient(self, shape):
-        """A float32 array in one of two pieces of memory that take turns, grown when they must be:
+        """A float32 array in one of two pieces of memory that take turns, grown when they must be.
 
-        Gone at the second next call.
+        Gone at this thread's second next call.
         """
-        turn, count = self._turn, math.prod(shape)
-        if self._gradients[turn] is None or self._gradients[turn].size < count:
-            self._gradients[turn] = self.empty((count,))
-        self._turn = 1 - turn
-        return self._gradients[turn][:count].reshape(shape)
+        mine, count = self._mine, math.prod(shape)
+        turn = mine.turn
+        if mine.gradients[turn] is None or mine.gradients[turn].size < count:
+            mine.gradients[turn] = self.empty((count,))
+        mine.turn = 1 - turn
+        return mine.gradients[turn][:count].reshape(shape)
 
     def rewind_gradients(self) -> None:
         """The first of the two is next: so that work which is repeated asks each for the same sizes every time."""
-        self._turn = 0
+        self._mine.turn = 0
 
     def free_bytes(self) -> int:
         """Memory that new arrays can still take."""
@@ -106,8 +133,8 @@ class Device:
         """The launches that work() makes, kept to be made again, many at once: graph.launch(). Nothing runs now.
 
         Arrays and numbers are those of now: what changes from one replay to the next must lie in device memory. work()
-        must not copy from or to the host, nor make arrays; run it once before, so that every kernel is compiled and
-        every buffer made.
+        must not copy from or to the host, nor make arrays; run it once before, in this thread, so that every kernel is
+        compiled and every buffer made. The graph uses this thread's scratch, so only this thread may launch it.
         """
         raise NotImplementedError
 
@@ -130,30 +157,40 @@ class Device:
         raise NotImplementedError
 
     def kernel(self, file: str, symbol: str, **macros) -> "Kernel":
-        """The kernel `symbol` of kernels/<file>, compiled once for these macros: k(grid, block, *arguments.
+        """The kernel `symbol` of kernels/<file>, compiled once for these macros.
 
-        Shared_bytes=0).
-
+        k(grid, block, *arguments, shared_bytes=0) launches it.
         symbol: a name, or a template instance such as "scale<4>".
         Raises: UserError if there is no such file or kernel, or it does not compile (first error, with its line).
         """
         key = (file, symbol, tuple((name, source.literal(value)) for name, value in macros.items()))
         found = self._kernels.get(key)
         if found is None:
-            found = self._kernels[key] = self._compile(file, symbol, key[2])
+            with self._compiling.setdefault(key, Turn()):
+                found = self._kernels.get(key)  # another thread may have made it meanwhile
+                if found is None:
+                    found = self._kernels[key] = self._compile(file, symbol, key[2])
+                    if self.compiles:
+                        with _counting:
+                            Device.compilations += 1
         return found
 
     def _compile(self, file, symbol, macros):
         raise NotImplementedError
 
     def prepare(self, kernels, progress=lambda done, total: None) -> None:
-        """Compiles kernels, (file, symbol, macros) each, that work to come will ask for.
+        """Compiles kernels, (file, symbol, macros) each, that work to come will ask for: as many at once as cores.
 
-        Progress(done, total) after each.
+        progress(done, total) after each, in this thread.   Raises: UserError with the first that does not compile.
         """
-        for done, (file, symbol, macros) in enumerate(kernels, 1):
-            self.kernel(file, symbol, **dict(macros))
-            progress(done, len(kernels))
+        with ThreadPoolExecutor(cores()) as pool:
+            compiled = [pool.submit(self.kernel, file, symbol, **dict(macros)) for file, symbol, macros in kernels]
+            try:
+                for done, future in enumerate(as_completed(compiled), 1):
+                    future.result()
+                    progress(done, len(compiled))
+            finally:
+                pool.shutdown(cancel_futures=True)
 
     @staticmethod
     def signature(file: str, symbol: str, text: str) -> source.Signature:
@@ -170,8 +207,27 @@ class Device:
 class Graph:
     """Launches in their order, with their arguments. Get one from Device.capture."""
 
+    def __init__(self):
+        self._thread = threading.current_thread()
+
+    @property
+    def usable(self) -> bool:
+        """Whether this thread may launch it: it captured it, or the one that did has ended."""
+        return self._thread is threading.current_thread() or not self._thread.is_alive()
+
     def launch(self) -> None:
-        """All of them, as if work() ran again; no Python between them."""
+        """All of them, as if work() ran again; no Python between them.
+
+        Raises: RuntimeError in another thread than the one that captured, while that lives: both would use its scratch.
+        """
+        if not self.usable:
+            raise RuntimeError(
+                f"graph: launch: need the thread that captured it ({self._thread.name}), "
+                f"got {threading.current_thread().name}"
+            )
+        self._launch()
+
+    def _launch(self) -> None:
         raise NotImplementedError
 
 
@@ -212,8 +268,8 @@ class Kernel:
                     self._wrong(parameter, value)
                 if not value.flags.c_contiguous:
                     raise ValueError(
-                        f"{self.symbol}: {parameter.name}: need an array in C order without gaps, got strides"
-                        f" {value.strides}"
+                        f"{self.symbol}: {parameter.name}: need an array in C order without gaps, "
+                        f"got strides {value.strides}"
                     )
             elif not isinstance(value, np.generic) or (parameter.dtype is not None and value.dtype != parameter.dtype):
                 self._wrong(parameter, value)
@@ -241,8 +297,6 @@ def _extent(symbol: str, what: str, value, limit) -> tuple[int, int, int]:
 def _block(symbol: str, value) -> tuple[int, int, int]:
     block = _extent(symbol, "block", value, BLOCK_LIMIT)
     if block[0] * block[1] * block[2] > 1024:
-        raise ValueError(
-            f"{symbol}: block: need at most 1024 threads, got {block[0] * block[1] * block[2]}"
-            f" {re.sub(' ', '', str(block))}"
-        )
+        threads = block[0] * block[1] * block[2]
+        raise ValueError(f"{symbol}: block: need at most 1024 threads, got {threads} {re.sub(' ', '', str(block))}")
     return block

@@ -20,6 +20,8 @@ class RecorderDevice(Device):
     systems give none for them.
     """
 
+    compiles = False
+
     def __init__(self, kind: str):
         super().__init__()
         self.kind, self.reason = kind, "a plan"

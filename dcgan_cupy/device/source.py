@@ -107,7 +107,7 @@ def _paste(path: Path, absolute: bool, seen: set[Path]) -> str:
     """The file behind `#line 1`, each `#include "..."` replaced by that file's text, once."""
     seen.add(path.resolve())
     lines = [f'#line 1 "{_shown(path, absolute)}"']
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         match = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
         if match is None:
             lines.append(line)

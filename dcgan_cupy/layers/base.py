@@ -1,5 +1,7 @@
 """What every layer has, and layers in a line."""
 
+import threading
+
 from .. import ops
 from ..errors import UserError
 
@@ -8,14 +10,23 @@ KEPT_SHAPES = (
 )
 
 
+class _OfThread(threading.local):
+    """What a layer holds for each thread that calls it: outputs and what backward needs are never another's."""
+
+    def __init__(self):
+        self.saved, self.made = None, {}
+
+
 class Layer:
-    """What every layer has: params, grads and buffers by name, forward and backward."""
+    """What every layer has: params, grads and buffers by name, forward and backward.
+
+    Several threads may call one layer: each has its own outputs and its own backward; gradients add up over them all.
+    """
 
     def __init__(self, device):
         self.device = device
         self.params, self.grads, self.buffers = {}, {}, {}
-        self._saved = None
-        self._made = {}
+        self._mine = _OfThread()
         self.shares_gradient = self.overwrites_dy = False  # share_gradients
 
     def forward(self, x, training: bool = True):
@@ -51,7 +62,7 @@ class Layer:
 
     def _buffer(self, name: str, shape: tuple, dtype: str = "float32"):
         """An array of this layer for one purpose; the same one each time the shape comes again."""
-        made = self._made.setdefault(name, {})
+        made = self._mine.made.setdefault(name, {})
         if (shape, dtype) not in made:
             if len(made) == KEPT_SHAPES:
                 del made[next(iter(made))]
@@ -65,6 +76,14 @@ class Layer:
     def _add_param(self, name: str, shape: tuple) -> None:
         self.params[name] = self.device.empty(shape)
         self.grads[name] = self.device.zeros(shape)
+
+    @property
+    def _saved(self):
+        return self._mine.saved
+
+    @_saved.setter
+    def _saved(self, values):
+        self._mine.saved = values
 
     def _take_saved(self):
         saved, self._saved = self._saved, None

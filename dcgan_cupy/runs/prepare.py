@@ -107,7 +107,7 @@ def _commit() -> str | None:
     if git is None or not (source.KERNELS.parent / ".git").exists():
         return None
     command = [git, "-C", str(source.KERNELS.parent), "rev-parse", "--short", "HEAD"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=10)
     return done.stdout.strip() or None
 
 

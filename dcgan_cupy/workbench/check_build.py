@@ -6,13 +6,13 @@ check.cpp.
 
 import ctypes
 import json
-import os
 import shutil
 import sys
 from functools import lru_cache
 from pathlib import Path
 
 from ..device.host import build as building
+from ..device.host import keep
 from ..errors import UserError
 from . import instrument
 
@@ -84,7 +84,7 @@ def clang() -> building.Compiler:
 @lru_cache(maxsize=None)
 def runtime() -> ctypes.CDLL:
     """check.cpp, where every image can see it."""
-    text = (HERE / "check.cpp").read_text()
+    text = (HERE / "check.cpp").read_text(encoding="utf-8")
     compiler, flags = (
         clang(),
         (
@@ -99,7 +99,7 @@ def runtime() -> ctypes.CDLL:
             "-fno-sanitize=all",
         ),
     )
-    path = building.kept(
+    kept = building.kept(
         "check",
         "check",
         compiler,
@@ -108,12 +108,13 @@ def runtime() -> ctypes.CDLL:
         lambda stem, out: [
             [*compiler.command, *flags, f"-I{HERE}", f"-I{building.HERE}", f"{stem}.cpp", "-o", out, "-lpthread"]
         ],
+        "check_start",
     )
-    return ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+    return keep.load(kept, mode=ctypes.RTLD_GLOBAL)
 
 
-def build(symbol: str, text: str) -> tuple[Path, dict]:
-    """The instrumented image of a kernel, and its tables."""
+def build(symbol: str, text: str) -> tuple[ctypes.CDLL, dict]:
+    """The instrumented image of a kernel, loaded, and its tables."""
     compiler = clang()
 
     def commands(stem, out):
@@ -132,14 +133,12 @@ def build(symbol: str, text: str) -> tuple[Path, dict]:
             [*compiler.command, *ASSEMBLE, f"{stem}.ll", "-o", out],
         ]
 
-    def rewrite(stem, target):
-        made, tables = instrument.rewrite(Path(f"{stem}.raw").read_text())
-        Path(f"{stem}.ll").write_text(made)
-        Path(f"{stem}.json").write_text(json.dumps(tables))
-        os.replace(f"{stem}.json", target.with_suffix(".json"))
+    def rewrite(stem):
+        made, tables = instrument.rewrite(Path(f"{stem}.raw").read_text(encoding="utf-8"))
+        Path(f"{stem}.ll").write_text(made, encoding="utf-8")
+        return json.dumps(tables).encode()
 
-    own = [(HERE / name).read_text() for name in ("check.hpp", "instrument.py")]
-    path = building.kept(
-        symbol, "check", compiler, (text, *own, *INSTRUMENT, *ASSEMBLE), {"cpp": text}, commands, rewrite
-    )
-    return path, json.loads(path.with_suffix(".json").read_text())
+    own = [(HERE / name).read_text(encoding="utf-8") for name in ("check.hpp", "instrument.py")]
+    parts = text, *own, *INSTRUMENT, *ASSEMBLE
+    kept = building.kept(symbol, "check", compiler, parts, {"cpp": text}, commands, "run_blocks", rewrite)
+    return keep.load(kept), json.loads(kept.tables)

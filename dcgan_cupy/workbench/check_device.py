@@ -19,6 +19,7 @@ import numpy as np
 from ..device import source
 from ..device.base import KernelError
 from ..device.host.launch import CpuDevice, CpuKernel
+from ..device.turns import Turn
 from ..errors import UserError
 from . import check_build
 from .findings import Report, read_report
@@ -193,6 +194,9 @@ class CheckDevice(CpuDevice):
         return CheckKernel(self, self.signature(file, symbol, text), symbol, text, macros, file)
 
 
+_watching = Turn()
+
+
 class CheckKernel(CpuKernel):
     """One instrumented kernel."""
 
@@ -206,10 +210,9 @@ class CheckKernel(CpuKernel):
         unwatched = (
             '#pragma clang attribute push(__attribute__((no_sanitize("thread", "coverage"))), apply_to = function)'
         )
-        path, self.tables = check_build.build(
+        library, self.tables = check_build.build(
             symbol, f'#include "check.hpp"\n{body}\n{unwatched}{launcher}#pragma clang attribute pop\n'
         )
-        library = ctypes.CDLL(str(path))
         self._libraries = [library]
         functions = (ctypes.c_void_p * 1)(ctypes.cast(library.run_blocks, ctypes.c_void_p).value)
         self.runtime = runtime
@@ -245,6 +248,10 @@ class CheckKernel(CpuKernel):
         ]
 
     def launch(self, grid, block, arguments, shared_bytes):
+        with _watching:  # check.cpp watches one launch at a time
+            self._watched_launch(grid, block, arguments, shared_bytes)
+
+    def _watched_launch(self, grid, block, arguments, shared_bytes):
         dev = self.device
         if dev.row_block:
             grid, block = self._other_block(grid, block, dev.row_block)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from ..choices import RUNGS
+from ..command import write_in_any_terminal
 from ..device import source
 from ..errors import UserError
 from . import page, tables
@@ -190,7 +191,7 @@ def run(options) -> int:
         tables.print_reports(reports, options.gpu)
     if options.html:
         try:
-            Path(options.html).write_text(page.render(reports, options.gpu))
+            Path(options.html).write_text(page.render(reports, options.gpu), encoding="utf-8")
         except OSError as error:
             raise UserError(
                 f"inspect: --html: need a file that can be written, got {options.html}: {error.strerror}"
@@ -201,6 +202,7 @@ def run(options) -> int:
 
 
 def main(arguments=None) -> int:
+    write_in_any_terminal()
     p = parser()
     options = p.parse_args(arguments)
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # a launch is one long call: Ctrl-C must end it

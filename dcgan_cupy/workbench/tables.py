@@ -60,7 +60,7 @@ def short(n: float) -> str:
 def source_lines(file: str) -> list[str]:
     """A kernel file's lines; nothing where it cannot be read."""
     path = source.KERNELS / file
-    return path.read_text().splitlines() if path.is_file() else []
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
 
 
 def _console() -> Console:

@@ -53,7 +53,7 @@ UNSUPPORTED = (
 
 def check_supported(file: str, text: str) -> None:
     """Raises: UserError with the line of the first CUDA feature that has no meaning here."""
-    own = Path(file).read_text()
+    own = Path(file).read_text(encoding="utf-8")
     code = source.strip_comments(own)
     found = [(m.start(), need, got) for pattern, need, got in UNSUPPORTED for m in re.finditer(pattern, code)]
     if found:

@@ -1,32 +1,27 @@
 """Compiles kernel texts for the CPU, and keeps the results.
 
-A compiled object is named by a hash of everything that decides what is in it: text, headers, flags, compiler,
-processor. It is written to a temporary name and renamed, so a reader never sees half of one, however many processes
-build at once and whenever one is killed. The folder is private: code is loaded from it.
+A compiled object is named by a hash of all that decides what is in it: text, headers, flags, compiler, processor. It
+is written to a temporary name and renamed, so a reader never sees half of one, however many processes build at once
+and whenever one is killed. The folder is private, and each object carries a checksum (keep.py): code is loaded from it.
 """
 
 import hashlib
-import importlib.util
 import os
 import platform
 import re
-import shlex
-import shutil
-import subprocess
-import sys
+import signal
 import time
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
-from ...cache import cache_root, private_folder
-from ...errors import UserError
+from ...cache import cache_root, private_folder, why_not_read
+from ...errors import UserError, printable
+from . import keep
+from .compiler import LIMIT, Compiler, TimedOut, call, find_compiler, seconds_allowed
+
+__all__ = ["HERE", "Compiler", "build", "find_compiler", "headers", "kept", "processor"]
 
 HERE = Path(__file__).resolve().parent
-NO_COMPILER = (
-    "device: cpu: need a C++ compiler, found none; install one with `pip install ziglang` (no root needed), "
-    "or clang++ or g++ from your system, or set CXX"
-)
 COMMON = (
     "-std=gnu++17",
     "-fPIC",
@@ -60,70 +55,11 @@ BUILDS = {
 }
 
 
-@dataclass(frozen=True)
-class Compiler:
-    """A C++ compiler: its command, and a line that names it."""
-
-    command: tuple[str, ...]
-    found: str  # how it was found: $CXX, the ziglang wheel, PATH
-
-    @cached_property
-    def version(self) -> str:
-        """The first line of --version."""
-        try:
-            out = subprocess.run(
-                [*self.command, "--version"], capture_output=True, text=True, timeout=120, env=_environment()
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise UserError(
-                f"device: cpu: {shlex.join(self.command)}: need a C++ compiler that runs, got: {error}"
-            ) from None
-        if out.returncode != 0 or not out.stdout.strip():
-            raise UserError(
-                f"device: cpu: {shlex.join(self.command)}: need a C++ compiler, got a program that fails at --version"
-            )
-        return out.stdout.splitlines()[0].strip()
-
-    @property
-    def is_clang(self) -> bool:
-        return "clang" in self.version
-
-
-@lru_cache(maxsize=None)
-def find_compiler() -> Compiler:
-    """$CXX, else the ziglang wheel (the fastest code in our measurements:
-
-    Docs/decisions.md), else clang++, else g++.
-    """
-    if own := os.environ.get("CXX"):
-        try:
-            command = tuple(shlex.split(own))
-        except ValueError:  # a quote that is not closed
-            command = ()
-        if not command:
-            raise UserError(f"device: cpu: CXX: need a command, got {own!r}")
-        compiler = Compiler(command, "$CXX")
-        _ = compiler.version
-        return compiler
-    if importlib.util.find_spec("ziglang"):
-        return Compiler((sys.executable, "-m", "ziglang", "c++"), "ziglang wheel")
-    for name in ("clang++", "g++", "c++"):
-        if path := shutil.which(name):
-            return Compiler((path,), "PATH")
-    raise UserError(NO_COMPILER)
-
-
-def _environment() -> dict[str, str]:
-    """zig keeps its own cache: inside ours, so that there is one folder to clear."""
-    zig = str(cache_root() / "zig")
-    return {**os.environ, "ZIG_GLOBAL_CACHE_DIR": zig, "ZIG_LOCAL_CACHE_DIR": zig}
-
-
 @lru_cache(maxsize=None)
 def processor() -> str:
     """What -march=native depends on: the processor's name and features."""
     try:
-        text = Path("/proc/cpuinfo").read_text()
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return platform.machine() + platform.processor()
     lines = [line for line in text.splitlines() if line.startswith(("model name", "flags", "Features", "CPU part"))]
@@ -133,11 +69,13 @@ def processor() -> str:
 @lru_cache(maxsize=None)
 def headers() -> str:
     """The text of every header that a kernel's C++ text can reach here: part of each object's hash."""
-    return "".join(path.read_text() for path in sorted((*HERE.glob("*.h"), *HERE.glob("*.hpp"))))
+    return "".join(path.read_text(encoding="utf-8") for path in sorted((*HERE.glob("*.h"), *HERE.glob("*.hpp"))))
 
 
-def build(name: str, text: str, flags: tuple[str, ...] = (), kind: str = "fast") -> Path:
-    """Compiles a C++ text to a shared object, or finds it in the cache. Returns its path.
+def build(
+    name: str, text: str, flags: tuple[str, ...] = (), kind: str = "fast", symbol: str = "run_blocks"
+) -> keep.Kept:
+    """Compiles a C++ text to a shared object that holds `symbol`, or finds it in the cache.
 
     Raises: UserError with the compiler's first error (file, line, message).
     """
@@ -149,7 +87,7 @@ def build(name: str, text: str, flags: tuple[str, ...] = (), kind: str = "fast")
     def commands(stem, made):
         return [[*compiler.command, *all_flags, f"-I{HERE}", f"{stem}.cpp", "-o", made, "-lm", "-lpthread"]]
 
-    return kept(name, kind, compiler, (text, *all_flags), {"cpp": text}, commands)
+    return kept(name, kind, compiler, (text, *all_flags), {"cpp": text}, commands, symbol)
 
 
 def kept(
@@ -159,53 +97,88 @@ def kept(
     parts: tuple[str, ...],
     texts: dict[str, str],
     commands,
-    between=lambda stem, target: None,
-) -> Path:
+    symbol: str,
+    between=lambda stem: b"",
+) -> keep.Kept:
     """The shared object that some commands make of some texts, kept under a hash of all that decides what is in it.
 
-    parts: what decides, beside headers, compiler and processor.   texts: suffix -> text, written before the first
-    command.
-    commands(stem, made): the command lines.   between(stem, target): work between the first command and the others.
+    parts: what decides, beside headers, compiler and processor.   texts: suffix -> text, written before all else.
+    commands(stem, made): the command lines.   symbol: what the object must hold.
+    between(stem): work between the first command and the others; the tables that it returns are kept with the object.
     Raises: UserError with the compiler's first error, or if the cache cannot be written.
     """
     decides = "\0".join((*parts, headers(), compiler.version, processor()))
-    key = hashlib.sha256(decides.encode()).hexdigest()[:24]
-    folder = private_folder(cache_root() / "cpu")
-    stem = re.sub(r"\W+", "_", name)
+    key = hashlib.sha256(decides.encode() + keep.MARK).hexdigest()[:24]
+    folder, stem = cache_root() / "cpu", re.sub(r"\W+", "_", name)
     target = folder / f"{stem}-{kind}-{key}.so"
-    if target.is_file():
-        return target
+    if folder.is_dir() and not why_not_read(folder):  # what is found there needs no folder that can be written
+        keep.need_code_to_run(folder)
+        if found := keep.read(target):
+            return found
+    private_folder(folder)
+    keep.need_code_to_run(folder)
     _sweep(folder)
     temporary = folder / f".{stem}-{key}-{os.getpid()}-{time.monotonic_ns()}"
-    made = Path(f"{temporary}.so")
+    made, tables = Path(f"{temporary}.so"), b""
     try:
         for suffix, text in texts.items():
-            Path(f"{temporary}.{suffix}").write_text(text)
+            _write(Path(f"{temporary}.{suffix}"), text)
         for number, command in enumerate(commands(str(temporary), str(made))):
-            done = subprocess.run(command, capture_output=True, text=True, env=_environment())
-            if done.returncode != 0:
-                raise UserError(_first_error(name, done.stderr, f"{temporary}.cpp"))
+            _compile(name, compiler, command, f"{temporary}.cpp")
             if number == 0:
-                between(temporary, target)
+                tables = between(str(temporary))
         if not made.is_file():
             raise UserError(f"{name}: compile: {compiler.version} left no object")
-        os.replace(made, target)
+        image = made.read_bytes()
+        if fault := keep.fault_of(image, symbol):
+            raise UserError(f"{name}: compile: {compiler.version}: need a shared object of it, got {fault}")
+        keep.write(Path(f"{temporary}.kept"), keep.Kept(target, image, tables))
     except OSError as error:
-        raise UserError(f"cache: {folder}: need room to write a compiled kernel, got: {error.strerror}") from None
+        raise keep.writing_failed(folder, error) from None
     finally:
         for leftover in folder.glob(f"{temporary.name}*"):
             leftover.unlink(missing_ok=True)
-    return target
+    return keep.Kept(target, image, tables)
 
 
-def _first_error(name: str, stderr: str, source: str) -> str:
+def _write(path: Path, text: str) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+        os.fchmod(file.fileno(), 0o600)  # whatever the umask takes away
+        file.write(text.encode("utf-8", "backslashreplace"))
+
+
+def _compile(name: str, compiler: Compiler, command: list[str], source: str) -> None:
+    seconds = seconds_allowed()
+    try:
+        done = call(command, seconds)
+    except TimedOut:
+        raise UserError(
+            f"{name}: compile: {compiler.version}: need an object within {seconds:g} s, got none and ended it "
+            f"({LIMIT} sets the limit)"
+        ) from None
+    except OSError as error:
+        raise UserError(f"{name}: compile: {compiler.version}: need a compiler that runs, got: {error}") from None
+    if done.code < 0:
+        raise UserError(f"{name}: compile: {compiler.version} was ended by {_signal(-done.code)} (out of memory?)")
+    if done.code:
+        raise UserError(printable(_first_error(name, compiler, done.err, source)))
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _first_error(name: str, compiler: Compiler, stderr: str, source: str) -> str:
     for line in stderr.splitlines():
         match = re.match(r"(.*?):(\d+):(?:\d+:)? (?:fatal )?error: (.*)", line)
         if match:
             where = {source: f"{name}:{match[2]}", "launcher": name}.get(match[1], f"{match[1]}:{match[2]}")
             return f"{where}: compile: {match[3]}"
     tail = stderr.strip().splitlines()[-1:] or ["no message"]
-    return f"{name}: compile: {find_compiler().version} failed: {tail[0]}"
+    return f"{name}: compile: {compiler.version} failed: {tail[0]}"
 
 
 def _sweep(folder: Path) -> None:

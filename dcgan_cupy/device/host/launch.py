@@ -4,12 +4,9 @@ import ctypes
 import os
 import platform
 import re
-import shutil
-import tempfile
-import threading
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +14,8 @@ from ...errors import UserError
 from ...machine import cores
 from .. import source
 from ..base import Device, Graph, Kernel, KernelError
+from ..turns import Turn
+from . import keep
 from .build import HERE, build, find_compiler
 
 # A variable on the device that kernels may write: each worker's image would have one of its own.
@@ -46,37 +45,41 @@ class _Launch(ctypes.Structure):
     ]
 
 
-@lru_cache(maxsize=None)
-def _pool(process: int, threads: int):
-    """The worker threads of this process: what runs a launch, how many there really are, and whose turn it is.
+class _Pool(NamedTuple):
+    """The worker threads of this process: what runs launches, how many there really are, and whose turn it is."""
 
-    A forked child starts its own.
-    """
-    library = _load_copy(build("pool", (HERE / "pool.cpp").read_text()))
+    run: object
+    count: int
+    turn: Turn
+
+
+_pools: dict[int, _Pool] = {}
+_starting = Turn()
+
+
+def _pool(threads: int) -> _Pool:
+    """Started at the first call. A forked child, whose workers stayed behind, starts its own."""
+    found = _pools.get(threads)
+    if found is None:
+        with _starting:  # two pools at work on one kernel would share its images
+            found = _pools.get(threads)
+            if found is None:
+                found = _start(threads)
+                _pools[threads] = _pools[found.count] = found  # the system may have started fewer
+    return found
+
+
+def _start(threads: int) -> _Pool:
+    library = keep.load(build("pool", (HERE / "pool.cpp").read_text(encoding="utf-8"), symbol="pool_run_all"))
     count = library.pool_start(threads)
     if count < 1:
         raise UserError(f"device: cpu: threads: need 1 to {MAX_THREADS} that the system can start, got {threads}")
     library.pool_run_all.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int]
-    return library.pool_run_all, count, threading.Lock()
+    return _Pool(library.pool_run_all, count, Turn())
 
 
-def _load_copy(path: Path) -> ctypes.CDLL:
-    """Loads a copy, which the loader takes for another library (it tells them apart by inode):
-
-    Its statics are its own.
-    """
-    try:
-        handle, name = tempfile.mkstemp(
-            suffix=".so", prefix=f".{path.stem}-", dir=path.parent
-        )  # /tmp may be mounted noexec
-        try:
-            os.close(handle)
-            shutil.copyfile(path, name)
-            return ctypes.CDLL(name)
-        finally:
-            os.unlink(name)
-    except OSError as error:
-        raise UserError(f"cache: {path}: need a compiled kernel that can be copied and loaded, got: {error}") from None
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pools.clear)
 
 
 class CpuDevice(Device):
@@ -95,12 +98,11 @@ class CpuDevice(Device):
         super().__init__()
         if build not in ("fast", "debug", "check"):
             raise UserError(f"device: cpu: build: need fast or debug, got {build!r}")
-        self.reason, self.build, self._captured = reason, build, None
+        self.reason, self.build = reason, build
         self.flags = ("-DDCGAN_UCONTEXT",) if ucontext else ()
         threads = self.threads_wanted() if threads is None else threads
-        self._wanted = threads if build == "fast" else 1
         self.compiler = find_compiler()
-        self.threads = _pool(os.getpid(), self._wanted)[1]
+        self.threads = _pool(threads if build == "fast" else 1).count
 
     @staticmethod
     def threads_wanted() -> int:
@@ -116,10 +118,8 @@ class CpuDevice(Device):
 
     @property
     def description(self) -> str:
-        return (
-            f"CPU, {_cpu_name()}, {self.threads} thread{'s' * (self.threads > 1)}, {self.compiler.version}"
-            f" ({self.compiler.found})"
-        )
+        threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
+        return f"CPU, {_cpu_name()}, {threads}, {self.compiler.version} ({self.compiler.found})"
 
     def _allocate(self, shape, dtype):
         """Starts on a 64-byte boundary: a cache line, and the widest vector."""
@@ -148,29 +148,19 @@ class CpuDevice(Device):
         """Launches return when they are done: there is nothing to wait for."""
 
     def capture(self, work) -> Graph:
-        self._captured = []
+        mine = self._mine
+        mine.captured = []
         try:
             work()
-            return CpuGraph(self, self._captured)
+            return CpuGraph(self, mine.captured)
         finally:
-            self._captured = None
+            mine.captured = None
 
     def is_array(self, value) -> bool:
         return isinstance(value, np.ndarray)
 
     def address(self, array) -> int:
         return array.__array_interface__["data"][0]
-
-    def prepare(self, kernels, progress=lambda done, total: None) -> None:
-        """As many at once as there are cores: a compiler is a process of its own."""
-        with ThreadPoolExecutor(cores()) as pool:
-            compiled = [pool.submit(self.kernel, file, symbol, **dict(macros)) for file, symbol, macros in kernels]
-            try:
-                for done, future in enumerate(as_completed(compiled), 1):
-                    future.result()
-                    progress(done, len(compiled))
-            finally:
-                pool.shutdown(cancel_futures=True)
 
     def _compile(self, file, symbol, macros):
         text = source.load(file, macros, absolute=self.build == "debug")
@@ -203,20 +193,17 @@ class CpuKernel(Kernel):
         if "__pipeline_" in body:
             body = '#include "async_copy.hpp"\n' + body
         self.functions = self._make(symbol, body, launcher)
-        self._prepared = _Prepared(self)
-        self._alone = CpuGraph(device, [self._prepared])
-        self._turn = threading.Lock()
+        self._alone = _Launches([_Prepared(self)])
 
     def _make(self, symbol, body, launcher):
         """Compiles, loads an image for each worker, and returns their entry points."""
         device = self.device
-        path = build(symbol, '#include "cuda_on_host.hpp"\n' + body + launcher, device.flags, device.build)
+        kept = build(symbol, '#include "cuda_on_host.hpp"\n' + body + launcher, device.flags, device.build)
         functions = (ctypes.c_void_p * device.threads)()
         self._libraries = []
         for worker in range(device.threads):
-            library = (
-                ctypes.CDLL(str(path)) if device.build == "debug" else _load_copy(path)
-            )  # a debugger looks for the file
+            debug = device.build == "debug"  # a debugger looks for the file
+            library = ctypes.CDLL(str(kept.path)) if debug else keep.load(kept)
             functions[worker] = ctypes.cast(library.run_blocks, ctypes.c_void_p).value
             self._libraries.append(library)
         return functions
@@ -224,17 +211,19 @@ class CpuKernel(Kernel):
     def launch(self, grid, block, arguments, shared_bytes) -> None:
         if shared_bytes > MAX_SHARED:
             raise UserError(f"{self.symbol}: shared_bytes: need at most {MAX_SHARED}, got {shared_bytes}")
-        if self.device._captured is not None:
+        captured = self.device.captured
+        if captured is not None:
             prepared = _Prepared(self)
             prepared.fill(grid, block, arguments)
-            self.device._captured.append(prepared)
+            captured.append(prepared)
             return
-        with self._turn:  # the same struct Launch at every call
-            self._prepared.fill(grid, block, arguments)
+        with _pool(self.device.threads).turn:  # the same struct Launch at every call, so filled in turn, too
+            (prepared,) = self._alone.prepared
+            prepared.fill(grid, block, arguments)
             try:
-                self._alone.launch()
+                self._alone.run(_pool(self.device.threads).run)
             finally:
-                self._prepared.arguments = ()  # else they would live until the kernel's next launch
+                prepared.arguments = ()  # else they would live until the kernel's next launch
 
 
 class _Prepared:
@@ -261,28 +250,38 @@ class _Prepared:
         self.arguments = arguments  # the arrays live as long as the launch may run
 
 
+class _Launches:
+    """Prepared launches in their order: one call of the pool runs them all."""
+
+    def __init__(self, prepared: list):
+        self.prepared, count = prepared, len(prepared)
+        self._functions = (ctypes.c_void_p * count)(*(ctypes.addressof(p.kernel.functions) for p in prepared))
+        self._launches = (ctypes.c_void_p * count)(*(ctypes.addressof(p.launch) for p in prepared))
+
+    def run(self, run) -> None:
+        """In the pool's turn only: ctypes lets other Python threads run meanwhile.   Raises: KernelError."""
+        if failed := run(self._functions, self._launches, len(self.prepared)):
+            raise KernelError(self.prepared[failed - 1].launch.message.decode(errors="replace"))
+
+
 class CpuGraph(Graph):
     """Launches in their order: one call runs them all."""
 
     def __init__(self, device, prepared: list):
-        self._device, self._prepared = device, prepared
-        count = len(prepared)
-        self._functions = (ctypes.c_void_p * count)(*(ctypes.addressof(p.kernel.functions) for p in prepared))
-        self._launches = (ctypes.c_void_p * count)(*(ctypes.addressof(p.launch) for p in prepared))
+        super().__init__()
+        self._device, self._launches = device, _Launches(prepared)
 
-    def launch(self) -> None:
+    def _launch(self) -> None:
         """Raises: KernelError with the message of the launch that failed."""
-        run, _, turn = _pool(os.getpid(), self._device._wanted)
-        with turn:  # ctypes lets other Python threads run meanwhile: one at a time
-            failed = run(self._functions, self._launches, len(self._prepared))
-        if failed:
-            raise KernelError(self._prepared[failed - 1].launch.message.decode(errors="replace"))
+        pool = _pool(self._device.threads)
+        with pool.turn:
+            self._launches.run(pool.run)
 
 
 @lru_cache(maxsize=None)
 def _cpu_name() -> str:
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     except OSError:
