@@ -1,7 +1,7 @@
-"""python -m bench.report FILE [--readme README.md] [--images docs/images]: tables and pictures of a result file.
+"""python -m bench.report FILE [--readme README.md] [--performance FILE] [--images DIR]: tables and pictures of a result.
 
-Prints the tables as Markdown. With --readme they replace what stands there between the two marks; with --images the
-plots are drawn.
+Prints the tables as Markdown. With --readme or --performance they replace what stands there between the two marks (with
+both, the README gets the steps only); with --images the plots are drawn.
 """
 
 import argparse
@@ -93,8 +93,11 @@ def kernels_table(result: dict) -> str:
     )
 
 
-def report(result: dict, images: str | None = None) -> str:
-    """Who measured what, the steps, the layers, what was left out. images: path of the plot to show."""
+def report(result: dict, images: str | None = None, layers: bool = True) -> str:
+    """Who measured what, the steps, the layers, what was left out.
+
+    images: path of the plot to show.   layers: with the long table of each layer and pass.
+    """
     head = result["header"]
     limits = head.get("roofline")
     parts = [
@@ -106,7 +109,7 @@ def report(result: dict, images: str | None = None) -> str:
     parts += (
         [f"![time of a step as batch, features and image size grow]({images})"] if images and result["growth"] else []
     )
-    parts += [kernels_table(result), FLOP] if result["kernels"] else []
+    parts += [kernels_table(result), FLOP] if layers and result["kernels"] else []
     parts += (
         ["Left out for want of time: " + ", ".join(f"step {tuple(row['step'])}" for row in result["left_out"]) + "."]
         if result["left_out"]
@@ -165,6 +168,7 @@ def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.report", description="tables and pictures of a result file")
     parser.add_argument("file", help="a result file (bench/results/*.json)")
     parser.add_argument("--readme", help="put the tables between the two marks of this file")
+    parser.add_argument("--performance", help="put them between the marks of this file, and of --readme the steps only")
     parser.add_argument("--images", help="draw the plots into this folder")
     given = parser.parse_args(arguments)
     try:
@@ -179,11 +183,11 @@ def main(arguments=None) -> int:
             picture = Path(given.images) / f"growth-{result['header']['kind']}.png"
             picture.parent.mkdir(parents=True, exist_ok=True)
             plot(result, picture)
-        base = Path(given.readme).parent if given.readme else Path()
-        text = report(result, os.path.relpath(picture, base) if picture else None)
-        if given.readme:
-            rewrite(Path(given.readme), text)
-        print(text)
+        for path, layers in ((given.readme, not given.performance), (given.performance, True)):
+            if path:
+                shown = os.path.relpath(picture, Path(path).parent) if picture else None
+                rewrite(Path(path), report(result, shown, layers))
+        print(report(result, os.path.relpath(picture) if picture else None))
     except (UserError, OSError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -17,6 +17,7 @@ HEADERS = sorted(KERNELS.rglob("*.cuh"))
 
 # The rooms, from the commands down: a module imports only from rooms further down this list, or from its own.
 ORDER = [
+    ["__main__"],
     ["train", "inspect", "walk", "data.__main__", "runs.__main__"],
     ["sample"],
     ["workbench", "runs"],
