@@ -112,6 +112,14 @@ def test_output_is_made_printable(fresh, script, printed, want):
     assert str(caught.value) == want
 
 
+def test_a_full_disk_is_not_blamed_on_the_compiler(fresh, script):
+    script(
+        VERSION + "echo 'ld: final link failed: No space left on device' >&2; echo 'error: ld returned 1' >&2; exit 1"
+    )
+    with sentence(r"^cache: .*/cpu: need room to write a compiled kernel, got: No space left on device \(set DCGAN"):
+        halve()
+
+
 def test_a_version_that_is_no_utf_8(fresh, script):
     script(rb"printf 'g++ \351\033[1m\n'; exit 0")
     with sentence(r"^halve: compile: g\+\+ \\xe9\\x1b\[1m left no object$"):

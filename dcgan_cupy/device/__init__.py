@@ -10,7 +10,7 @@ from ..errors import UserError
 from . import gpu
 from .base import Device, Kernel, KernelError
 from .gpu import GpuDevice
-from .host import CpuDevice, find_compiler
+from .host import CpuDevice, find_compiler, need_cache
 from .recorder import RecorderDevice
 
 __all__ = ["CpuDevice", "Device", "GpuDevice", "Kernel", "KernelError", "RecorderDevice", "get", "ready"]
@@ -38,4 +38,5 @@ def ready(kind: str) -> None:
             raise UserError(f"device: gpu: need a CUDA device, got none: {missing}")
         return
     CpuDevice.threads_wanted()
+    need_cache()
     _ = find_compiler().version

@@ -1,6 +1,6 @@
 """The CPU device: the same kernel text, compiled by a C++ compiler and run on all cores."""
 
-from .build import find_compiler
+from .build import find_compiler, need_cache
 from .launch import CpuDevice
 
-__all__ = ["CpuDevice", "find_compiler"]
+__all__ = ["CpuDevice", "find_compiler", "need_cache"]

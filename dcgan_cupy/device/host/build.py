@@ -5,6 +5,7 @@ is written to a temporary name and renamed, so a reader never sees half of one, 
 and whenever one is killed. The folder is private, and each object carries a checksum (keep.py): code is loaded from it.
 """
 
+import errno
 import hashlib
 import os
 import platform
@@ -19,7 +20,7 @@ from ...errors import UserError, printable
 from . import keep
 from .compiler import LIMIT, Compiler, TimedOut, call, find_compiler, seconds_allowed
 
-__all__ = ["HERE", "Compiler", "build", "find_compiler", "headers", "kept", "processor"]
+__all__ = ["HERE", "Compiler", "build", "find_compiler", "headers", "kept", "need_cache", "processor"]
 
 HERE = Path(__file__).resolve().parent
 COMMON = (
@@ -90,6 +91,18 @@ def build(
     return kept(name, kind, compiler, (text, *all_flags), {"cpp": text}, commands, symbol)
 
 
+def need_cache() -> Path:
+    """The folder of compiled kernels: one that may be read is enough as long as all that is asked for lies there.
+
+    Raises: UserError if it can be neither read nor made, or if its file system lets no code run.
+    """
+    folder = cache_root() / "cpu"
+    if not folder.is_dir() or why_not_read(folder):
+        private_folder(folder)
+    keep.need_code_to_run(folder)
+    return folder
+
+
 def kept(
     name: str,
     kind: str,
@@ -109,14 +122,11 @@ def kept(
     """
     decides = "\0".join((*parts, headers(), compiler.version, processor()))
     key = hashlib.sha256(decides.encode() + keep.MARK).hexdigest()[:24]
-    folder, stem = cache_root() / "cpu", re.sub(r"\W+", "_", name)
+    folder, stem = need_cache(), re.sub(r"\W+", "_", name)
     target = folder / f"{stem}-{kind}-{key}.so"
-    if folder.is_dir() and not why_not_read(folder):  # what is found there needs no folder that can be written
-        keep.need_code_to_run(folder)
-        if found := keep.read(target):
-            return found
+    if found := keep.read(target):
+        return found
     private_folder(folder)
-    keep.need_code_to_run(folder)
     _sweep(folder)
     temporary = folder / f".{stem}-{key}-{os.getpid()}-{time.monotonic_ns()}"
     made, tables = Path(f"{temporary}.so"), b""
@@ -160,6 +170,8 @@ def _compile(name: str, compiler: Compiler, command: list[str], source: str) -> 
         raise UserError(f"{name}: compile: {compiler.version}: need a compiler that runs, got: {error}") from None
     if done.code < 0:
         raise UserError(f"{name}: compile: {compiler.version} was ended by {_signal(-done.code)} (out of memory?)")
+    if done.code and os.strerror(errno.ENOSPC) in done.err:
+        raise keep.writing_failed(Path(source).parent, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     if done.code:
         raise UserError(printable(_first_error(name, compiler, done.err, source)))
 

@@ -77,7 +77,8 @@ static uint3 threadIdx, blockIdx;
 static dim3 blockDim, gridDim;
 static constexpr int warpSize = 32;
 
-// Dynamic shared memory: `extern __shared__ T name[];` is rewritten to `T* const name = (T*)cuda_on_host::dynamic_shared;` (source.py).
+// Dynamic shared memory: `extern __shared__ T name[];` is rewritten (launch.py, CpuKernel) to
+// `T* const name = (T*)cuda_on_host::dynamic_shared;`
 namespace cuda_on_host { alignas(128) static unsigned char dynamic_shared[LAUNCH_MAX_SHARED]; }
 
 // ---------------------------------------------------------------------------------------------------------------------
