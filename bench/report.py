@@ -1,4 +1,4 @@
-"""python -m bench.report FILE [--readme README.md] [--performance FILE] [--images DIR]: tables and pictures of a result.
+"""python -m bench.report FILE [--readme FILE] [--performance FILE] [--images DIR]: tables and pictures of a result.
 
 Prints the tables as Markdown. With --readme or --performance they replace what stands there between the two marks (with
 both, the README gets the steps only); with --images the plots are drawn.
