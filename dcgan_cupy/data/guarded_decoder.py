@@ -40,7 +40,7 @@ def serve(given, answers) -> None:
 def _limit_memory(decoded: int) -> None:
     """So much more than is in use: the image, and MEMORY. Without /proc the timer is the only limit."""
     try:
-        with open("/proc/self/statm") as file:
+        with open("/proc/self/statm", encoding="ascii") as file:
             used = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError):
         return

@@ -6,7 +6,7 @@
 //   cost        a step moves BK * (BM + BN) floats into shared memory for 2 * BM * BN * BK FLOP; of shared memory a thread reads
 //               TM + TN floats for 2 * TM * TN FLOP
 //
-// The constants are the tuning: the host picks them by device and shape (dcgan_cupy/tiles.py).
+// The constants are the tuning: the host picks them by device and shape (dcgan_cupy/ops/tiles.py).
 #pragma once
 
 #include "activation.cuh"
