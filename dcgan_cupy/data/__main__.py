@@ -21,7 +21,7 @@ from ..cache import why_not_read
 from ..choices import DEVICES
 from ..command import write_in_any_terminal
 from ..config import Config
-from ..errors import UserError
+from ..errors import UserError, printable
 from ..machine import counted, in_bytes
 from ..runs.pictures import grid
 from . import FORMATS, ON_BAD, SPLITS, as_flags, make_reader, open_dataset
@@ -132,17 +132,12 @@ def _bar(console, text: str):
         console=console,
         transient=True,
     ) as progress:
-        task = progress.add_task(_plain(text), total=None)
+        task = progress.add_task(printable(text), total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def _plain(text) -> str:
-    """What is no printable character becomes an escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
-
-
 def _say(console, name: str, text) -> None:
-    console.print(f"{name:<9} {_plain(text)}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{name:<9} {printable(text)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def info(given, console) -> None:
@@ -271,7 +266,7 @@ def main(arguments: list[str] | None = None) -> int:
         with as_flags("data", source="SOURCE"):
             COMMANDS[given.command](given, console)
     except UserError as error:
-        print(_plain(error), file=sys.stderr)
+        print(printable(error), file=sys.stderr)
         return 2
     except OSError as error:
         print(

@@ -19,7 +19,7 @@ from .. import __version__
 from .. import device as devices
 from ..choices import DEFAULT_RUNG
 from ..command import plain
-from ..data import as_flags, check, open_dataset
+from ..data import as_flags, open_dataset
 from ..device import RecorderDevice, gpu, source
 from ..errors import UserError
 from ..feed import Batches
@@ -114,8 +114,6 @@ def _commit() -> str | None:
 def _kind(name: str) -> str:
     if name == "auto":
         return "cpu" if gpu.why_not() else "gpu"
-    if name == "gpu" and (missing := gpu.why_not()):
-        raise UserError(f"device: gpu: need a CUDA device, got none: {missing}")
     return name
 
 
@@ -185,7 +183,7 @@ def _compile(device, planned, console) -> None:
 
 
 def _data(config) -> dict:
-    """What open_dataset and its check take of the settings."""
+    """What open_dataset takes of the settings."""
     classes = tuple(config.classes.split(",")) if config.classes else ()
     options = {"seed": config.seed, "crop": config.crop, "format": config.format, "split": config.split}
     return {**options, "on_bad": config.on_bad, "classes": classes}
@@ -194,13 +192,11 @@ def _data(config) -> dict:
 def _open(config, console):
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     shape = config.data, config.image_size, config.channels
-    with as_flags("train", source="--data"):
-        check(*shape, **_data(config))
-        with Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task(f"reading {plain(config.data)}", total=None)
-            return open_dataset(
-                *shape, **_data(config), progress=lambda done, total: progress.update(task, completed=done, total=total)
-            )
+    with as_flags("train", source="--data"), Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(f"reading {plain(config.data)}", total=None)
+        return open_dataset(
+            *shape, **_data(config), progress=lambda done, total: progress.update(task, completed=done, total=total)
+        )
 
 
 def _announce(session, dataset, console, memory, saved) -> None:
