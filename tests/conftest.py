@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the package beside these tests, installed or not
 
-from dcgan_cupy.device import get, gpu
+from dcgan_cupy.device import CpuDevice, get, gpu
 
 
 def pytest_configure(config):
@@ -26,7 +26,7 @@ def pytest_configure(config):
 def device(request):
     if request.param == "gpu" and (missing := gpu.why_not()):
         pytest.skip(f"no GPU: {missing}")
-    return get(request.param)
+    return CpuDevice(tiles="gpu") if request.param == "gpu tiles" else get(request.param)
 
 
 @pytest.fixture

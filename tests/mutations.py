@@ -91,15 +91,15 @@ MUTATIONS = [
     ),
     (
         "include/gemm_tile.cuh",
-        "#define A_ROW_PITCH (BK == 8 ? 8 : BK + 4)",
-        "#define A_ROW_PITCH (BK + 3)",
+        "tile_row(ty, i) * A_PITCH",
+        "tile_row(ty, i) * (A_PITCH - 1)",
         "conv2d_forward",
         {**RUNG2, "rung": "tiled"},
         "misaligned",
         "*(const float4*)(",
     ),
     (
-        "include/gemm_tile.cuh",
+        "include/gpu/mover.cuh",
         "__syncthreads();                                                 // the first piece is there",
         "",
         "conv2d_forward",
@@ -108,7 +108,7 @@ MUTATIONS = [
         "",
     ),
     (
-        "include/gemm_tile.cuh",
+        "include/gpu/mover.cuh",
         "        __syncthreads();                                             // the next piece is there",
         "",
         "conv2d_forward",
@@ -181,7 +181,7 @@ MUTATIONS = [
     ),
     ("batchnorm.cu", "if (c < C && threadIdx.y == 0) {", "if (c < C) {", "batchnorm_statistics", ROWS, "race", ""),
     (
-        "conv2d/backward_weight_4_tiled.cu",
+        "conv2d/sum_parts.cu",
         "s < splits",
         "s <= splits",
         "conv2d_backward_weight",

@@ -6,6 +6,7 @@ from helpers import assert_close, assert_equal, normal
 from ops_cases import (
     BN_RTOL,
     EPS32,
+    EVERY_TILE,
     F32,
     F64,
     FUSED_RTOL,
@@ -20,6 +21,8 @@ from ops_cases import (
 
 from dcgan_cupy import ops
 from dcgan_cupy import reference as ref
+
+pytestmark = EVERY_TILE
 
 # Each number of channels is a kernel of its own to compile
 every_fused_shape = pytest.mark.parametrize("shape", [(2, 1), (1, 3, 5, 33), (5, 7, 3, 64), (1037, 3)], ids=str)

@@ -9,6 +9,7 @@ import secrets
 import numpy as np
 import pytest
 from helpers import assert_close, assert_equal, draw_conv_shape, integers, normal
+from ops_cases import EVERY_TILE
 
 from dcgan_cupy import layers, networks, ops
 from dcgan_cupy import reference as ref
@@ -70,6 +71,7 @@ def compare(device, seed, shape, known=False):
         assert_equal(got, want, f"{name} of {shape}, seed {seed}")
 
 
+@EVERY_TILE
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_tiled_equals_textbook_on_drawn_shapes(device, batch):
     """Sums of small integers are exact in any order: one wrong index anywhere shows."""
@@ -80,6 +82,7 @@ def test_tiled_equals_textbook_on_drawn_shapes(device, batch):
         compare(device, seed, drawn(np.random.default_rng(seed)))
 
 
+@EVERY_TILE
 @pytest.mark.parametrize("shape", SEED_LAYERS, ids=lambda s: f"{s['ic']}-{s['oc']}")
 def test_tiled_with_known_sizes_equals_textbook(device, shape):
     compare(device, 5, shape, known=True)
@@ -101,6 +104,7 @@ def against_float64(device, rng, shape, rung, rtol):
     assert_close(device.numpy(dw), ref.conv2d_backward_weight(x, dy, (4, 4), stride, padding), rtol, "dw")
 
 
+@EVERY_TILE
 @pytest.mark.parametrize("shape", SEED_LAYERS[1:4], ids=lambda s: f"{s['ic']}-{s['oc']}")
 def test_tiled_of_random_numbers(device, rng, shape):
     """Sums of up to 1,024 rounded terms stay under 1e-6."""
@@ -124,6 +128,7 @@ def test_same_bits_for_any_number_of_threads():
 # Batch norm with its activation
 
 
+@EVERY_TILE
 @pytest.mark.parametrize("slope", [1.0, 0.2, 0.0])
 @pytest.mark.parametrize(
     "shape", [(2, 1, 1, 1), (3, 5, 7, 6), (4, 8, 8, 64), (2, 3, 5, 130), (5, 33, 31, 48), (1, 17, 3, 3)], ids=str
@@ -234,16 +239,16 @@ def gpu_tiles():
         forward = tiles.rows_product("gpu", 4096, oc, 4 * ic, ic, 16 * ic, True, known)
         back = tiles.rows_product("gpu", 4096, ic, 2 * oc, oc, 4 * oc, True, known)
         weight = tiles.columns_product("gpu", oc, 4 * ic, ic, True, known)
-        yield "conv2d/forward_4_tiled.cu", "conv2d_forward", {**forward, **promise}
-        yield "conv2d/backward_input_4_tiled.cu", "conv2d_backward_input", {**back, **promise}
-        yield "conv2d/backward_weight_4_tiled.cu", "conv2d_backward_weight", {**weight, **promise}
+        yield "conv2d/forward_4_tiled.cu", "conv2d_forward", {**forward.macros(), **promise}
+        yield "conv2d/backward_input_4_tiled.cu", "conv2d_backward_input", {**back.macros(), **promise}
+        yield "conv2d/backward_weight_4_tiled.cu", "conv2d_backward_weight", {**weight.macros(), **promise}
         promise = {"KNOWN": sizes} if known else {}
         forward = tiles.winograd_rows("gpu", oc, ic, 4 * ic, True, known)
         back = tiles.winograd_rows("gpu", ic, oc, oc, True, known)
         weight = tiles.winograd_columns("gpu", oc, ic, True, known)
-        yield "conv2d/forward_5_winograd.cu", "conv2d_forward", {**forward, **promise}
-        yield "conv2d/backward_input_5_winograd.cu", "conv2d_backward_input", {**back, **promise}
-        yield "conv2d/backward_weight_5_winograd.cu", "conv2d_backward_weight", {**weight, **promise}
+        yield "conv2d/forward_5_winograd.cu", "conv2d_forward", {**forward.macros(), **promise}
+        yield "conv2d/backward_input_5_winograd.cu", "conv2d_backward_input", {**back.macros(), **promise}
+        yield "conv2d/backward_weight_5_winograd.cu", "conv2d_backward_weight", {**weight.macros(), **promise}
     for c in (64, 130, 3):
         groups = tiles.channel_groups("gpu", 8192, c)
         groups.pop("PARTS")

@@ -13,6 +13,7 @@ from trainer_cases import (
 )
 
 from dcgan_cupy.config import Config
+from dcgan_cupy.device import CpuDevice
 from dcgan_cupy.random import Random
 from dcgan_cupy.trainer import STREAMS, Trainer
 
@@ -109,6 +110,12 @@ def test_step_equals_pytorch_whatever_the_settings(device, settings):
     """Odd sizes, other rates."""
     for seed in range(2):
         play(device, config(**settings, seed=seed), 10, seed)
+
+
+@pytest.mark.parametrize("settings", [{}, {"channels": 1, "features_g": 5, "features_d": 3, "batch_size": 7}], ids=str)
+def test_step_with_the_tiles_of_a_gpu(settings):
+    """On the CPU device: the kernels' text as a GPU gets it, in whole steps."""
+    play(CpuDevice(tiles="gpu"), config(**settings, seed=0), 3, 0)
 
 
 def stale_forward(trainer, monkeypatch):

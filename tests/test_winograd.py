@@ -8,6 +8,7 @@ import secrets
 import numpy as np
 import pytest
 from helpers import assert_equal
+from ops_cases import EVERY_TILE
 from test_tiled import against_float64, run
 
 from dcgan_cupy.ops import tiles
@@ -43,6 +44,7 @@ def compare(device, seed, shape, known):
         assert_equal(got, want, f"{name} of {shape}, seed {seed}")
 
 
+@EVERY_TILE
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_winograd_equals_textbook_on_drawn_shapes(device, batch):
     """Coefficients 0, 1 and -1: integers stay exact, so one wrong sign or tile shows. Two seeds are fresh."""
@@ -51,17 +53,20 @@ def test_winograd_equals_textbook_on_drawn_shapes(device, batch):
         compare(device, seed, drawn(np.random.default_rng(seed)), known=False)
 
 
+@EVERY_TILE
 @pytest.mark.parametrize("layer", [*SEED_LAYERS, (9, 2, 2, 5, 7), (2, 3, 2, 16, 16), (1, 5, 9, 48, 20)], ids=str)
 def test_winograd_with_known_sizes_equals_textbook(device, layer):
     compare(device, 7, shape_of(*layer), known=True)
 
 
+@EVERY_TILE
 @pytest.mark.parametrize("layer", SEED_LAYERS[:3], ids=str)
 def test_winograd_of_random_numbers(device, rng, layer):
     """Differences of inputs and sums of taps cost one bit or two: 2e-6 holds with room."""
     against_float64(device, rng, shape_of(*layer), "winograd", 2e-6)
 
 
+@EVERY_TILE
 @pytest.mark.parametrize(
     "kernel, stride, padding", [(3, (2, 2), (1, 1)), (4, (1, 1), (1, 1)), (4, (2, 2), (0, 0)), (4, (2, 1), (1, 1))]
 )

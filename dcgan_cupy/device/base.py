@@ -45,6 +45,7 @@ class Device:
 
     kind: str  # "cpu" or "gpu"
     reason: str  # why this one was chosen
+    tiles: str  # whose tiles its kernels get, and whose way into shared memory (ops/tiles.py): "cpu" or "gpu"
     compiles = True  # False: its kernels are names only
     compilations = 0  # kernels that the devices of this process have compiled, or taken from the cache
 

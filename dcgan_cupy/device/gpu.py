@@ -17,6 +17,7 @@ from ..errors import UserError, printable
 from . import source
 from .base import Device, Graph, Kernel, KernelError
 from .temporary import temporary_folder
+from .turns import Turn
 
 cupy: Any = None  # imported by missing(), when something asks: it takes a second, and it writes to a folder of its own
 
@@ -90,6 +91,9 @@ def _sentences(where: str):
         raise KernelError(f"{where}: {_line(error)}") from error
 
 
+_first_compile = Turn()
+
+
 class Resources(NamedTuple):
     """What one kernel takes of a GPU:
 
@@ -110,6 +114,8 @@ def resources(text: str, symbol: str, arch: int) -> Resources:
     symbol: a name, or a template instance such as "scale<4>".
     Raises: UserError if NVRTC is missing, the text does not compile, or it holds no such kernel.
     """
+    with _first_compile:  # two threads that load NVRTC at once can find its parts missing
+        _absent_options()
     found = _compiled(text, arch, symbol if "<" in symbol else None)
     if "<" in symbol:  # ptxas tells its mangled name, the only one that holds the template's
         symbol = next((name for name in found if symbol.partition("<")[0].strip() in name), symbol)
@@ -144,8 +150,10 @@ def _absent_options() -> tuple[str, ...]:
     from cupy._core.core import assemble_cupy_compiler_options
 
     try:
-        cupy.cuda.compiler.nvrtc.getVersion()
         given = assemble_cupy_compiler_options(OPTIONS)
+        program = cupy.cuda.compiler.nvrtc.createProgram("__global__ void nothing() {}", "nothing.cu", [], [])
+        cupy.cuda.compiler.nvrtc.compileProgram(program, ())  # loads what it needs beside itself
+        cupy.cuda.compiler.nvrtc.destroyProgram(program)
     except Exception as error:  # no libnvrtc beside CuPy, or one that does not load: it shows in many ways
         raise UserError(
             f"gpu: NVRTC: need NVRTC beside CuPy (the nvrtc extra brings it), got: {_line(error)}"
@@ -160,7 +168,7 @@ def _first_error(error: Exception) -> str:
 class GpuDevice(Device):
     """An NVIDIA GPU; its arrays are CuPy's."""
 
-    kind = "gpu"
+    kind = tiles = "gpu"
 
     def __init__(self, number: int = 0, reason: str = "asked for"):
         super().__init__()

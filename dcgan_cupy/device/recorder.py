@@ -24,7 +24,8 @@ class RecorderDevice(Device):
 
     def __init__(self, kind: str):
         super().__init__()
-        self.kind, self.reason = kind, "a plan"
+        self.kind = self.tiles = kind
+        self.reason = "a plan"
         self.kernels: dict[tuple, set[tuple]] = {}
         self.bytes = self.peak_bytes = 0
 
@@ -64,7 +65,9 @@ class RecorderDevice(Device):
 
     def _compile(self, file, symbol, macros):
         launches = self.kernels.setdefault((file, symbol, macros), set())
-        return RecorderKernel(self, self.signature(file, symbol, source.load(file, macros)), symbol, launches)
+        return RecorderKernel(
+            self, self.signature(file, symbol, source.load(file, macros, tiles=self.tiles)), symbol, launches
+        )
 
 
 class RecorderKernel(Kernel):

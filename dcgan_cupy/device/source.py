@@ -74,16 +74,17 @@ class Signature:
     meets: bool  # threads wait for each other: needs fibers on the CPU
 
 
-def load(file: str, macros: tuple[tuple[str, object], ...] = (), absolute: bool = False) -> str:
+def load(file: str, macros: tuple[tuple[str, object], ...] = (), absolute: bool = False, tiles: str = "gpu") -> str:
     """The text of kernels/<file> (or of a path outside it), macros defined in front and includes pasted in.
 
+    tiles: "gpu" or "cpu", whose part of kernels/include is meant where each has a file of the same name (mover.cuh).
     `#line` keeps the numbers that compilers and debuggers print those of the files; `absolute` gives full paths.
     """
     path = KERNELS / file
     if not path.is_file():
         raise UserError(f"kernels: {file}: need a file under {KERNELS}, got none of that name")
     defines = "".join(f"#define {name} {literal(value)}\n" for name, value in macros)
-    return defines + _paste(path, absolute, set())
+    return defines + _paste(path, absolute, tiles, set())
 
 
 def texts_sum() -> str:
@@ -103,7 +104,7 @@ def _shown(path: Path, absolute: bool) -> str:
     return str(path) if absolute or not path.is_relative_to(KERNELS) else path.relative_to(KERNELS).as_posix()
 
 
-def _paste(path: Path, absolute: bool, seen: set[Path]) -> str:
+def _paste(path: Path, absolute: bool, tiles: str, seen: set[Path]) -> str:
     """The file behind `#line 1`, each `#include "..."` replaced by that file's text, once."""
     seen.add(path.resolve())
     lines = [f'#line 1 "{_shown(path, absolute)}"']
@@ -112,16 +113,15 @@ def _paste(path: Path, absolute: bool, seen: set[Path]) -> str:
         if match is None:
             lines.append(line)
             continue
-        found = next(
-            (p.resolve() for p in (path.parent / match[1], KERNELS / "include" / match[1]) if p.is_file()), None
-        )
+        folders = (path.parent, KERNELS / "include", KERNELS / "include" / tiles)
+        found = next((p.resolve() for folder in folders if (p := folder / match[1]).is_file()), None)
         if found is None:
             raise UserError(
                 f'{_shown(path, absolute)}:{number}: include: need "{match[1]}" beside the file or in '
                 f"{KERNELS / 'include'}, got neither"
             )
         if found not in seen:
-            lines.append(_paste(found, absolute, seen))
+            lines.append(_paste(found, absolute, tiles, seen))
         lines.append(f'#line {number + 1} "{_shown(path, absolute)}"')
     return "\n".join(lines) + "\n"
 

@@ -8,7 +8,7 @@ from .tiles import ceil_div
 def channel_groups_of(dev, x):
     """The tile of a [rows, C] array: its constants, the blocks along the channels, the parts and their rows."""
     rows, c = rows_and_channels("batchnorm", x)
-    tile = tiles.channel_groups(dev.kind, rows, c)
+    tile = tiles.channel_groups(dev.tiles, rows, c)
     parts = tile.pop("PARTS")
     size = ceil_div(rows, parts)
     return rows, c, {**tile, "KNOWN": f"C = {c}"}, ceil_div(c, tile["V"] * tile["LANES"]), ceil_div(rows, size), size

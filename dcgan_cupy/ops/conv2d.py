@@ -105,4 +105,4 @@ def chosen_rung(dev, rung: str, w, stride, padding) -> str:
     transformed = 36 * ic * oc  # elements of the taps, transformed
     if w.shape[:2] != (4, 4) or stride != (2, 2) or padding != (1, 1) or transformed > INDEX_LIMIT:
         return "tiled"
-    return rung if rung == "winograd" else tiles.best(dev.kind, *w.shape[2:])
+    return rung if rung == "winograd" else tiles.best(dev.tiles, *w.shape[2:])

@@ -17,17 +17,16 @@ def forward(dev, x, w, bias, y, stride, padding, sizes, known, activation="v"):
     if covers(x, w, padding) and (x.shape[1:3] != (1, 1) or oc < THIN):
         k = w.size // oc
         if oc < THIN:
-            threads = 1 if dev.kind == "cpu" else BLOCK  # a fiber costs more than the loop it would share
+            threads = 1 if dev.tiles == "cpu" else BLOCK  # a fiber costs more than the loop it would share
             dot = dev.kernel("conv2d/dot_products.cu", "dot_products", DOT_THREADS=threads, **epilogue(activation))
             return dot(y.size, threads, x, w, bias, y, I32(k), I32(oc))
         x, w, stride = x.reshape(n, 1, 1, k), w.reshape(1, 1, k, oc), (1, 1)
         sizes = convolution_sizes("conv2d_forward", x.shape, w.shape, y.shape, stride, padding)
     kw, ic = w.shape[1:3]
-    tile = tiles.rows_product(dev.kind, n * oh * ow, oc, kw * ic, ic, w.size // oc, aligned(dev, x, w, y), known)
-    grid = (ceil_div(n * oh * ow, tile["BM"]), ceil_div(oc, tile["BN"]))
-    dev.kernel(
-        "conv2d/forward_4_tiled.cu", "conv2d_forward", **tile, **known_sizes(known, sizes), **epilogue(activation)
-    )(grid, threads_of(tile), x, w, bias, y, *sizes)
+    tile = tiles.rows_product(dev.tiles, n * oh * ow, oc, kw * ic, ic, w.size // oc, aligned(dev, x, w, y), known)
+    macros = {**tile.macros(), **known_sizes(known, sizes), **epilogue(activation)}
+    kernel = dev.kernel("conv2d/forward_4_tiled.cu", "conv2d_forward", **macros)
+    kernel(tile.grid(n * oh * ow, oc), tile.threads, x, w, bias, y, *sizes)
 
 
 def backward_input(dev, dy, w, bias, dx, stride, padding, sizes, known, activation):
@@ -37,8 +36,8 @@ def backward_input(dev, dy, w, bias, dx, stride, padding, sizes, known, activati
         (wt,) = dev.scratch(w.size)
         transpose_weight(dev, w, wt, 1, count, oc)
         return pixels_product(dev, dy, wt, dx, known, activation)
-    if ic <= tiles.THIN_INPUT[dev.kind]:
-        images = tiles.column_images(dev.kind, n, pixels // n * count)
+    if ic <= tiles.THIN_INPUT[dev.tiles]:
+        images = tiles.column_images(dev.tiles, n, pixels // n * count)
         wt, columns = dev.scratch(w.size, images * (pixels // n) * count)
         transpose_weight(dev, w, wt, 1, count, oc)
         v = ic if ic <= 16 else 1
@@ -54,15 +53,10 @@ def backward_input(dev, dy, w, bias, dx, stride, padding, sizes, known, activati
     transpose_weight(dev, w, wt, kh * kw, ic, oc)
     taps = max(1, kw // stride[1])  # of the phase with fewest: how many pixels of dy lie side by side
     rows = n * ceil_div(h, stride[0]) * ceil_div(w_out, stride[1])
-    tile = tiles.rows_product(dev.kind, rows, ic, taps * oc, oc, taps * oc, aligned(dev, dy, wt, dx), known)
-    grid = (ceil_div(rows, tile["BM"]), ceil_div(ic, tile["BN"]), stride[0] * stride[1])
-    dev.kernel(
-        "conv2d/backward_input_4_tiled.cu",
-        "conv2d_backward_input",
-        **tile,
-        **known_sizes(known, sizes),
-        **epilogue(activation),
-    )(grid, threads_of(tile), dy, wt, bias, dx, *sizes)
+    tile = tiles.rows_product(dev.tiles, rows, ic, taps * oc, oc, taps * oc, aligned(dev, dy, wt, dx), known)
+    macros = {**tile.macros(), **known_sizes(known, sizes), **epilogue(activation)}
+    kernel = dev.kernel("conv2d/backward_input_4_tiled.cu", "conv2d_backward_input", **macros)
+    kernel((*tile.grid(rows, ic), stride[0] * stride[1]), tile.threads, dy, wt, bias, dx, *sizes)
 
 
 def backward_weight(dev, x, dy, dw, stride, padding, sizes, known):
@@ -73,14 +67,14 @@ def backward_weight(dev, x, dy, dw, stride, padding, sizes, known):
         sizes = convolution_sizes("conv2d_backward_weight", x.shape, dw.shape, dy.shape, stride, padding)
     _, kw, ic, _ = dw.shape
     depth, k = n * oh * ow, dw.size // oc
-    tile = tiles.columns_product(dev.kind, oc, kw * ic, ic, aligned(dev, x, dy), known)
-    grid = (ceil_div(k, tile["BM"]), ceil_div(oc, tile["BN"]))
-    size = tiles.splits(dev.kind, grid[0] * grid[1], depth, tile["BK"])
+    tile = tiles.columns_product(dev.tiles, oc, kw * ic, ic, aligned(dev, x, dy), known)
+    grid = tile.grid(k, oc)
+    size = tiles.splits(dev.tiles, grid[0] * grid[1], depth, tile.bk)
     splits = ceil_div(depth, size)
     (parts,) = dev.scratch(splits * dw.size)
-    dev.kernel("conv2d/backward_weight_4_tiled.cu", "conv2d_backward_weight", **tile, **known_sizes(known, sizes))(
-        (*grid, splits), threads_of(tile), x, dy, parts, *sizes, I32(size)
-    )
+    macros = {**tile.macros(), **known_sizes(known, sizes)}
+    kernel = dev.kernel("conv2d/backward_weight_4_tiled.cu", "conv2d_backward_weight", **macros)
+    kernel((*grid, splits), tile.threads, x, dy, parts, *sizes, I32(size))
     sum_parts(dev, parts, dw, splits)
 
 
@@ -98,7 +92,7 @@ def pixels_product(dev, dy, wt, out, known, activation="v"):
 
 def transpose_weight(dev, w, wt, taps: int, rows: int, columns: int):
     """wt[t, c, r] = w[t, r, c].   kernels/conv2d/transpose_weight.cu"""
-    v, block = tiles.neighbours(dev.kind, columns, 8), line(rows)
+    v, block = tiles.neighbours(dev.tiles, columns, 8), line(rows)
     transpose = dev.kernel("conv2d/transpose_weight.cu", "transpose_weight", NEIGHBOURS=v)
     transpose((columns // v * ceil_div(rows, block), taps), block, w, wt, I32(rows), I32(columns))
 
@@ -111,10 +105,6 @@ def sum_parts(dev, parts, dw, splits: int):
 
 def aligned(dev, *arrays) -> bool:
     return all(a is None or dev.address(a) % 16 == 0 for a in arrays)
-
-
-def threads_of(tile) -> int:
-    return (tile["BM"] // tile["TM"]) * (tile["BN"] // tile["TN"])
 
 
 def epilogue(activation: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import tiles
-from .conv2d_tiled import aligned, epilogue, sum_parts, threads_of
+from .conv2d_tiled import aligned, epilogue, sum_parts
 from .conv_geometry import known_sizes
 from .tiles import ceil_div
 
@@ -12,8 +12,8 @@ I32 = np.int32
 
 def forward(dev, x, w, bias, y, sizes, known, activation):
     (n, oh, ow, oc), ic = y.shape, x.shape[3]
-    tile = tiles.winograd_rows(dev.kind, oc, ic, 4 * ic, aligned(dev, x, y, bias), known)
-    bn, v = tile["BN"], tiles.neighbours(dev.kind, oc, 16)
+    tile = tiles.winograd_rows(dev.tiles, oc, ic, 4 * ic, aligned(dev, x, y, bias), known)
+    bn, v = tile.bn, tiles.neighbours(dev.tiles, oc, 16)
     groups = ceil_div(oc, bn)
     (u,) = dev.scratch(9 * 4 * ic * groups * bn)
     taps = dev.kernel("conv2d/winograd_taps.cu", "winograd_taps", TILE_WIDTH=bn, NEIGHBOURS=v)
@@ -24,7 +24,7 @@ def forward(dev, x, w, bias, y, sizes, known, activation):
         "forward_5_winograd.cu",
         "conv2d_forward",
         tile,
-        (ceil_div(count, tile["BM"]), groups),
+        (ceil_div(count, tile.bm), groups),
         known,
         sizes[:7],
         activation,
@@ -38,8 +38,8 @@ def forward(dev, x, w, bias, y, sizes, known, activation):
 
 def backward_input(dev, dy, w, bias, dx, sizes, known, activation):
     (n, h, w_out, ic), oc = dx.shape, dy.shape[3]
-    tile = tiles.winograd_rows(dev.kind, ic, oc, oc, aligned(dev, dy, dx, bias), known)
-    bn, v = tile["BN"], tiles.neighbours(dev.kind, oc, 16)
+    tile = tiles.winograd_rows(dev.tiles, ic, oc, oc, aligned(dev, dy, dx, bias), known)
+    bn, v = tile.bn, tiles.neighbours(dev.tiles, oc, 16)
     groups = ceil_div(ic, bn)
     (u,) = dev.scratch(9 * 4 * oc * groups * bn)
     taps = dev.kernel("conv2d/winograd_taps.cu", "winograd_taps_transposed", TILE_WIDTH=bn, NEIGHBOURS=v)
@@ -50,7 +50,7 @@ def backward_input(dev, dy, w, bias, dx, sizes, known, activation):
         "backward_input_5_winograd.cu",
         "conv2d_backward_input",
         tile,
-        (ceil_div(count, tile["BM"]), groups, 4),
+        (ceil_div(count, tile.bm), groups, 4),
         known,
         sizes[:7],
         activation,
@@ -65,9 +65,9 @@ def backward_input(dev, dy, w, bias, dx, sizes, known, activation):
 def backward_weight(dev, x, dy, dw, sizes, known):
     (n, oh, ow, oc), ic = dy.shape, x.shape[3]
     count = n * ceil_div(oh, 2) * ceil_div(ow, 2)
-    tile = tiles.winograd_columns(dev.kind, oc, ic, aligned(dev, x, dy), known)
-    grid = (ceil_div(4 * ic, tile["BM"]), ceil_div(oc, tile["BN"]))
-    size = tiles.splits(dev.kind, grid[0] * grid[1], count, tile["BK"])
+    tile = tiles.winograd_columns(dev.tiles, oc, ic, aligned(dev, x, dy), known)
+    grid = tile.grid(4 * ic, oc)
+    size = tiles.splits(dev.tiles, grid[0] * grid[1], count, tile.bk)
     splits = ceil_div(count, size)
     (parts,) = dev.scratch(splits * dw.size)
     _launch(
@@ -90,10 +90,7 @@ def backward_weight(dev, x, dy, dw, sizes, known):
 
 def _launch(dev, file, symbol, tile, grid, known, sizes, activation, *arguments):
     weight = symbol == "conv2d_backward_weight"
-    pitch = tile["BK"] if weight or tile["BK"] == 8 else tile["BK"] + 4  # A_ROW_PITCH of gemm_tile.cuh
-    direct = tile.get("TAPS_DIRECT", 0)
-    shared = tile["BUFFERS"] * 9 * (pitch * tile["BM"] + (0 if direct else tile["BK"] * tile["BN"]))
-    shared = max(shared, 9 * tile["BM"] // tile["PASSES"] * tile["BN"])
-    dev.kernel(f"conv2d/{file}", symbol, **tile, **known_sizes(known, sizes), **epilogue(activation))(
-        grid, 9 * threads_of(tile), *arguments, shared_bytes=4 * shared
-    )
+    pitch, rows = (tile.bm, tile.bk) if weight else (tile.a_pitch, tile.bm)
+    macros = {**tile.macros(), **known_sizes(known, sizes), **epilogue(activation)}
+    kernel = dev.kernel(f"conv2d/{file}", symbol, **macros)
+    kernel(grid, 9 * tile.threads, *arguments, shared_bytes=tile.shared_bytes(pitch, rows))

@@ -367,7 +367,7 @@ def sweep(dev, quick: bool = False) -> Iterator[tuple[str, dict, list]]:
 
     quick: a reduced set that still reaches every kernel; with the CPU's tiles, only what they change.
     """
-    tiles_only = quick and dev.kind == "cpu"
+    tiles_only = quick and dev.tiles == "cpu"
     for case in CASES.values():
         if tiles_only and not case.rungs and not case.name.startswith(("batchnorm_batch", "batchnorm_activation")):
             continue

@@ -125,14 +125,14 @@ class CheckDevice(CpuDevice):
 
     `reports` holds one Report a launch.
 
-    kind: whose tile constants the operations choose ("gpu": what a GPU would run). costs: count requests too.
+    tiles: whose tiles, and way into shared memory, the operations choose ("gpu": what a GPU would run). costs: count requests too.
     seconds: the longest a launch may take. chosen: (block, warp) whose access patterns are kept, None: the dearest.
     """
 
-    def __init__(self, kind: str = "gpu", costs: bool = True, seconds: float = 600, chosen=None):
+    def __init__(self, tiles: str = "gpu", costs: bool = True, seconds: float = 600, chosen=None):
         check_build.clang()
-        super().__init__(build="check", reason="to watch every access")
-        self.kind, self.costs, self.seconds, self.chosen = kind, costs, seconds, chosen or (None, None)
+        super().__init__(build="check", reason="to watch every access", tiles=tiles)
+        self.costs, self.seconds, self.chosen = costs, seconds, chosen or (None, None)
         self.reports: list[Report] = []
         self.row_block = None  # threads of a block in place of the operation's, where the kernel does not mind
         self.edit = None  # a function of (file, text) that changes a kernel's text before it is compiled
@@ -188,7 +188,7 @@ class CheckDevice(CpuDevice):
         raise UserError("device: check: need arrays made by this device, got another")
 
     def _compile(self, file, symbol, macros):
-        text = source.load(file, macros)
+        text = source.load(file, macros, tiles=self.tiles)
         if self.edit:
             text = self.edit(file, text)
         return CheckKernel(self, self.signature(file, symbol, text), symbol, text, macros, file)

@@ -13,18 +13,17 @@
 //   lesson     four small convolutions instead of one with holes. And: a layout that suits one product is wrong for the next; one
 //              exchange of a small matrix is cheaper than uncoalesced loads of it by every block
 
-#include "index.cuh"
 #include "gemm_tile.cuh"
 
-typedef Piece<BM, BK, A_ROW_PITCH, VEC_A, RUN_A> PieceA;
-typedef Piece<BK, BN, BN, VEC_B, RUN_B> PieceB;
+typedef Piece<LEFT, BM, BK, A_PITCH> PieceA;
+typedef Piece<RIGHT, BK, BN, BN> PieceB;
 
 extern "C" __global__ __launch_bounds__(THREADS)
 void conv2d_backward_input(const float* dy, const float* wt, const float* bias, float* dx,
                            int N, int H, int W, int IC, int OH, int OW, int OC, int KH, int KW,
                            int stride_h, int stride_w, int pad_h, int pad_w) {
     KNOWN;
-    __shared__ __align__(16) float a_s[BUFFERS * BM * A_ROW_PITCH];
+    __shared__ __align__(16) float a_s[BUFFERS * BM * A_PITCH];
     __shared__ __align__(16) float b_s[BUFFERS * BK * BN];
     const int a_h = blockIdx.z / stride_w, a_w = blockIdx.z % stride_w;                        // the phase: [0, stride)
     const int T = (KH - a_h + stride_h - 1) / stride_h, U = (KW - a_w + stride_w - 1) / stride_w;   // its taps; 0 where stride > kernel
@@ -40,7 +39,7 @@ void conv2d_backward_input(const float* dy, const float* wt, const float* bias, 
     PieceB b;
     int top[PieceA::SHARE], left[PieceA::SHARE];                     // first pixel of dy that a row of A reads
     const float* image[PieceA::SHARE];
-#pragma unroll(BUFFERS == 2 ? PieceA::SHARE : 1)
+#pragma unroll(PieceA::UNROLL)
     for (int i = 0; i < PieceA::SHARE; i++) {
         int m = m0 + PieceA::row(i), j = m % PW, r = m / PW % PH, n = m / PW / PH;
         image[i] = m < M ? dy + n * (OH * OW * OC) : nullptr;
@@ -49,22 +48,22 @@ void conv2d_backward_input(const float* dy, const float* wt, const float* bias, 
     }
     float acc[TM][TN] = {};
 
-    auto load = [&](int k0, float* a_to, float* b_to) {
-        a.load(a_to, [&](int i, int, int column, int length) -> const float* {
+    auto load = [&](int k0) {
+        a.load([&](int i, int, int column, int length) -> const float* {
             int k = k0 + column, in_row = k % (U * OC), oh = top[i] + k / (U * OC);
             int first = left[i] + in_row / OC, last = left[i] + (in_row + length - 1) / OC;
             bool inside = image[i] && k < K && (unsigned)oh < (unsigned)OH && first >= 0 && last < OW && in_row + length <= U * OC;
             return inside ? image[i] + (oh * OW + left[i]) * OC + in_row : nullptr;
         });
-        b.load(b_to, [&](int, int row, int column, int length) -> const float* {
+        b.load([&](int, int row, int column, int length) -> const float* {
             int k = k0 + row, oc = k % OC, u = k / OC % U, t = k / OC / U;
             int kh = a_h + stride_h * (T - 1 - t), kw = a_w + stride_w * (U - 1 - u);
             return k < K && ic0 + column + length <= IC ? wt + ((kh * KW + kw) * OC + oc) * IC + ic0 + column : nullptr;
         });
     };
     auto store = [&](float* a_to, float* b_to) { a.store(a_to); b.store(b_to); };
-    auto multiply = [&](const float* a_from, const float* b_from) { multiply_rows(a_from, b_from, acc, ty, tx); };
-    steps(0, K, a_s, BM * A_ROW_PITCH, b_s, BK * BN, load, store, multiply);
+    auto multiply = [&](const float* a_from, const float* b_from) { multiply_rows<4>(a_from, b_from, acc, ty, tx); };
+    steps(0, K, a_s, BM * A_PITCH, b_s, BK * BN, load, store, multiply);
 
 #pragma unroll
     for (int i = 0; i < TM; i++) {

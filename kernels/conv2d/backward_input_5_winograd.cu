@@ -11,30 +11,27 @@
 //   aliasing   none
 //   lesson     the transpose of rung 5's forward pass: what lengthened the sum there, the phases, widens the result here
 
-#include "index.cuh"
 #include "winograd.cuh"
 
-typedef TransformedPiece<3, BM, BK, A_ROW_PITCH, VEC_A> PieceA;
-typedef Piece<9 * BK, BN, BN, VEC_B, RUN_B> PieceB;                  // row = (p, oc)
+typedef TransformedPiece<3, BM, BK, A_PITCH, VEC_A> PieceA;
 
 extern "C" __global__ __launch_bounds__(THREADS)
 void conv2d_backward_input(const float* dy, const float* u, const float* bias, float* dx,
                            int N, int H, int W, int IC, int OH, int OW, int OC) {
     KNOWN;
     extern __shared__ __align__(16) float shared[];
-    float* a_s = shared, * b_s = shared + BUFFERS * 9 * BM * A_ROW_PITCH;
+    float* a_s = shared, * b_s = shared + BUFFERS * 9 * BM * A_PITCH;
     const int phase = blockIdx.z, a_h = phase / 2, a_w = phase % 2;
     const int TH = (H + 3) / 4, TW = (W + 3) / 4, M = N * TH * TW;   // tiles of the larger phase, whose pixels are the even ones
     const int m0 = blockIdx.x * BM, ic0 = blockIdx.y * BN;
-    const float* taps = u + (phase * gridDim.y + blockIdx.y) * (9 * OC * BN), * taps_now = taps;   // of the block's columns; from row k0
     const int product = threadIdx.x / TILE_THREADS, in_tile = threadIdx.x % TILE_THREADS;
     const int tx = in_tile % COLUMN_THREADS, ty = in_tile / COLUMN_THREADS;
 
     PieceA a;
-    PieceB b;
+    Taps taps = {u + (phase * gridDim.y + blockIdx.y) * (9 * OC * BN), OC, IC - ic0};
     int top[PieceA::SHARE], left[PieceA::SHARE];                     // first pixel of dy that a tile reads
     const float* image[PieceA::SHARE];                               // null past the last tile
-#pragma unroll(BUFFERS == 2 ? PieceA::SHARE : 1)
+#pragma unroll(PieceA::UNROLL)
     for (int i = 0; i < PieceA::SHARE; i++) {
         int m = m0 + PieceA::row(i), tw = m % TW, th = m / TW % TH, n = m / TW / TH;
         image[i] = m < M ? dy + n * (OH * OW * OC) : nullptr;
@@ -43,26 +40,18 @@ void conv2d_backward_input(const float* dy, const float* u, const float* bias, f
     }
     float acc[TM][TN] = {};
 
-    auto load = [&](int k0, float* a_to, float* b_to) {
-        a.load(a_to, OH, OW, OC, [&](int i, int, int column) -> Window {
+    auto load = [&](int k0) {
+        a.load(OH, OW, OC, [&](int i, int, int column) -> Window {
             int oc = k0 + column;
             return {oc < OC && image[i] ? image[i] + oc : nullptr, top[i], left[i], 1};
         });
-        if (TAPS_DIRECT) taps_now = taps + k0 * BN;
-        else b.load(b_to, [&](int, int row, int column, int length) -> const float* {
-            int oc = k0 + row % BK;
-            return oc < OC && ic0 + column + length <= IC ? taps + (row / BK * OC + oc) * BN + column : nullptr;
-        });
+        taps.load(k0);
     };
-    auto store = [&](float* a_to, float* b_to) {
-        a.store(a_to);
-        if (!TAPS_DIRECT) b.store(b_to);
-    };
+    auto store = [&](float* a_to, float* b_to) { a.store(a_to); taps.store(b_to); };
     auto multiply = [&](const float* a_from, const float* b_from) {
-        const float* b = TAPS_DIRECT ? taps_now + product * (OC * BN) : b_from + product * (BK * BN);
-        multiply_rows(a_from + product * (BM * A_ROW_PITCH), b, acc, ty, tx);
+        multiply_rows<ROW_READ>(a_from + product * (BM * A_PITCH), taps.slab(product, b_from), acc, ty, tx);
     };
-    steps(0, OC, a_s, 9 * BM * A_ROW_PITCH, b_s, 9 * BK * BN, load, store, multiply);
+    steps(0, OC, a_s, 9 * BM * A_PITCH, b_s, 9 * BK * BN, load, store, multiply);
 
     join_products<VEC_B, true>(shared, acc, product, ty, tx, [&](int row, int column, float (&m)[3][3][VEC_B]) {
         int t = m0 + row, tw = t % TW, th = t / TW % TH, n = t / TW / TH, ic = ic0 + column;

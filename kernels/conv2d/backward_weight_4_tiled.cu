@@ -10,11 +10,10 @@
 //   lesson     atomicAdd would need no parts, but the order of its additions changes from run to run, and so do the last bits.
 //              Parts in memory and an ordered sum give the same bits always
 
-#include "index.cuh"
-#include "gemm_tile.cuh"
+#include "gemm_columns.cuh"
 
-typedef Piece<BK, BM, BM, VEC_A, RUN_A> PieceA;                      // a_s as [BK][BM]: neighbouring ic lie side by side in x
-typedef Piece<BK, BN, BN, VEC_B, RUN_B> PieceB;
+typedef Piece<LEFT, BK, BM, BM> PieceA;                              // a_s as [BK][BM]: neighbouring ic lie side by side in x
+typedef Piece<RIGHT, BK, BN, BN> PieceB;
 
 extern "C" __global__ __launch_bounds__(THREADS)
 void conv2d_backward_weight(const float* x, const float* dy, float* parts,
@@ -32,15 +31,15 @@ void conv2d_backward_weight(const float* x, const float* dy, float* parts,
     PieceB b;
     float acc[TM][TN] = {};
 
-    auto load = [&](int m0, float* a_to, float* b_to) {
-        a.load(a_to, [&](int, int row, int column, int length) -> const float* {
+    auto load = [&](int m0) {
+        a.load([&](int, int row, int column, int length) -> const float* {
             int m = m0 + row, ow = m % OW, oh = m / OW % OH, n = m / OW / OH;
             int k = k0 + column, in_row = k % (KW * IC), left = ow * stride_w - pad_w, h = oh * stride_h - pad_h + k / (KW * IC);
             int first_col = left + in_row / IC, last_col = left + (in_row + length - 1) / IC;
             bool inside = m < last && k < K && (unsigned)h < (unsigned)H && first_col >= 0 && last_col < W && in_row + length <= KW * IC;
             return inside ? x + ((n * H + h) * W + left) * IC + in_row : nullptr;
         });
-        b.load(b_to, [&](int, int row, int column, int length) -> const float* {
+        b.load([&](int, int row, int column, int length) -> const float* {
             return m0 + row < last && oc0 + column + length <= OC ? dy + (m0 + row) * OC + oc0 + column : nullptr;
         });
     };

@@ -11,8 +11,8 @@
 //   aliasing   none
 //   lesson     a bilinear identity has three forms: exchange the result with one of its factors, and it computes that factor's gradient
 
-#include "index.cuh"
 #include "winograd.cuh"
+#include "gemm_columns.cuh"
 
 typedef TransformedPiece<3, BK, BM, BM, VEC_A> PieceA;               // a_s as [BK][BM]: rows are tiles, the sum's index
 typedef TransformedPiece<2, BK, BN, BN, VEC_B> PieceB;
@@ -33,12 +33,12 @@ void conv2d_backward_weight(const float* x, const float* dy, float* parts,
     PieceB b;
     float acc[TM][TN] = {};
 
-    auto load = [&](int m0, float* a_to, float* b_to) {
-        a.load(a_to, H, W, IC, [&](int, int row, int column) -> Window {
+    auto load = [&](int m0) {
+        a.load(H, W, IC, [&](int, int row, int column) -> Window {
             int m = m0 + row, tw = m % TW, th = m / TW % TH, n = m / TW / TH, k = k0 + column, phase = k / IC, ic = k % IC;
             return {m < last && k < K ? x + n * (H * W * IC) + ic : nullptr, 4 * th - 1 + phase / 2, 4 * tw - 1 + phase % 2, 2};
         });
-        b.load(b_to, OH, OW, OC, [&](int, int row, int column) -> Window {
+        b.load(OH, OW, OC, [&](int, int row, int column) -> Window {
             int m = m0 + row, tw = m % TW, th = m / TW % TH, n = m / TW / TH, oc = oc0 + column;
             return {m < last && oc < OC ? dy + n * (OH * OW * OC) + oc : nullptr, 2 * th, 2 * tw, 1};
         });

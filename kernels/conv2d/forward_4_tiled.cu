@@ -9,18 +9,17 @@
 //   aliasing   none: y may not overlap x or w
 //   lesson     reuse. A float that is loaded once serves BN (or BM) multiplications from shared memory, TN (or TM) from a register
 
-#include "index.cuh"
 #include "gemm_tile.cuh"
 
-typedef Piece<BM, BK, A_ROW_PITCH, VEC_A, RUN_A> PieceA;
-typedef Piece<BK, BN, BN, VEC_B, RUN_B> PieceB;
+typedef Piece<LEFT, BM, BK, A_PITCH> PieceA;
+typedef Piece<RIGHT, BK, BN, BN> PieceB;
 
 extern "C" __global__ __launch_bounds__(THREADS)
 void conv2d_forward(const float* x, const float* w, const float* bias, float* y,
                     int N, int H, int W, int IC, int OH, int OW, int OC, int KH, int KW,
                     int stride_h, int stride_w, int pad_h, int pad_w) {
     KNOWN;
-    __shared__ __align__(16) float a_s[BUFFERS * BM * A_ROW_PITCH];
+    __shared__ __align__(16) float a_s[BUFFERS * BM * A_PITCH];
     __shared__ __align__(16) float b_s[BUFFERS * BK * BN];
     const int M = N * OH * OW, K = KH * KW * IC;
     const int m0 = blockIdx.x * BM, oc0 = blockIdx.y * BN;
@@ -30,7 +29,7 @@ void conv2d_forward(const float* x, const float* w, const float* bias, float* y,
     PieceB b;
     int top[PieceA::SHARE], left[PieceA::SHARE];                     // upper left corner of the windows whose rows this thread loads
     const float* image[PieceA::SHARE];                               // null past the last row
-#pragma unroll(BUFFERS == 2 ? PieceA::SHARE : 1)
+#pragma unroll(PieceA::UNROLL)
     for (int i = 0; i < PieceA::SHARE; i++) {
         int m = m0 + PieceA::row(i), ow = m % OW, oh = m / OW % OH, n = m / OW / OH;
         image[i] = m < M ? x + n * (H * W * IC) : nullptr;
@@ -39,20 +38,20 @@ void conv2d_forward(const float* x, const float* w, const float* bias, float* y,
     }
     float acc[TM][TN] = {};
 
-    auto load = [&](int k0, float* a_to, float* b_to) {
-        a.load(a_to, [&](int i, int, int column, int length) -> const float* {
+    auto load = [&](int k0) {
+        a.load([&](int i, int, int column, int length) -> const float* {
             int k = k0 + column, in_row = k % (KW * IC), h = top[i] + k / (KW * IC);     // a row of the window lies side by side
             int first = left[i] + in_row / IC, last = left[i] + (in_row + length - 1) / IC;
             bool inside = image[i] && k < K && (unsigned)h < (unsigned)H && first >= 0 && last < W && in_row + length <= KW * IC;
             return inside ? image[i] + (h * W + left[i]) * IC + in_row : nullptr;
         });
-        b.load(b_to, [&](int, int row, int column, int length) -> const float* {
+        b.load([&](int, int row, int column, int length) -> const float* {
             return k0 + row < K && oc0 + column + length <= OC ? w + (k0 + row) * OC + oc0 + column : nullptr;
         });
     };
     auto store = [&](float* a_to, float* b_to) { a.store(a_to); b.store(b_to); };
-    auto multiply = [&](const float* a_from, const float* b_from) { multiply_rows(a_from, b_from, acc, ty, tx); };
-    steps(0, K, a_s, BM * A_ROW_PITCH, b_s, BK * BN, load, store, multiply);
+    auto multiply = [&](const float* a_from, const float* b_from) { multiply_rows<4>(a_from, b_from, acc, ty, tx); };
+    steps(0, K, a_s, BM * A_PITCH, b_s, BK * BN, load, store, multiply);
 
 #pragma unroll
     for (int i = 0; i < TM; i++) {

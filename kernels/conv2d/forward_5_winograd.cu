@@ -13,29 +13,26 @@
 //   lesson     an identity beats a faster loop. Nothing of v or m is ever in memory: transformed on the way into shared memory, and
 //              back on the way out
 
-#include "index.cuh"
 #include "winograd.cuh"
 
-typedef TransformedPiece<3, BM, BK, A_ROW_PITCH, VEC_A> PieceA;
-typedef Piece<9 * BK, BN, BN, VEC_B, RUN_B> PieceB;                  // row = (p, k)
+typedef TransformedPiece<3, BM, BK, A_PITCH, VEC_A> PieceA;
 
 extern "C" __global__ __launch_bounds__(THREADS)
 void conv2d_forward(const float* x, const float* u, const float* bias, float* y,
                     int N, int H, int W, int IC, int OH, int OW, int OC) {
     KNOWN;
     extern __shared__ __align__(16) float shared[];
-    float* a_s = shared, * b_s = shared + BUFFERS * 9 * BM * A_ROW_PITCH;
+    float* a_s = shared, * b_s = shared + BUFFERS * 9 * BM * A_PITCH;
     const int TH = (OH + 1) / 2, TW = (OW + 1) / 2, M = N * TH * TW, K = 4 * IC;
     const int m0 = blockIdx.x * BM, oc0 = blockIdx.y * BN;
-    const float* taps = u + blockIdx.y * (9 * K * BN), * taps_now = taps;      // of the block's columns; from row k0 on
     const int product = threadIdx.x / TILE_THREADS, in_tile = threadIdx.x % TILE_THREADS;
     const int tx = in_tile % COLUMN_THREADS, ty = in_tile / COLUMN_THREADS;
 
     PieceA a;
-    PieceB b;
+    Taps taps = {u + blockIdx.y * (9 * K * BN), K, OC - oc0};
     int top[PieceA::SHARE], left[PieceA::SHARE];                     // first pixel of phase (0, 0) that a tile reads
     const float* image[PieceA::SHARE];                               // null past the last tile
-#pragma unroll(BUFFERS == 2 ? PieceA::SHARE : 1)
+#pragma unroll(PieceA::UNROLL)
     for (int i = 0; i < PieceA::SHARE; i++) {
         int m = m0 + PieceA::row(i), tw = m % TW, th = m / TW % TH, n = m / TW / TH;
         image[i] = m < M ? x + n * (H * W * IC) : nullptr;
@@ -44,26 +41,18 @@ void conv2d_forward(const float* x, const float* u, const float* bias, float* y,
     }
     float acc[TM][TN] = {};
 
-    auto load = [&](int k0, float* a_to, float* b_to) {
-        a.load(a_to, H, W, IC, [&](int i, int, int column) -> Window {
+    auto load = [&](int k0) {
+        a.load(H, W, IC, [&](int i, int, int column) -> Window {
             int k = k0 + column, phase = k / IC, ic = k % IC;
             return {k < K && image[i] ? image[i] + ic : nullptr, top[i] + phase / 2, left[i] + phase % 2, 2};
         });
-        if (TAPS_DIRECT) taps_now = taps + k0 * BN;
-        else b.load(b_to, [&](int, int row, int column, int length) -> const float* {
-            int k = k0 + row % BK;
-            return k < K && oc0 + column + length <= OC ? taps + (row / BK * K + k) * BN + column : nullptr;
-        });
+        taps.load(k0);
     };
-    auto store = [&](float* a_to, float* b_to) {
-        a.store(a_to);
-        if (!TAPS_DIRECT) b.store(b_to);
-    };
+    auto store = [&](float* a_to, float* b_to) { a.store(a_to); taps.store(b_to); };
     auto multiply = [&](const float* a_from, const float* b_from) {
-        const float* b = TAPS_DIRECT ? taps_now + product * (K * BN) : b_from + product * (BK * BN);
-        multiply_rows(a_from + product * (BM * A_ROW_PITCH), b, acc, ty, tx);
+        multiply_rows<ROW_READ>(a_from + product * (BM * A_PITCH), taps.slab(product, b_from), acc, ty, tx);
     };
-    steps(0, K, a_s, 9 * BM * A_ROW_PITCH, b_s, 9 * BK * BN, load, store, multiply);
+    steps(0, K, a_s, 9 * BM * A_PITCH, b_s, 9 * BK * BN, load, store, multiply);
 
     join_products<VEC_B, true>(shared, acc, product, ty, tx, [&](int row, int column, float (&m)[3][3][VEC_B]) {
         int t = m0 + row, tw = t % TW, th = t / TW % TH, n = t / TW / TH, oc = oc0 + column;

@@ -18,34 +18,21 @@
 // Source: Winograd 1980; Lavin & Gray 2015, section 4; the split by stride: Huang et al. 2021 (Decomposable Winograd Method).
 #pragma once
 
-#define PRODUCTS 9
-#ifndef BM
+#ifndef BM               // as in gemm_tile.cuh, and two more
 #define BM 32            // tiles of a block: nine products of this size share its threads and its shared memory
-#endif
-#ifndef BN
 #define BN 32
-#endif
-#ifndef BK
 #define BK 8
-#endif
-#ifndef TM
 #define TM 8
-#endif
-#ifndef TN
 #define TN 4
-#endif
-#ifndef ROW_READ
-#define ROW_READ 2       // beside 64 accumulators and the staged pixels there are no registers for 4
-#endif
-#ifndef TAPS_DIRECT
-#define TAPS_DIRECT 0    // 1: threads read the transformed taps where they lie. A CPU's caches do what b_s does on a GPU: no copy
-#endif
-#include "gemm_tile.cuh"
-
-#ifndef PASSES
+#define A_PITCH 8
+#define VEC_A 1
+#define VEC_B 1
+#define ROW_READ 2           // steps of the sum that multiply_rows reads at once
 #define PASSES 1         // rounds in which the nine results are exchanged: more rounds need less shared memory
 #endif
-static_assert(!TAPS_DIRECT || BUFFERS == 1, "the taps read are those of the piece just loaded");
+#define THREADS (9 * TILE_THREADS)
+#include "gemm_tile.cuh"
+
 static_assert(TM % PASSES == 0, "each round takes the same rows of every thread");
 
 // (d0, d1, d2) -> (d0 - d1, d1, d1 - d2), along both axes.
@@ -130,50 +117,27 @@ __device__ __forceinline__ void read_window(float (&d)[3][3][V], Window at, int 
         }
 }
 
-// How a transformed operand gets into shared memory: nine slabs of ROWS x WIDTH floats, rows PITCH apart; a row is a tile, a column a
-// channel. SIZE 3: inputs, 2: gradients of outputs. A thread takes V channels of a tile at a time. With two buffers the pixels
-// wait in registers while the block computes, and are transformed on their way into the other buffer.
-template <int SIZE, int ROWS, int WIDTH, int PITCH, int V> struct TransformedPiece {
+// A transformed operand in shared memory: nine slabs of ROWS x WIDTH floats, rows PITCH apart; a row is a tile, a column a channel.
+// SIZE 3: inputs, 2: gradients of outputs. A thread takes V channels of a tile at a time.
+template <int SIZE, int ROWS, int WIDTH, int PITCH, int V> struct Slabs {
     static constexpr int IN_ROW = WIDTH / V, GROUPS = ROWS * IN_ROW, SHARE = (GROUPS + THREADS - 1) / THREADS, SLAB = ROWS * PITCH;
     static_assert(WIDTH % V == 0, "groups fill rows");
-    __align__(16) float staged[BUFFERS == 2 ? SHARE : 1][3][3][V];
 
-    static __device__ __forceinline__ int group_of(int i) { return threadIdx.x + i * THREADS; }
-    static __device__ __forceinline__ bool in(int i) { return GROUPS % THREADS == 0 || group_of(i) < GROUPS; }
-    static __device__ __forceinline__ int row(int i) { return group_of(i) / IN_ROW; }            // [0, ROWS)
-    static __device__ __forceinline__ int column(int i) { return group_of(i) % IN_ROW * V; }     // [0, WIDTH)
+    static __device__ __forceinline__ int group(int i) { return threadIdx.x + i * THREADS; }
+    static __device__ __forceinline__ bool in(int i) { return GROUPS % THREADS == 0 || group(i) < GROUPS; }
+    static __device__ __forceinline__ int row(int i) { return group(i) / IN_ROW; }               // [0, ROWS)
+    static __device__ __forceinline__ int column(int i) { return group(i) % IN_ROW * V; }        // [0, WIDTH)
 
+    // Pixels of this thread's group i, transformed on their way.
     static __device__ __forceinline__ void put(float* shared, int i, float (&d)[3][3][V]) {
         if (SIZE == 3) transform_input<V>(d);
         else transform_taps<V>(d);
 #pragma unroll
         for (int p = 0; p < 9; p++) copy<V>(shared + p * SLAB + row(i) * PITCH + column(i), d[p / 3][p % 3]);
     }
-
-    // window(i, row, column): where the pixels of this thread's group i lie.
-    template <class Where> __device__ __forceinline__ void load(float* shared, int H, int W, int C, Where window) {
-#pragma unroll(BUFFERS == 2 ? SHARE : 1)
-        for (int i = 0; i < SHARE; i++) {
-            if (!in(i)) break;
-            if (BUFFERS == 2) {
-                read_window<SIZE, V>(staged[i], window(i, row(i), column(i)), H, W, C);
-            } else {
-                __align__(16) float d[3][3][V];
-                read_window<SIZE, V>(d, window(i, row(i), column(i)), H, W, C);
-                put(shared, i, d);
-            }
-        }
-    }
-
-    __device__ __forceinline__ void store(float* shared) {
-        if (BUFFERS == 1) return;                                    // load has put them there
-#pragma unroll(BUFFERS == 2 ? SHARE : 1)
-        for (int i = 0; i < SHARE; i++) {
-            if (!in(i)) break;
-            put(shared, i, staged[i]);
-        }
-    }
 };
+
+#include "winograd_mover.cuh"
 
 // Brings the nine results of each element together: threads lay down their acc in m_s, PASSES rounds of BM / PASSES rows, and
 // write(row, column, m) gets the outputs of V neighbouring columns in the first 2 x 2 of m. BY_ROWS: a thread's rows are those of

@@ -87,18 +87,26 @@ class CpuDevice(Device):
 
     threads: worker threads (default: $DCGAN_CUPY_THREADS, else every core this process may use).
     build: "fast", or "debug" (-O0 -g, one thread: break inside a kernel with gdb).
+    tiles: "cpu", or "gpu" for the kernels as a GPU runs them, its tiles and its way into shared memory: much slower.
     ucontext: switch fibers by the C library instead of by our own assembly (what other processors use).
     """
 
     kind = "cpu"
 
     def __init__(
-        self, threads: int | None = None, build: str = "fast", ucontext: bool = False, reason: str = "asked for"
+        self,
+        threads: int | None = None,
+        build: str = "fast",
+        ucontext: bool = False,
+        reason: str = "asked for",
+        tiles: str = "cpu",
     ):
         super().__init__()
         if build not in ("fast", "debug", "check"):
             raise UserError(f"device: cpu: build: need fast or debug, got {build!r}")
-        self.reason, self.build = reason, build
+        if tiles not in ("cpu", "gpu"):
+            raise UserError(f"device: cpu: tiles: need cpu or gpu, got {tiles!r}")
+        self.reason, self.build, self.tiles = reason, build, tiles
         self.flags = ("-DDCGAN_UCONTEXT",) if ucontext else ()
         threads = self.threads_wanted() if threads is None else threads
         self.compiler = find_compiler()
@@ -163,7 +171,7 @@ class CpuDevice(Device):
         return array.__array_interface__["data"][0]
 
     def _compile(self, file, symbol, macros):
-        text = source.load(file, macros, absolute=self.build == "debug")
+        text = source.load(file, macros, absolute=self.build == "debug", tiles=self.tiles)
         signature = self.signature(file, symbol, text)
         if state := STATE.search(source.strip_comments(text)):
             raise UserError(
