@@ -125,7 +125,8 @@ class CheckDevice(CpuDevice):
 
     `reports` holds one Report a launch.
 
-    tiles: whose tiles, and way into shared memory, the operations choose ("gpu": what a GPU would run). costs: count requests too.
+    tiles: whose tiles, and way into shared memory, the operations choose ("gpu": what a GPU would run).
+    costs: count requests too.
     seconds: the longest a launch may take. chosen: (block, warp) whose access patterns are kept, None: the dearest.
     """
 
