@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dcgan_cupy.device import source
+from dcgan_cupy.ops.epilogue import ACTIVATIONS
 
 PACKAGE = Path(source.PACKAGE)
 KERNELS = Path(source.KERNELS)
@@ -248,6 +249,21 @@ def test_no_condition_asks_where_the_kernel_runs(path):
         assert not [n for n in names if ABOUT_THE_PLACE.fullmatch(n)], line
         if condition[1] in ("ifdef", "ifndef") or "defined" in names:
             assert "__CUDA_ARCH__" not in names, f"{line}: is defined on a GPU only"
+
+
+def test_each_activation_is_written_once():
+    """In activation.cuh: no kernel has one of its own, and no Python text holds C."""
+    held = KERNELS / "include/activation.cuh"
+    names = re.findall(r"struct (\w+) \{", code(held))
+    assert tuple(names) == ACTIVATIONS
+    written = re.compile(r"\btanhf\s*\(|1\.0f / \(1\.0f \+ expf|> 0(\.0f)? \? \w+ : \w*slope|slope \*")
+    assert len(written.findall(code(held))) >= 4
+    for path in [*CUDA, *HEADERS]:
+        assert path == held or not written.search(code(path)), f"{name_of(path)}: need Epilogue or activations::"
+    for path in MODULES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert not re.search(r"\? v :|tanhf\(|expf\(", node.value), f"{name_of(path)}: {node.value!r}"
 
 
 FIELDS = ("mapping", "cost", "aliasing", "lesson")

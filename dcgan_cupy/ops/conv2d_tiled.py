@@ -5,6 +5,7 @@ import numpy as np
 from . import tiles
 from .channel_groups import channel_groups_of
 from .conv_geometry import convolution_sizes, covers, known_sizes
+from .epilogue import NONE
 from .tiles import BLOCK, ceil_div, line
 
 I32 = np.int32
@@ -12,13 +13,13 @@ I32 = np.int32
 THIN = 4  # channels below which a matrix product would leave most of its tile empty
 
 
-def forward(dev, x, w, bias, y, stride, padding, sizes, known, activation="v"):
+def forward(dev, x, w, bias, y, stride, padding, sizes, known, activation=NONE):
     n, oh, ow, oc = y.shape
     if covers(x, w, padding) and (x.shape[1:3] != (1, 1) or oc < THIN):
         k = w.size // oc
         if oc < THIN:
             threads = 1 if dev.kind == "cpu" else BLOCK  # a fiber costs more than the loop it would share
-            dot = dev.kernel("conv2d/dot_products.cu", "dot_products", DOT_THREADS=threads, **epilogue(activation))
+            dot = dev.kernel("conv2d/dot_products.cu", "dot_products", DOT_THREADS=threads, **activation.macros())
             return dot(y.size, threads, x, w, bias, y, I32(k), I32(oc))
         x, w, stride = x.reshape(n, 1, 1, k), w.reshape(1, 1, k, oc), (1, 1)
         sizes = convolution_sizes("conv2d_forward", x.shape, w.shape, y.shape, stride, padding)
@@ -26,7 +27,7 @@ def forward(dev, x, w, bias, y, stride, padding, sizes, known, activation="v"):
     tile = tiles.rows_product(dev.kind, n * oh * ow, oc, kw * ic, ic, w.size // oc, aligned(dev, x, w, y), known)
     grid = (ceil_div(n * oh * ow, tile["BM"]), ceil_div(oc, tile["BN"]))
     dev.kernel(
-        "conv2d/forward_4_tiled.cu", "conv2d_forward", **tile, **known_sizes(known, sizes), **epilogue(activation)
+        "conv2d/forward_4_tiled.cu", "conv2d_forward", **tile, **known_sizes(known, sizes), **activation.macros()
     )(grid, threads_of(tile), x, w, bias, y, *sizes)
 
 
@@ -43,7 +44,7 @@ def backward_input(dev, dy, w, bias, dx, stride, padding, sizes, known, activati
         transpose_weight(dev, w, wt, 1, count, oc)
         v = ic if ic <= 16 else 1
         gather = dev.kernel(
-            "conv2d/gather_columns.cu", "gather_columns", GATHER=v, **known_sizes(known, sizes), **epilogue(activation)
+            "conv2d/gather_columns.cu", "gather_columns", GATHER=v, **known_sizes(known, sizes), **activation.macros()
         )
         for first in range(0, n, images):
             part = dx[first : first + images]
@@ -61,7 +62,7 @@ def backward_input(dev, dy, w, bias, dx, stride, padding, sizes, known, activati
         "conv2d_backward_input",
         **tile,
         **known_sizes(known, sizes),
-        **epilogue(activation),
+        **activation.macros(),
     )(grid, threads_of(tile), dy, wt, bias, dx, *sizes)
 
 
@@ -84,7 +85,7 @@ def backward_weight(dev, x, dy, dw, stride, padding, sizes, known):
     sum_parts(dev, parts, dw, splits)
 
 
-def pixels_product(dev, dy, wt, out, known, activation="v"):
+def pixels_product(dev, dy, wt, out, known, activation=NONE):
     """out[m, j] = sum over oc of dy[m, oc] * wt[oc, j], m over all pixels of dy:
 
     One dense product, a 1 x 1 convolution.
@@ -115,10 +116,6 @@ def aligned(dev, *arrays) -> bool:
 
 def threads_of(tile) -> int:
     return (tile["BM"] // tile["TM"]) * (tile["BN"] // tile["TN"])
-
-
-def epilogue(activation: str) -> dict[str, str]:
-    return {} if activation == "v" else {"ACTIVATION(v)": f"({activation})"}
 
 
 def backward_bias(dev, dy, db):

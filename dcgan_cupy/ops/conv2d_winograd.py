@@ -3,8 +3,9 @@
 import numpy as np
 
 from . import tiles
-from .conv2d_tiled import aligned, epilogue, sum_parts, threads_of
+from .conv2d_tiled import aligned, sum_parts, threads_of
 from .conv_geometry import known_sizes
+from .epilogue import NONE
 from .tiles import ceil_div
 
 I32 = np.int32
@@ -78,7 +79,7 @@ def backward_weight(dev, x, dy, dw, sizes, known):
         (*grid, splits),
         known,
         sizes[:7],
-        "v",
+        NONE,
         x,
         dy,
         parts,
@@ -94,6 +95,6 @@ def _launch(dev, file, symbol, tile, grid, known, sizes, activation, *arguments)
     direct = tile.get("TAPS_DIRECT", 0)
     shared = tile["BUFFERS"] * 9 * (pitch * tile["BM"] + (0 if direct else tile["BK"] * tile["BN"]))
     shared = max(shared, 9 * tile["BM"] // tile["PASSES"] * tile["BN"])
-    dev.kernel(f"conv2d/{file}", symbol, **tile, **known_sizes(known, sizes), **epilogue(activation))(
+    dev.kernel(f"conv2d/{file}", symbol, **tile, **known_sizes(known, sizes), **activation.macros())(
         grid, 9 * threads_of(tile), *arguments, shared_bytes=4 * shared
     )

@@ -76,7 +76,7 @@ __device__ __forceinline__ int tile_row(int ty, int i) {
     return ty + i * (BM / TM);
 }
 
-// A thread's results of one row: to[column] = activation(acc + bias[column]) for its columns below COLUMNS, VEC_B at a time. COLUMNS is a multiple
+// A thread's results of one row: to[column] = Epilogue::forward(acc + bias[column]) for its columns below COLUMNS, VEC_B at a time. COLUMNS is a multiple
 // of VEC_B. bias null: none.
 __device__ __forceinline__ void write_row(float* to, const float (&acc)[TN], const float* bias, int column0, int COLUMNS, int tx) {
 #pragma unroll
@@ -87,7 +87,7 @@ __device__ __forceinline__ void write_row(float* to, const float (&acc)[TN], con
 #pragma unroll
         for (int v = 0; v < VEC_B; v++) held[v] = bias ? acc[j + v] + bias[column + v] : acc[j + v];
 #pragma unroll
-        for (int v = 0; v < VEC_B; v++) held[v] = activation(held[v]);
+        for (int v = 0; v < VEC_B; v++) held[v] = Epilogue::forward(held[v]);
         copy<VEC_B>(to + column, held);
     }
 }
