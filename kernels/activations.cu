@@ -10,67 +10,64 @@
 //   lesson       the tail guard, and why neighbouring threads touch neighbouring floats: 32 lanes of a warp read 32
 //                consecutive floats, four sectors of 32 bytes, and nothing else is fetched
 //
-// Every backward needs y only, not x: a network can forget each layer's input as soon as its output is there.
+// Every backward needs y only, not x: a network can forget each layer's input as soon as its output is there. The functions stand in
+// activation.cuh, because convolutions and batch norm apply them too.
 
+#include "activation.cuh"
 #include "index.cuh"
 
 extern "C" __global__
 void relu_forward(const float* x, float* y, int n) {
     int i = global_thread();                         // [0, gridDim.x * blockDim.x)
     if (i >= n) return;                              // no barrier below, so leaving early is safe
-    float v = x[i];
-    y[i] = v < 0.0f ? 0.0f : v;                      // NaN takes the right branch and stays NaN
+    y[i] = activations::relu::forward(x[i]);
 }
 
 extern "C" __global__
 void relu_backward(const float* y, const float* dy, float* dx, int n) {
     int i = global_thread();
     if (i >= n) return;
-    dx[i] = y[i] > 0.0f ? dy[i] : 0.0f;
+    dx[i] = activations::relu::backward(y[i], dy[i]);
 }
 
 extern "C" __global__
 void leaky_relu_forward(const float* x, float* y, float slope, int n) {
     int i = global_thread();
     if (i >= n) return;
-    float v = x[i];
-    y[i] = v > 0.0f ? v : slope * v;
+    y[i] = activations::leaky_relu::forward(x[i], slope);
 }
 
 extern "C" __global__
 void leaky_relu_backward(const float* y, const float* dy, float* dx, float slope, int n) {
     int i = global_thread();
     if (i >= n) return;
-    float g = dy[i];
-    dx[i] = y[i] > 0.0f ? g : slope * g;
+    dx[i] = activations::leaky_relu::backward(y[i], dy[i], slope);
 }
 
 extern "C" __global__
 void tanh_forward(const float* x, float* y, int n) {
     int i = global_thread();
     if (i >= n) return;
-    y[i] = tanhf(x[i]);
+    y[i] = activations::tanh::forward(x[i]);
 }
 
 extern "C" __global__
 void tanh_backward(const float* y, const float* dy, float* dx, int n) {
     int i = global_thread();
     if (i >= n) return;
-    float v = y[i];
-    dx[i] = dy[i] * (1.0f - v * v);
+    dx[i] = activations::tanh::backward(y[i], dy[i]);
 }
 
 extern "C" __global__
 void sigmoid_forward(const float* x, float* y, int n) {
     int i = global_thread();
     if (i >= n) return;
-    y[i] = 1.0f / (1.0f + expf(-x[i]));              // exp overflows to infinity for x < -88: then y is 0, as it should be
+    y[i] = activations::sigmoid::forward(x[i]);
 }
 
 extern "C" __global__
 void sigmoid_backward(const float* y, const float* dy, float* dx, int n) {
     int i = global_thread();
     if (i >= n) return;
-    float v = y[i];
-    dx[i] = dy[i] * v * (1.0f - v);
+    dx[i] = activations::sigmoid::backward(y[i], dy[i]);
 }

@@ -4,8 +4,9 @@
 //               join adds parts in order (Chan et al. 1979): n = na + nb, d = mean_b - mean_a,
 //               mean = mean_a + d * nb / n, m2 = m2_a + m2_b + d^2 * na * nb / n
 //   forward     xhat = (x - mean) * rstd    p = gamma * xhat + beta = fma(x - mean, scale, beta), scale = gamma * rstd
-//               y = p > 0 ? p : slope * p              slope 0: ReLU, 0.2: leaky ReLU, 1: none
-//   backward    g = p > 0 ? dy : slope * dy            p is computed again from x, to the same bits: y need not be read or kept
+//               y = Epilogue::forward(p)               ReLU, leaky ReLU or none (activation.cuh)
+//   backward    g = Epilogue::backward(p, dy)          p has y's sign, which is all that these three ask; it is computed again from x, to the
+//                                                      same bits: y need not be read or kept
 //               dx = scale * (g - sum_g / rows - xhat * sum_g_xhat / rows)
 //   shapes      x, y, dy, dx [rows, C]; parts [P, 2, C]; all others [C]
 //   mapping     a thread owns V neighbouring channels. parts: grid (channel groups, P), LANES x ROWS threads, a row is read by
@@ -16,6 +17,7 @@
 //   lesson      fuse what reads the same data; recompute what is cheaper to compute than to fetch. And one pass for a variance needs
 //               no trust in small means: each thread counts from its own first value, and parts are joined by their means
 
+#include "activation.cuh"
 #include "index.cuh"
 
 #ifndef V
@@ -118,7 +120,7 @@ void batchnorm_running_scale(const float* running_var, const float* gamma, float
 
 extern "C" __global__
 void batchnorm_activation_forward(const float* x, const float* mean, const float* scale, const float* beta, float* y,
-                                  int rows, int C, float slope) {
+                                  int rows, int C) {
     KNOWN;
     int i = global_thread();
     if (i >= rows * (C / V)) return;
@@ -127,7 +129,7 @@ void batchnorm_activation_forward(const float* x, const float* mean, const float
 #pragma unroll                                                       // may widen loads that stand between stores
     for (int v = 0; v < V; v++) {
         p[v] = fmaf(x[i * V + v] - mean[c + v], scale[c + v], beta[c + v]);
-        p[v] = p[v] > 0.0f ? p[v] : slope * p[v];
+        p[v] = Epilogue::forward(p[v]);
     }
 #pragma unroll
     for (int v = 0; v < V; v++) y[i * V + v] = p[v];
@@ -135,7 +137,7 @@ void batchnorm_activation_forward(const float* x, const float* mean, const float
 
 extern "C" __global__ __launch_bounds__(LANES * ROWS)
 void batchnorm_part_gradients(const float* x, const float* dy, const float* mean, const float* rstd, const float* scale, const float* beta,
-                              float* parts, int rows, int C, int rows_per_part, float slope) {
+                              float* parts, int rows, int C, int rows_per_part) {
     KNOWN;
     __shared__ float s0[ROWS][LANES * V], s1[ROWS][LANES * V];
     int c = (blockIdx.x * LANES + threadIdx.x) * V;
@@ -149,7 +151,7 @@ void batchnorm_part_gradients(const float* x, const float* dy, const float* mean
 #pragma unroll
             for (int v = 0; v < V; v++) {
                 float centred = x[r * C + c + v] - m[v], g = dy[r * C + c + v];
-                g = fmaf(centred, s[v], b[v]) > 0.0f ? g : slope * g;
+                g = Epilogue::backward(fmaf(centred, s[v], b[v]), g);
                 sum_g[v] += g;
                 sum_gx[v] += g * centred;                            // times rstd at the end
             }
@@ -183,7 +185,7 @@ void batchnorm_join_gradients(const float* parts, float* sum_g, float* sum_g_xha
 extern "C" __global__
 void batchnorm_activation_backward(const float* x, const float* dy, const float* mean, const float* rstd, const float* scale,
                                    const float* beta, const float* sum_g, const float* sum_g_xhat, float* dx,
-                                   int rows, int C, float slope) {                           // both sums null: evaluation
+                                   int rows, int C) {                           // both sums null: evaluation
     KNOWN;
     int i = global_thread();
     if (i >= rows * (C / V)) return;
@@ -193,7 +195,7 @@ void batchnorm_activation_backward(const float* x, const float* dy, const float*
 #pragma unroll
     for (int v = 0; v < V; v++) {
         centred[v] = x[i * V + v] - mean[c + v], g[v] = dy[i * V + v];
-        g[v] = fmaf(centred[v], scale[c + v], beta[c + v]) > 0.0f ? g[v] : slope * g[v];
+        g[v] = Epilogue::backward(fmaf(centred[v], scale[c + v], beta[c + v]), g[v]);
     }
     if (sum_g)
 #pragma unroll

@@ -23,7 +23,7 @@ MUTATIONS = [
         "relu_backward",
         {"n": 257},
         "out-of-bounds",
-        "dx[i] = y[i] > 0.0f",
+        "dx[i] = activations::relu",
     ),
     ("elementwise.cu", "if (i < n) y[i]", "if (i <= n) y[i]", "add", {"n": 255}, "out-of-bounds", "y[i] += x[i]"),
     (

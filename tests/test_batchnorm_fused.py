@@ -125,6 +125,41 @@ def test_batchnorm_activation_forward(device, rng, shape, slope):
     )  # y may be x
 
 
+def test_batchnorm_activation_at_infinity(device, rng):
+    """The same as the activation by itself: ReLU of -infinity is 0, not 0 * -infinity, and NaN stays NaN."""
+    x = np.array([[-np.inf, np.inf, np.nan, -1.0, 1.0, 0.0]] * 3, F32)
+    given = np.zeros(6, F32), np.ones(6, F32), np.zeros(6, F32)
+    for slope, at in ((0.0, 0.0), (0.2, -np.inf), (1.0, -np.inf)):
+        y = launch(device, ops.batchnorm_activation_forward, x, *given, Out(x.shape), slope)
+        assert_equal(y[:, [0, 1]], np.array([[at, np.inf]] * 3, F32))
+        assert np.isnan(y[:, 2]).all()
+        assert_equal(y[:, 3], np.full(3, F32(slope) * F32(-1)))
+    relu = launch(device, ops.batchnorm_activation_forward, x, *given, Out(x.shape), 0.0)
+    assert np.array_equal(relu, launch(device, ops.relu_forward, x, Out(x.shape)), equal_nan=True)
+    assert not np.signbit(relu[:, :2]).any() and not np.signbit(relu[:, 3:]).any()  # 0, not -0
+
+
+def test_batchnorm_relu_drops_the_gradient_where_it_is_0(device):
+    """dy may be infinite or NaN there: 0 * infinity would carry it on, relu_backward does not."""
+    x, dy = np.full((2, 5), -1.0, F32), np.array([[np.inf, -np.inf, np.nan, 1.0, -1.0]] * 2, F32)
+    given = np.zeros(5, F32), np.ones(5, F32), np.ones(5, F32), np.zeros(5, F32)
+    _, dgamma, dbeta, dx = launch(
+        device,
+        ops.batchnorm_activation_backward,
+        x,
+        dy,
+        *given,
+        Out((2, 5)),
+        Updated(np.zeros(5, F32)),
+        Updated(np.zeros(5, F32)),
+        Out(x.shape),
+        0.0,
+        False,
+    )
+    assert_equal(dx, np.zeros(x.shape))
+    assert_equal(np.stack([dgamma, dbeta]), np.zeros((2, 5)))
+
+
 @every_fused_shape
 @every_slope
 @pytest.mark.parametrize("training", [True, False])

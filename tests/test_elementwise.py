@@ -9,6 +9,7 @@ from ops_cases import EPS32, F32, Out, Updated, assert_each_close, launch
 
 from dcgan_cupy import ops
 from dcgan_cupy import reference as ref
+from dcgan_cupy.errors import UserError
 
 
 def test_launch_sees_what_is_written_and_read_outside(device, rng):
@@ -130,6 +131,13 @@ def test_nan_and_infinity_pass_through_activations(device, name):
     backward = activation(name, "backward")[0]
     ones = np.ones(2, F32)
     assert np.isnan(launch(device, backward, ones / 2, ones * F32("nan"), Out(2), *constants)).all()
+
+
+def test_leaky_relu_refuses_a_slope_that_is_none(device):
+    for slope in (0.0, -0.2, float("nan"), float("inf")):
+        for op, arrays in ((ops.leaky_relu_forward, 2), (ops.leaky_relu_backward, 3)):
+            with pytest.raises(UserError, match=rf"^{op.__name__}: slope: need a number above 0, got {slope!r}$"):
+                op(device, *(device.empty((3,)) for _ in range(arrays)), slope)
 
 
 @pytest.mark.parametrize("name", ["tanh", "sigmoid"])

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from dcgan_cupy.device import source
+from dcgan_cupy.ops import tiles
+from dcgan_cupy.ops.epilogue import ACTIVATIONS
 
 PACKAGE = Path(source.PACKAGE)
 KERNELS = Path(source.KERNELS)
@@ -251,6 +253,21 @@ def test_no_condition_asks_where_the_kernel_runs(path):
             assert "__CUDA_ARCH__" not in names, f"{line}: is defined on a GPU only"
 
 
+def test_each_activation_is_written_once():
+    """In activation.cuh: no kernel has one of its own, and no Python text holds C."""
+    held = KERNELS / "include/activation.cuh"
+    names = re.findall(r"struct (\w+) \{", code(held))
+    assert tuple(names) == ACTIVATIONS
+    written = re.compile(r"\btanhf\s*\(|1\.0f / \(1\.0f \+ expf|> 0(\.0f)? \? \w+ : \w*slope|slope \*")
+    assert len(written.findall(code(held))) >= 4
+    for path in [*CUDA, *HEADERS]:
+        assert path == held or not written.search(code(path)), f"{name_of(path)}: need Epilogue or activations::"
+    for path in MODULES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert not re.search(r"\? v :|tanhf\(|expf\(", node.value), f"{name_of(path)}: {node.value!r}"
+
+
 FIELDS = ("mapping", "cost", "aliasing", "lesson")
 
 
@@ -341,3 +358,12 @@ def launched():
 def test_every_kernel_is_launched_in_ops(path):
     missing = set(kernels(path)) - launched()
     assert not missing, f"{', '.join(sorted(missing))}: need a launch in ops.py"
+
+
+def test_tiled_forward_stays_readable():
+    """All that the kernel reaches on a GPU: 250 lines, and 8 constants to tune (those that the host gives a Tile)."""
+    text = source.load("conv2d/forward_4_tiled.cu")
+    reached = set(re.findall(r'^#line 1 "([^"]+)"', text, flags=re.M))
+    assert "include/gpu/mover.cuh" in reached and not any("cpu" in name for name in reached)
+    assert sum(len((KERNELS / name).read_text().splitlines()) for name in reached) <= 250
+    assert len(tiles.rows_product("gpu", 4096, 64, 64, 16, 256, True, True).macros()) <= 8

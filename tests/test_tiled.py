@@ -125,6 +125,57 @@ def test_same_bits_for_any_number_of_threads():
     assert results[0] == results[1] == results[2]
 
 
+EPILOGUES = {  # layer: (shape, direction); each is another kernel with an epilogue
+    "tiled": ((2, 6, 5, 7, 9), "forward"),
+    "dots": ((2, 4, 4, 7, 1), "forward"),
+    "phases": ((2, 6, 5, 9, 7), "backward"),
+    "gather": ((2, 6, 5, 3, 7), "backward"),
+    "winograd": ((2, 6, 5, 20, 7), "forward"),
+    "winograd backward": ((2, 6, 5, 20, 24), "backward"),
+}
+
+
+@pytest.mark.parametrize("layer", EPILOGUES)
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "tanh", "sigmoid"])
+def test_epilogue_equals_the_activation_behind(device, rng, layer, activation):
+    """To the bit, and at infinity too: a weight of -infinity makes results -infinity, and NaN where it meets 0 or +."""
+    (n, h, w, ic, oc), direction = EPILOGUES[layer]
+    rung = "winograd" if layer.startswith("winograd") else "tiled"
+    stride, padding = ((2, 2), (0, 0)) if layer == "dots" else ((2, 2), (1, 1))
+    weight = normal(rng, (4, 4, ic, oc))
+    if rung == "tiled":  # Winograd's transforms subtract: infinity becomes NaN before the activation
+        weight[1, 2, 0, 0] = -np.inf
+    oh, ow = ref.conv2d_output_size((h, w), (4, 4), stride, padding)
+    x, y = (n, h, w, ic), (n, oh, ow, oc)
+    source, target = (x, y) if direction == "forward" else (y, x)
+    source, weight = device.array(np.abs(normal(rng, source))), device.array(weight)
+    op = ops.conv2d_forward if direction == "forward" else ops.conv2d_backward_input
+    plain, behind, inside = (device.array(np.full(target, np.nan, np.float32)) for _ in range(3))
+    op(device, source, weight, None, plain, stride, padding, rung, True)
+    slopes = (0.2,) if activation == "leaky_relu" else ()
+    getattr(ops, f"{activation}_forward")(device, plain, behind, *slopes)
+    op(device, source, weight, None, inside, stride, padding, rung, True, ops.Epilogue(activation, 0.2))
+    got, want = device.numpy(inside), device.numpy(behind)
+    assert np.array_equal(got, want, equal_nan=True)
+    if rung == "tiled":
+        assert np.isneginf(device.numpy(plain)).any()
+        if activation == "relu":
+            assert np.isfinite(got[np.isneginf(device.numpy(plain))]).all()
+
+
+def test_an_epilogue_that_is_none(device):
+    x, w = device.zeros((1, 4, 4, 1)), device.zeros((4, 4, 1, 1))
+    for given, message in (
+        (
+            ops.Epilogue("softplus"),
+            "Epilogue: activation: need one of identity, relu, leaky_relu, tanh, sigmoid, got 'softplus'",
+        ),
+        (ops.Epilogue("leaky_relu", 0.0), "Epilogue: slope: need a number above 0, got 0.0"),
+    ):
+        with pytest.raises(UserError, match=f"^{message}$"):
+            ops.conv2d_forward(device, x, w, None, device.empty((1, 1, 1, 1)), (1, 1), (0, 0), "tiled", True, given)
+
+
 # Batch norm with its activation
 
 
@@ -185,7 +236,7 @@ def unfuse(network):
         if isinstance(layer, layers.BatchNorm2d):
             layer.slope = 1.0
         if hasattr(layer, "activation"):
-            layer.activation = "v"
+            layer.activation = ops.Epilogue()
         if getattr(layer, "absorbed", ""):
             joined.add((type(layer).__name__, layer.absorbed))
             layer.absorbed = ""
@@ -226,6 +277,9 @@ def test_images_that_share_columns():
 # What NVRTC says of the GPU's tiles
 
 
+NOTHING = {"KNOWN": "(void)0"}
+
+
 def gpu_tiles():
     """(file, kernel, constants) of the tiled and Winograd kernels as the GPU gets them:
 
@@ -234,7 +288,9 @@ def gpu_tiles():
     for ic, oc, known in ((3, 64, True), (64, 128, True), (512, 1024, True), (100, 48, False), (3, 5, False)):
         sizes = f"H = 32, W = 32, IC = {ic}, OH = 16, OW = 16, OC = {oc}"
         promise = (
-            {"KNOWN": f"{sizes}, KH = 4, KW = 4, stride_h = 2, stride_w = 2, pad_h = 1, pad_w = 1"} if known else {}
+            {"KNOWN": f"{sizes}, KH = 4, KW = 4, stride_h = 2, stride_w = 2, pad_h = 1, pad_w = 1"}
+            if known
+            else NOTHING
         )
         forward = tiles.rows_product("gpu", 4096, oc, 4 * ic, ic, 16 * ic, True, known)
         back = tiles.rows_product("gpu", 4096, ic, 2 * oc, oc, 4 * oc, True, known)
@@ -242,7 +298,7 @@ def gpu_tiles():
         yield "conv2d/forward_4_tiled.cu", "conv2d_forward", {**forward.macros(), **promise}
         yield "conv2d/backward_input_4_tiled.cu", "conv2d_backward_input", {**back.macros(), **promise}
         yield "conv2d/backward_weight_4_tiled.cu", "conv2d_backward_weight", {**weight.macros(), **promise}
-        promise = {"KNOWN": sizes} if known else {}
+        promise = {"KNOWN": sizes} if known else NOTHING
         forward = tiles.winograd_rows("gpu", oc, ic, 4 * ic, True, known)
         back = tiles.winograd_rows("gpu", ic, oc, oc, True, known)
         weight = tiles.winograd_columns("gpu", oc, ic, True, known)

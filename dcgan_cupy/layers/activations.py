@@ -11,7 +11,7 @@ class Activation(Layer):
     Saves: y.
     """
 
-    expression = None  # y as a C expression of v = x, where the layer before may compute it
+    epilogue = None  # itself, where the layer before may compute y
 
     def __init__(self, forward_op, backward_op, *constants, device):
         super().__init__(device)
@@ -46,7 +46,7 @@ class Activation(Layer):
 class ReLU(Activation):
     """y = max(x, 0).   Source: Radford et al. 2015, section 3: in the generator."""
 
-    slope, expression = 0.0, "v < 0.0f ? 0.0f : v"
+    slope, epilogue = 0.0, ops.Epilogue("relu")
 
     def __init__(self, *, device):
         super().__init__(ops.relu_forward, ops.relu_backward, device=device)
@@ -63,13 +63,13 @@ class LeakyReLU(Activation):
         if not slope > 0:
             raise UserError(f"LeakyReLU: slope: need more than 0, got {slope!r}")
         super().__init__(ops.leaky_relu_forward, ops.leaky_relu_backward, slope, device=device)
-        self.slope, self.expression = slope, f"v > 0.0f ? v : {float(slope)!r}f * v"
+        self.slope, self.epilogue = slope, ops.Epilogue("leaky_relu", slope)
 
 
 class Tanh(Activation):
     """y = tanh(x).   Source: Radford et al. 2015, section 3: the generator's output, images in [-1, 1]."""
 
-    expression = "tanhf(v)"
+    epilogue = ops.Epilogue("tanh")
 
     def __init__(self, *, device):
         super().__init__(ops.tanh_forward, ops.tanh_backward, device=device)

@@ -24,7 +24,8 @@ class Convolution(Layer):
         for name, value in (("groups", groups), ("dilation", dilation)):
             if value not in (1, (1, 1)):
                 raise UserError(f"{where}: {name}: need 1 (no kernel here does more), got {value!r}")
-        self.rung, self.activation = kernels or DEFAULT_RUNG[device.kind], "v"  # the activation behind it, set by fuse
+        self.rung = kernels or DEFAULT_RUNG[device.kind]
+        self.activation = ops.Epilogue()  # the activation behind it, set by fuse
         ops.check_rung(where, self.rung)
 
     def _add_weights(self, shape: tuple, bias: bool) -> None:

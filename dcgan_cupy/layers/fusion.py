@@ -23,8 +23,8 @@ def fuse(layer: Layer) -> None:
                 continue
             if isinstance(first, BatchNorm2d) and isinstance(second, ReLU | LeakyReLU):
                 first.slope, second.absorbed = second.slope, "both"
-            elif isinstance(first, Convolution) and getattr(second, "expression", None):
-                first.activation, second.absorbed = second.expression, "forward"
+            elif isinstance(first, Convolution) and getattr(second, "epilogue", None):
+                first.activation, second.absorbed = second.epilogue, "forward"
 
 
 def share_gradients(layer: Layer, first: bool = False) -> None:

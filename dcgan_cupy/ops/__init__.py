@@ -33,12 +33,14 @@ from .elementwise import (
     tanh_backward,
     tanh_forward,
 )
+from .epilogue import Epilogue
 from .images import images_to_float, images_to_uint8
 from .random import philox_words, random_advance, random_normal, random_uniform
 from .tiles import ceil_div
 from .training import adam_advance, adam_step, bce, bce_with_logits
 
 __all__ = [
+    "Epilogue",
     "adam_advance",
     "adam_step",
     "add",

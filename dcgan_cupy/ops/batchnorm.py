@@ -5,6 +5,7 @@ import numpy as np
 from ..errors import UserError
 from .channel_groups import channel_groups_of
 from .check import need_channels, need_shape, rows_and_channels, same_size
+from .epilogue import rectifier
 from .tiles import BLOCK, CHANNELS, ROW_THREADS, ceil_div
 
 F32, I32 = np.float32, np.int32
@@ -131,13 +132,16 @@ def batchnorm_running_scale(dev, running_var, gamma, rstd, scale, eps: float) ->
 
 
 def batchnorm_activation_forward(dev, x, mean, scale, beta, y, slope: float) -> None:
-    """y = act((x - mean) * scale + beta).   kernels/batchnorm_2_fused.cu"""
+    """y = act((x - mean) * scale + beta).   kernels/batchnorm_2_fused.cu
+
+    slope: of the rectifier behind it. 0: ReLU, 1: none.
+    """
     where = "batchnorm_activation_forward"
     same_size(where, x=x, y=y)
     rows, c, tile, *_ = channel_groups_of(dev, x)
     need_channels(where, c, mean=mean, scale=scale, beta=beta)
-    k = dev.kernel("batchnorm_2_fused.cu", where, **tile)
-    k(ceil_div(x.size // tile["V"], BLOCK), BLOCK, x, mean, scale, beta, y, I32(rows), I32(c), F32(slope))
+    k = dev.kernel("batchnorm_2_fused.cu", where, **tile, **rectifier(slope).macros())
+    k(ceil_div(x.size // tile["V"], BLOCK), BLOCK, x, mean, scale, beta, y, I32(rows), I32(c))
 
 
 def batchnorm_activation_backward(
@@ -153,9 +157,10 @@ def batchnorm_activation_backward(
     rows, c, tile, groups, count, size = channel_groups_of(dev, x)
     need_channels(where, c, mean=mean, rstd=rstd, scale=scale, beta=beta, dgamma=dgamma, dbeta=dbeta)
     need_shape(where, "sums", sums, (2, c))
+    activation = rectifier(slope).macros()
     if training or dgamma is not None:
         (parts,) = dev.scratch(2 * count * c)
-        dev.kernel(file, "batchnorm_part_gradients", **tile)(
+        dev.kernel(file, "batchnorm_part_gradients", **tile, **activation)(
             (groups, count),
             (tile["LANES"], tile["ROWS"]),
             x,
@@ -168,25 +173,12 @@ def batchnorm_activation_backward(
             I32(rows),
             I32(c),
             I32(size),
-            F32(slope),
         )
         dev.kernel(file, "batchnorm_join_gradients")(
             ceil_div(c, BLOCK), BLOCK, parts, sums[0], sums[1], dgamma, dbeta, I32(c), I32(count)
         )
     if dx is not None:
         used = (sums[0], sums[1]) if training else (None, None)
-        dev.kernel(file, where, **tile)(
-            ceil_div(x.size // tile["V"], BLOCK),
-            BLOCK,
-            x,
-            dy,
-            mean,
-            rstd,
-            scale,
-            beta,
-            *used,
-            dx,
-            I32(rows),
-            I32(c),
-            F32(slope),
+        dev.kernel(file, where, **tile, **activation)(
+            ceil_div(x.size // tile["V"], BLOCK), BLOCK, x, dy, mean, rstd, scale, beta, *used, dx, I32(rows), I32(c)
         )

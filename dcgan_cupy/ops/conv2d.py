@@ -12,20 +12,20 @@ from . import conv2d_winograd as winograd
 from . import tiles
 from .check import INDEX_LIMIT, check_rung, need_shape, rows_and_channels
 from .conv_geometry import convolution_sizes
+from .epilogue import NONE, Epilogue
 from .tiles import BLOCK, CHANNELS, ROW_THREADS, ceil_div
 
 I32 = np.int32
 
 
 def conv2d_forward(
-    dev, x, w, bias, y, stride, padding, rung: str = "textbook", known: bool = False, activation: str = "v"
+    dev, x, w, bias, y, stride, padding, rung: str = "textbook", known: bool = False, activation: Epilogue = NONE
 ) -> None:
     """y[n,oh,ow,oc] = bias[oc] + sum of x[n, oh*s-p+kh, ow*s-p+kw, ic] * w[kh,kw,ic,oc].   kernels/conv2d/forward_*.cu
 
     Shapes: x [N, H, W, IC], w [KH, KW, IC, OC], bias [OC] or None, y [N, OH, OW, OC]; stride, padding pairs.
     known: compile this layer's sizes, all but the batch, into the kernel (faster; one more kernel to compile).
-    activation: what becomes of a result v, as a C expression, before it is written: another pass saved. For the rungs
-    FUSED only.
+    activation: what a result passes before it is written: another pass saved. For the rungs FUSED only.
     """
     where = "conv2d_forward"
     check_rung(where, rung)
@@ -42,7 +42,7 @@ def conv2d_forward(
 
 
 def conv2d_backward_input(
-    dev, dy, w, bias, dx, stride, padding, rung: str = "textbook", known: bool = False, activation: str = "v"
+    dev, dy, w, bias, dx, stride, padding, rung: str = "textbook", known: bool = False, activation: Epilogue = NONE
 ) -> None:
     """dx[n,h,w,ic] = bias[ic] + sum of dy[n, (h+p-kh)/s, (w+p-kw)/s, oc] * w[kh,kw,ic,oc] over exact divisions.
 

@@ -5,6 +5,7 @@ import numpy as np
 from . import tiles
 from .channel_groups import channel_groups_of
 from .conv_geometry import convolution_sizes, covers, known_sizes
+from .epilogue import NONE
 from .tiles import BLOCK, ceil_div, line
 
 I32 = np.int32
@@ -12,19 +13,19 @@ I32 = np.int32
 THIN = 4  # channels below which a matrix product would leave most of its tile empty
 
 
-def forward(dev, x, w, bias, y, stride, padding, sizes, known, activation="v"):
+def forward(dev, x, w, bias, y, stride, padding, sizes, known, activation=NONE):
     n, oh, ow, oc = y.shape
     if covers(x, w, padding) and (x.shape[1:3] != (1, 1) or oc < THIN):
         k = w.size // oc
         if oc < THIN:
             threads = 1 if dev.tiles == "cpu" else BLOCK  # a fiber costs more than the loop it would share
-            dot = dev.kernel("conv2d/dot_products.cu", "dot_products", DOT_THREADS=threads, **epilogue(activation))
+            dot = dev.kernel("conv2d/dot_products.cu", "dot_products", DOT_THREADS=threads, **activation.macros())
             return dot(y.size, threads, x, w, bias, y, I32(k), I32(oc))
         x, w, stride = x.reshape(n, 1, 1, k), w.reshape(1, 1, k, oc), (1, 1)
         sizes = convolution_sizes("conv2d_forward", x.shape, w.shape, y.shape, stride, padding)
     kw, ic = w.shape[1:3]
     tile = tiles.rows_product(dev.tiles, n * oh * ow, oc, kw * ic, ic, w.size // oc, aligned(dev, x, w, y), known)
-    macros = {**tile.macros(), **known_sizes(known, sizes), **epilogue(activation)}
+    macros = {**tile.macros(), **known_sizes(known, sizes), **activation.macros()}
     kernel = dev.kernel("conv2d/forward_4_tiled.cu", "conv2d_forward", **macros)
     kernel(tile.grid(n * oh * ow, oc), tile.threads, x, w, bias, y, *sizes)
 
@@ -42,7 +43,7 @@ def backward_input(dev, dy, w, bias, dx, stride, padding, sizes, known, activati
         transpose_weight(dev, w, wt, 1, count, oc)
         v = ic if ic <= 16 else 1
         gather = dev.kernel(
-            "conv2d/gather_columns.cu", "gather_columns", GATHER=v, **known_sizes(known, sizes), **epilogue(activation)
+            "conv2d/gather_columns.cu", "gather_columns", GATHER=v, **known_sizes(known, sizes), **activation.macros()
         )
         for first in range(0, n, images):
             part = dx[first : first + images]
@@ -54,7 +55,7 @@ def backward_input(dev, dy, w, bias, dx, stride, padding, sizes, known, activati
     taps = max(1, kw // stride[1])  # of the phase with fewest: how many pixels of dy lie side by side
     rows = n * ceil_div(h, stride[0]) * ceil_div(w_out, stride[1])
     tile = tiles.rows_product(dev.tiles, rows, ic, taps * oc, oc, taps * oc, aligned(dev, dy, wt, dx), known)
-    macros = {**tile.macros(), **known_sizes(known, sizes), **epilogue(activation)}
+    macros = {**tile.macros(), **known_sizes(known, sizes), **activation.macros()}
     kernel = dev.kernel("conv2d/backward_input_4_tiled.cu", "conv2d_backward_input", **macros)
     kernel((*tile.grid(rows, ic), stride[0] * stride[1]), tile.threads, dy, wt, bias, dx, *sizes)
 
@@ -78,7 +79,7 @@ def backward_weight(dev, x, dy, dw, stride, padding, sizes, known):
     sum_parts(dev, parts, dw, splits)
 
 
-def pixels_product(dev, dy, wt, out, known, activation="v"):
+def pixels_product(dev, dy, wt, out, known, activation=NONE):
     """out[m, j] = sum over oc of dy[m, oc] * wt[oc, j], m over all pixels of dy:
 
     One dense product, a 1 x 1 convolution.
@@ -105,10 +106,6 @@ def sum_parts(dev, parts, dw, splits: int):
 
 def aligned(dev, *arrays) -> bool:
     return all(a is None or dev.address(a) % 16 == 0 for a in arrays)
-
-
-def epilogue(activation: str) -> dict[str, str]:
-    return {} if activation == "v" else {"ACTIVATION(v)": f"({activation})"}
 
 
 def backward_bias(dev, dy, db):

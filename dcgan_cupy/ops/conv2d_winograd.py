@@ -3,8 +3,9 @@
 import numpy as np
 
 from . import tiles
-from .conv2d_tiled import aligned, epilogue, sum_parts
+from .conv2d_tiled import aligned, sum_parts
 from .conv_geometry import known_sizes
+from .epilogue import NONE
 from .tiles import ceil_div
 
 I32 = np.int32
@@ -18,22 +19,9 @@ def forward(dev, x, w, bias, y, sizes, known, activation):
     (u,) = dev.scratch(9 * 4 * ic * groups * bn)
     taps = dev.kernel("conv2d/winograd_taps.cu", "winograd_taps", TILE_WIDTH=bn, NEIGHBOURS=v)
     taps((4 * ic, groups), bn // v, w, u, I32(ic), I32(oc))
-    count = n * ceil_div(oh, 2) * ceil_div(ow, 2)
-    _launch(
-        dev,
-        "forward_5_winograd.cu",
-        "conv2d_forward",
-        tile,
-        (ceil_div(count, tile.bm), groups),
-        known,
-        sizes[:7],
-        activation,
-        x,
-        u,
-        bias,
-        y,
-        *sizes[:7],
-    )
+    kernel = _kernel(dev, "forward", tile, known, sizes, activation)
+    grid = tile.grid(n * ceil_div(oh, 2) * ceil_div(ow, 2), oc)
+    kernel(grid, 9 * tile.threads, x, u, bias, y, *sizes[:7], shared_bytes=tile.shared_bytes(tile.a_pitch, tile.bm))
 
 
 def backward_input(dev, dy, w, bias, dx, sizes, known, activation):
@@ -44,22 +32,9 @@ def backward_input(dev, dy, w, bias, dx, sizes, known, activation):
     (u,) = dev.scratch(9 * 4 * oc * groups * bn)
     taps = dev.kernel("conv2d/winograd_taps.cu", "winograd_taps_transposed", TILE_WIDTH=bn, NEIGHBOURS=v)
     taps((oc // v, groups, 4), bn, w, u, I32(ic), I32(oc))
-    count = n * ceil_div(h, 4) * ceil_div(w_out, 4)  # of each of the 4 phases
-    _launch(
-        dev,
-        "backward_input_5_winograd.cu",
-        "conv2d_backward_input",
-        tile,
-        (ceil_div(count, tile.bm), groups, 4),
-        known,
-        sizes[:7],
-        activation,
-        dy,
-        u,
-        bias,
-        dx,
-        *sizes[:7],
-    )
+    kernel = _kernel(dev, "backward_input", tile, known, sizes, activation)
+    grid = (*tile.grid(n * ceil_div(h, 4) * ceil_div(w_out, 4), ic), 4)  # for each of the 4 phases
+    kernel(grid, 9 * tile.threads, dy, u, bias, dx, *sizes[:7], shared_bytes=tile.shared_bytes(tile.a_pitch, tile.bm))
 
 
 def backward_weight(dev, x, dy, dw, sizes, known):
@@ -70,27 +45,12 @@ def backward_weight(dev, x, dy, dw, sizes, known):
     size = tiles.splits(dev.tiles, grid[0] * grid[1], count, tile.bk)
     splits = ceil_div(count, size)
     (parts,) = dev.scratch(splits * dw.size)
-    _launch(
-        dev,
-        "backward_weight_5_winograd.cu",
-        "conv2d_backward_weight",
-        tile,
-        (*grid, splits),
-        known,
-        sizes[:7],
-        "v",
-        x,
-        dy,
-        parts,
-        *sizes[:7],
-        I32(size),
-    )
+    kernel = _kernel(dev, "backward_weight", tile, known, sizes, NONE)
+    shared = tile.shared_bytes(tile.bm, tile.bk)
+    kernel((*grid, splits), 9 * tile.threads, x, dy, parts, *sizes[:7], I32(size), shared_bytes=shared)
     sum_parts(dev, parts, dw, splits)
 
 
-def _launch(dev, file, symbol, tile, grid, known, sizes, activation, *arguments):
-    weight = symbol == "conv2d_backward_weight"
-    pitch, rows = (tile.bm, tile.bk) if weight else (tile.a_pitch, tile.bm)
-    macros = {**tile.macros(), **known_sizes(known, sizes), **epilogue(activation)}
-    kernel = dev.kernel(f"conv2d/{file}", symbol, **macros)
-    kernel(grid, 9 * tile.threads, *arguments, shared_bytes=tile.shared_bytes(pitch, rows))
+def _kernel(dev, direction, tile, known, sizes, activation):
+    macros = {**tile.macros(), **known_sizes(known, sizes[:7]), **activation.macros()}
+    return dev.kernel(f"conv2d/{direction}_5_winograd.cu", f"conv2d_{direction}", **macros)

@@ -66,4 +66,5 @@ def covers(x, w, padding) -> bool:
 
 def known_sizes(known: bool, sizes) -> dict[str, str]:
     """All sizes but the batch as a promise to the compiler: divisions by them become shifts and multiplications."""
-    return {"KNOWN": ", ".join(f"{name} = {value}" for name, value in zip(SIZES[1:], sizes[1:]))} if known else {}
+    promised = zip(SIZES[1:], sizes[1:]) if known else ()
+    return {"KNOWN": ", ".join(f"{name} = {value}" for name, value in promised) or "(void)0"}

@@ -3,6 +3,7 @@
 import numpy as np
 
 from .check import same_size
+from .epilogue import need_slope
 from .tiles import BLOCK, ceil_div
 
 F32, I32 = np.float32, np.int32
@@ -35,14 +36,15 @@ def relu_backward(dev, y, dy, dx) -> None:
 
 def leaky_relu_forward(dev, x, y, slope: float) -> None:
     """y = x where x > 0, else slope * x.   kernels/activations.cu"""
-    launch_each(
-        dev, "activations.cu", "leaky_relu_forward", same_size("leaky_relu_forward", x=x, y=y), x, y, F32(slope)
-    )
+    n = same_size("leaky_relu_forward", x=x, y=y)
+    need_slope("leaky_relu_forward", slope)
+    launch_each(dev, "activations.cu", "leaky_relu_forward", n, x, y, F32(slope))
 
 
 def leaky_relu_backward(dev, y, dy, dx, slope: float) -> None:
     """dx = dy where y > 0, else slope * dy.   kernels/activations.cu"""
     n = same_size("leaky_relu_backward", y=y, dy=dy, dx=dx)
+    need_slope("leaky_relu_backward", slope)
     launch_each(dev, "activations.cu", "leaky_relu_backward", n, y, dy, dx, F32(slope))
 
 

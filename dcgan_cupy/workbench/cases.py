@@ -55,7 +55,7 @@ def _conv_arrays(dev, rng, n, h, w, ic, oc, kh, kw, stride_h, stride_w, pad_h, p
 
 def _epilogue(rung, known):
     """An activation behind the convolution, in half of the runs."""
-    return "v > 0.0f ? v : 0.2f * v" if known and rung in FUSED else "v"
+    return ops.Epilogue("leaky_relu" if known and rung in FUSED else "identity", 0.2)
 
 
 def _conv_forward(dev, rng, rung, known, bias=1, **shape):

@@ -65,7 +65,7 @@ void conv2d_backward_input(const float* dy, const float* u, const float* bias, f
                 int h = 1 - a_h + 2 * (2 * th + r), w = 1 - a_w + 2 * (2 * tw + c);
                 if (h >= H || w >= W) continue;                      // the last tile may hang over
 #pragma unroll
-                for (int v = 0; v < VEC_B; v++) m[r][c][v] = activation(m[r][c][v] + b[v]);
+                for (int v = 0; v < VEC_B; v++) m[r][c][v] = Epilogue::forward(m[r][c][v] + b[v]);
                 copy<VEC_B>(dx + ((n * H + h) * W + w) * IC + ic, m[r][c]);
             }
     });

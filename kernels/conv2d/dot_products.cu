@@ -20,5 +20,5 @@ void dot_products(const float* x, const float* w, const float* bias, float* y, i
     float sum = 0.0f;
     for (int k = threadIdx.x; k < K; k += DOT_THREADS) sum += x[n * K + k] * w[k * OC + oc];
     sum = sum_over_block<DOT_THREADS>(sum);
-    if (threadIdx.x == 0) y[blockIdx.x] = activation(bias ? sum + bias[oc] : sum);
+    if (threadIdx.x == 0) y[blockIdx.x] = Epilogue::forward(bias ? sum + bias[oc] : sum);
 }

@@ -12,7 +12,6 @@
 #include "gemm_tile.cuh"
 
 typedef Piece<LEFT, BM, BK, A_PITCH> PieceA;
-typedef Piece<RIGHT, BK, BN, BN> PieceB;
 
 extern "C" __global__ __launch_bounds__(THREADS)
 void conv2d_forward(const float* x, const float* w, const float* bias, float* y,
@@ -26,7 +25,7 @@ void conv2d_forward(const float* x, const float* w, const float* bias, float* y,
     const int tx = threadIdx.x % COLUMN_THREADS, ty = threadIdx.x / COLUMN_THREADS;
 
     PieceA a;
-    PieceB b;
+    Piece<RIGHT, BK, BN, BN> b;
     int top[PieceA::SHARE], left[PieceA::SHARE];                     // upper left corner of the windows whose rows this thread loads
     const float* image[PieceA::SHARE];                               // null past the last row
 #pragma unroll(PieceA::UNROLL)

@@ -66,7 +66,7 @@ void conv2d_forward(const float* x, const float* u, const float* bias, float* y,
                 int oh = 2 * th + r, ow = 2 * tw + c;
                 if (oh >= OH || ow >= OW) continue;                  // odd sizes: the last tile hangs over
 #pragma unroll
-                for (int v = 0; v < VEC_B; v++) m[r][c][v] = activation(m[r][c][v] + b[v]);
+                for (int v = 0; v < VEC_B; v++) m[r][c][v] = Epilogue::forward(m[r][c][v] + b[v]);
                 copy<VEC_B>(y + ((n * OH + oh) * OW + ow) * OC + oc, m[r][c]);
             }
     });

@@ -41,5 +41,5 @@ void gather_columns(const float* columns, const float* bias, float* dx,
         }
     }
 #pragma unroll
-    for (int v = 0; v < GATHER; v++) dx[i * GATHER + v] = activation(sum[v]);
+    for (int v = 0; v < GATHER; v++) dx[i * GATHER + v] = Epilogue::forward(sum[v]);
 }

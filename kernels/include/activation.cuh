@@ -1,10 +1,32 @@
-// What becomes of a convolution's result v before it is written: the layer behind it, if that is an activation, or nothing.
+// The activations, each written once: y = forward(x), and dx = backward(y, dy), from the output alone. activations.cu runs them by
+// themselves; behind a convolution or a batch norm the macro ACTIVATION names the one that results pass before they are written.
 #pragma once
 
 #ifndef ACTIVATION
-#define ACTIVATION(v) v          // the host may give another expression of v
+#define ACTIVATION identity      // identity, relu, leaky_relu, tanh or sigmoid
+#define SLOPE 0.2f               // of leaky_relu, above 0
 #endif
 
-__device__ __forceinline__ float activation(float v) {
-    return ACTIVATION(v);
+namespace activations {
+struct identity {
+    static __device__ __forceinline__ float forward(float x) { return x; }
+    static __device__ __forceinline__ float backward(float, float dy) { return dy; }
+};
+struct relu {
+    static __device__ __forceinline__ float forward(float x) { return x < 0.0f ? 0.0f : x; }        // NaN stays; 0 * -inf would be one
+    static __device__ __forceinline__ float backward(float y, float dy) { return y > 0.0f ? dy : 0.0f; }
+};
+struct leaky_relu {                                                  // slope > 0: then y > 0 exactly where x > 0
+    static __device__ __forceinline__ float forward(float x, float slope = SLOPE) { return x > 0.0f ? x : slope * x; }
+    static __device__ __forceinline__ float backward(float y, float dy, float slope = SLOPE) { return y > 0.0f ? dy : slope * dy; }
+};
+struct tanh {
+    static __device__ __forceinline__ float forward(float x) { return tanhf(x); }
+    static __device__ __forceinline__ float backward(float y, float dy) { return dy * (1.0f - y * y); }
+};
+struct sigmoid {                                                     // exp overflows to infinity for x < -88: then y is 0, as it should be
+    static __device__ __forceinline__ float forward(float x) { return 1.0f / (1.0f + expf(-x)); }
+    static __device__ __forceinline__ float backward(float y, float dy) { return dy * y * (1.0f - y); }
+};
 }
+typedef activations::ACTIVATION Epilogue;

@@ -3,13 +3,13 @@
 //   shared      a_s holds a BM x BK piece of A, b_s a BK x BN piece of B; BUFFERS of each. How they get there: mover.cuh
 //   registers   a thread owns TM rows and TN columns of the tile, acc[TM][TN]. Its columns come in chunks of CHUNK, one chunk
 //               from each stripe of CHUNK * COLUMN_THREADS, so that neighbouring threads read neighbouring chunks of b_s
-//   cost        a step moves BK * (BM + BN) floats into shared memory for 2 * BM * BN * BK FLOP; of shared memory a thread reads
-//               TM + TN floats for 2 * TM * TN FLOP
+//   cost        2 * BM * BN * BK FLOP a step for BK * (BM + BN) floats moved; a thread reads TM + TN floats for 2 * TM * TN FLOP
 #pragma once
 
 #include "activation.cuh"
+#include "copy.cuh"
 
-#ifndef BM               // the host gives all eight, by device and shape (dcgan_cupy/ops/tiles.py): they are the tuning
+#ifndef BM               // the host gives them all, by device and shape (dcgan_cupy/ops/tiles.py): they are the tuning
 #define BM 64            // rows of a block's tile
 #define BN 64            // columns of a block's tile
 #define BK 16            // depth of a step
@@ -18,8 +18,6 @@
 #define A_PITCH 20       // floats from row to row of a_s: rows read side by side must not meet in the same shared-memory banks
 #define VEC_A 1          // neighbouring floats of A that lie together in memory, and load together: 1, 4 or more
 #define VEC_B 1
-#endif
-#ifndef KNOWN
 #define KNOWN (void)0    // sizes that the host promises, as assignments: IC = 64, OC = 128. Division by a constant is cheap
 #endif
 
@@ -31,10 +29,8 @@
 
 #include "mover.cuh"
 
-static_assert(BM % TM == 0 && BN % TN == 0 && TN % CHUNK == 0 && BK % 4 == 0, "threads share a tile evenly");
-static_assert(A_PITCH >= BK && A_PITCH % 4 == 0, "rows of a_s start on 16 bytes");
-static_assert(CHUNK % VEC_B == 0, "a thread writes VEC_B neighbouring columns at once");
-static_assert(THREADS <= 1024, "a block holds at most 1024 threads");
+static_assert(BM % TM == 0 && BN % TN == 0 && TN % CHUNK == 0 && BN % VEC_B == 0, "threads share a tile evenly");
+static_assert(A_PITCH >= BK && A_PITCH % 4 == 0 && BK % 4 == 0 && CHUNK % VEC_B == 0, "what moves together starts on its own size");
 
 // The tile's column of a thread's column j.
 __device__ __forceinline__ int tile_column(int tx, int j) {
@@ -42,11 +38,9 @@ __device__ __forceinline__ int tile_column(int tx, int j) {
 }
 
 // The tile's row of a thread's row i, where a_s lies by rows: a warp's threads read rows side by side, which lie in different banks.
-__device__ __forceinline__ int tile_row(int ty, int i) {
-    return ty + i * (BM / TM);
-}
+__device__ __forceinline__ int tile_row(int ty, int i) { return ty + i * (BM / TM); }
 
-// A thread's results of one row: to[column] = activation(acc + bias[column]) for its columns below COLUMNS, VEC_B at a time. COLUMNS
+// A thread's results of one row: to[column] = Epilogue::forward(acc + bias[column]) for its columns below COLUMNS, VEC_B at a time. COLUMNS
 // is a multiple of VEC_B. bias null: none.
 __device__ __forceinline__ void write_row(float* to, const float (&acc)[TN], const float* bias, int column0, int COLUMNS, int tx) {
 #pragma unroll
@@ -55,9 +49,7 @@ __device__ __forceinline__ void write_row(float* to, const float (&acc)[TN], con
         if (column >= COLUMNS) continue;
         __align__(16) float held[VEC_B];
 #pragma unroll
-        for (int v = 0; v < VEC_B; v++) held[v] = bias ? acc[j + v] + bias[column + v] : acc[j + v];
-#pragma unroll
-        for (int v = 0; v < VEC_B; v++) held[v] = activation(held[v]);
+        for (int v = 0; v < VEC_B; v++) held[v] = Epilogue::forward(bias ? acc[j + v] + bias[column + v] : acc[j + v]);
         copy<VEC_B>(to + column, held);
     }
 }

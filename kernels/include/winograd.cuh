@@ -29,6 +29,7 @@
 #define VEC_B 1
 #define ROW_READ 2           // steps of the sum that multiply_rows reads at once
 #define PASSES 1         // rounds in which the nine results are exchanged: more rounds need less shared memory
+#define KNOWN (void)0
 #endif
 #define THREADS (9 * TILE_THREADS)
 #include "gemm_tile.cuh"

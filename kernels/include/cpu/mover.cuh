@@ -2,8 +2,6 @@
 // time, into one buffer. A core has no loads to hide behind arithmetic; what it likes are long runs and few barriers.
 #pragma once
 
-#include "copy.cuh"
-
 #define BUFFERS 1
 #define CHUNK TN         // a thread's columns lie side by side: whole vector registers
 

@@ -1,12 +1,8 @@
 // How pieces of A and B get into shared memory on a GPU: through registers, into one of two buffers. So the loads of the next piece
 // are in flight while the block computes on this one, and a step needs one barrier.
 #pragma once
-
-#include "copy.cuh"
-
 #define BUFFERS 2
 #define CHUNK 4          // neighbouring columns of a thread: 4 floats are one 16-byte access
-
 enum Operand { LEFT, RIGHT };                                        // A, B
 
 // One operand's piece, ROWS x WIDTH floats, rows PITCH apart, brought in by all threads of the block. A group is V neighbouring
@@ -15,7 +11,6 @@ template <Operand OPERAND, int ROWS, int WIDTH, int PITCH> struct Piece {
     static constexpr int V = OPERAND == LEFT ? VEC_A : VEC_B, IN_ROW = WIDTH / V, GROUPS = ROWS * IN_ROW;
     static constexpr int SHARE = (GROUPS + THREADS - 1) / THREADS, UNROLL = SHARE;        // groups of a thread
     __align__(16) float staged[SHARE * V];                           // indexed by constants only, once unrolled: registers
-    static_assert(WIDTH % V == 0, "groups fill rows");
 
     static __device__ __forceinline__ int group(int i) { return threadIdx.x + i * THREADS; }
     static __device__ __forceinline__ bool in(int i) { return GROUPS % THREADS == 0 || group(i) < GROUPS; }
