@@ -4,13 +4,13 @@ RUNGS = ("textbook", "direct", "tiled", "winograd", "best")
 """The rungs of the convolutions. `direct` is `textbook` but for the transposed convolution, where it gathers
 (conv2d_backward_input) instead of inserting zeros. `winograd` is for kernel 4, stride 2, padding 1, and `tiled`
 elsewhere.
-`best` takes for each layer and direction what was measured as fastest (ops/tiles.py)."""
+`best` takes for each layer and direction what was measured as fastest (ops/rungs.py)."""
 
 FUSED = ("tiled", "winograd", "best")
 """The rungs whose layers are joined with the activations behind them (layers/fusion.py)."""
 
-DEFAULT_RUNG = {"cpu": "best", "gpu": "best"}
-"""The rung of the convolutions where none is named, by device."""
+DEFAULT_RUNG = "best"
+"""The rung of the layers where none is named, on every device."""
 
 IMAGE_SIZES = (16, 32, 64, 128)
 """Height and width of the images that the networks can be built for, px."""

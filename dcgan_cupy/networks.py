@@ -3,19 +3,8 @@
 from . import ops
 from .choices import IMAGE_SIZES
 from .errors import UserError
-from .layers import (
-    BatchNorm2d,
-    Conv2d,
-    ConvTranspose2d,
-    LeakyReLU,
-    ReLU,
-    Sequential,
-    Sigmoid,
-    Tanh,
-    fuse,
-    initialise,
-    share_gradients,
-)
+from .layers import BatchNorm2d, Conv2d, ConvTranspose2d, LeakyReLU, ReLU, Sequential, Sigmoid, Tanh, fuse, initialise
+from .memory import Turns, share_gradients
 
 ALIGN = (
     16  # parameters start on multiples of this many floats in their flat buffer: 64 bytes, so wide loads stay aligned
@@ -32,6 +21,16 @@ def _check(where: str, image_size: int, channels_img: int, **sizes) -> None:
             raise UserError(f"{where}: {name}: need a whole number of at least 1, got {value!r}")
 
 
+def _numbers(where: str, name: str, value, array):
+    """A NumPy array, or a PyTorch tensor, as an array of the device array's type.   Raises: UserError."""
+    value = value.detach().cpu() if hasattr(value, "detach") else value
+    value = value.float() if str(value.dtype) == "torch.bfloat16" else value  # NumPy has no such type
+    value = value.numpy() if hasattr(value, "numpy") else value
+    if not hasattr(value, "dtype") or value.dtype.kind not in "fiu":
+        raise UserError(f"{where}: {name}: need real numbers, got {getattr(value, 'dtype', type(value).__name__)}")
+    return value.astype(str(array.dtype))
+
+
 class _Network(Sequential):
     """One Sequential under a name, its parameters and gradients in one flat buffer each."""
 
@@ -40,7 +39,7 @@ class _Network(Sequential):
         self.name, self.body = name, body
         self._flatten()
         fuse(self)
-        share_gradients(self)
+        share_gradients(self, Turns(device))
         if random is not None:
             initialise(self, random, bn_gain_mean=bn_gain_mean)
 
@@ -96,12 +95,12 @@ class _Network(Sequential):
             )
         for name, (array, axes) in want.items():
             shape = self._torch_shape(name, array, axes)
-            if tuple(values[name].shape) != shape:
-                raise UserError(f"{where}: {name}: need shape {shape}, got {tuple(values[name].shape)}")
-        for name, (array, axes) in want.items():
-            value = values[name]
-            value = value.detach().cpu().numpy() if hasattr(value, "detach") else value
-            value = value.astype(str(array.dtype))
+            got = getattr(values[name], "shape", None)
+            if got is None or tuple(got) != shape:
+                got = type(values[name]).__name__ if got is None else tuple(got)
+                raise UserError(f"{where}: {name}: need shape {shape}, got {got}")
+        ready = [(array, axes, _numbers(where, name, values[name], array)) for name, (array, axes) in want.items()]
+        for array, axes, value in ready:  # nothing can fail from here on
             self.device.upload(array, value.transpose(2, 3, 1, 0).copy() if axes else value.reshape(array.shape))
 
     def _states(self, flat=None):
@@ -155,7 +154,7 @@ class Discriminator(_Network):
         self.sigmoid = Sigmoid(device=device)
         stages.append(self.sigmoid)
         super().__init__("disc", Sequential(*stages, device=device), random, bn_gain_mean, device)
-        self.logits = Sequential(*stages[:-1], device=device)
+        self.logits = Sequential(*self.body.layers[:-1], device=device)
         """All layers but the Sigmoid: the trainer's loss works on logits, where no probability can round to 0 or 1."""
 
 

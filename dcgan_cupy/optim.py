@@ -16,9 +16,7 @@ class Adam:
         for name, value in (("beta1", beta1), ("beta2", beta2)):
             if not 0 <= value < 1:
                 raise UserError(f"Adam: {name}: need 0 or more and less than 1, got {value!r}")
-        for name, value in (("lr", lr), ("eps", eps)):
-            if not 0 < value < float("inf"):
-                raise UserError(f"Adam: {name}: need more than 0, got {value!r}")
+        _need_positive("eps", eps)
         self.device, self.param, self.grad = device, param, grad
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
         self.m, self.v = device.zeros(param.shape), device.zeros(param.shape)
@@ -27,7 +25,8 @@ class Adam:
         self.set_lr(lr)
 
     def set_lr(self, lr: float) -> None:
-        """The learning rate of the steps to come."""
+        """The learning rate of the steps to come.   Raises: UserError for one that is not above 0, or infinite."""
+        _need_positive("lr", lr)
         values = self.device.numpy(self.state)
         values[1] = lr
         self.device.upload(self.state, values)
@@ -38,3 +37,8 @@ class Adam:
         ops.adam_step(
             self.device, self.param, self.grad, self.m, self.v, self.factors, self.beta1, self.beta2, self.eps
         )
+
+
+def _need_positive(name: str, value) -> None:
+    if not 0 < value < float("inf"):
+        raise UserError(f"Adam: {name}: need more than 0, got {value!r}")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from . import losses, ops
 from .config import Config
-from .layers import share_gradients
+from .memory import Turns, share_gradients
 from .networks import Discriminator, Generator
 from .optim import Adam
 from .random import Random
@@ -40,7 +40,11 @@ class Trainer:
         size, channels = config.image_size, config.channels
         self.d = Discriminator(channels, config.features_d, size, random=self._random("discriminator"), **shared)
         self.g = Generator(config.z_dim, channels, config.features_g, size, random=self._random("generator"), **shared)
-        share_gradients(self.d, first=True)  # its dx goes into G at once; another backward overwrites it
+        self.gradients = Turns(device)
+        share_gradients(self.g, self.gradients)
+        share_gradients(
+            self.d, self.gradients, first=True
+        )  # its dx goes into G at once; another backward overwrites it
         rates = {"lr": config.lr, "beta1": config.beta1, "beta2": config.beta2, "device": device}
         self.adam_d = Adam(self.d.param, self.d.grad, **rates)
         self.adam_g = Adam(self.g.param, self.g.grad, **rates)
@@ -87,7 +91,7 @@ class Trainer:
 
     def _launch_step(self, real, z) -> None:
         d, g = self.d, self.g
-        self.device.rewind_gradients()
+        self.gradients.rewind()
         if z is None:
             z = self.draw_z(self.z, self.random_z)
 

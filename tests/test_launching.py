@@ -7,6 +7,9 @@ import pytest
 from device_cases import F32, FEATURES, I32, KERNELS, cpu, one, sentence  # noqa: F401
 from helpers import assert_equal
 
+from dcgan_cupy import ops
+from dcgan_cupy.memory import Turns
+
 
 @pytest.mark.parametrize(
     "arguments, message",
@@ -120,21 +123,37 @@ def test_arrays(one):
 
 
 def test_gradients_take_turns(one):
-    one._mine.gradients, one._mine.turn = [None, None], 0
-    first, second = one.gradient((2, 3)), one.gradient((4,))
+    turns = Turns(one)
+    first, second = turns(None, None, (2, 3)), turns(None, None, (4,))
     before, start = one.allocations, one.address(first)
     assert first.shape == (2, 3) and first.dtype == F32 and one.address(second) != start
-    assert one.address(one.gradient((3, 2))) == start and one.address(one.gradient((2, 2))) == one.address(second)
-    assert one.allocations == before
-    larger = one.gradient((7,))  # grows the first, and the second stays
+    again = turns(None, None, (3, 2)), turns(None, None, (2, 2))
+    assert [one.address(a) for a in again] == [start, one.address(second)] and one.allocations == before
+    larger = turns(None, None, (7,))  # grows the first, and the second stays
     assert larger.shape == (7,) and one.allocations == before + 1
-    assert one.address(one.gradient((1,))) == one.address(second) and one.address(one.gradient((7,))) == one.address(
-        larger
-    )
-    one.rewind_gradients()
-    assert one.address(one.gradient((7,))) == one.address(larger)
-    one.rewind_gradients()
-    assert one.address(one.gradient((7,))) == one.address(larger)
+    again = turns(None, None, (1,)), turns(None, None, (7,))
+    assert [one.address(a) for a in again] == [one.address(second), one.address(larger)]
+    for _ in range(2):
+        turns.rewind()
+        assert one.address(turns(None, None, (7,))) == one.address(larger)
+
+
+def test_watched_launches_are_those_that_run(one):
+    """Each launch comes by, and runs when the watcher says so; behind it nothing is left."""
+    seen, x = [], one.zeros((5,))
+
+    def watch(kernel, grid, block, arguments, run):
+        seen.append((kernel.symbol, grid, block, len(arguments)))
+        if len(seen) == 1:
+            run()
+
+    with one.watched(watch):
+        ops.fill(one, x, 1.0)
+        ops.fill(one, x, 2.0)
+    assert_equal(one.numpy(x), np.ones(5, F32))
+    ops.fill(one, x, 3.0)
+    assert_equal(one.numpy(x), np.full(5, 3, F32))
+    assert seen == [("fill", (1, 1, 1), (256, 1, 1), 3)] * 2
 
 
 @pytest.mark.parametrize("shape, dtype", [((3, 5), F32), (1, np.uint8), (1000003, np.uint8), ((), np.float64)])

@@ -5,9 +5,9 @@ import pytest
 from helpers import assert_close, assert_equal, normal
 from network_cases import OUTPUT_RTOL, an_input, both, every_network
 
-from dcgan_cupy import ops
+from dcgan_cupy import memory, ops
 from dcgan_cupy.errors import UserError
-from dcgan_cupy.layers import BatchNorm2d, Conv2d, ReLU, Sequential, fuse, share_gradients
+from dcgan_cupy.layers import BatchNorm2d, Conv2d, ReLU, Sequential, fuse
 from dcgan_cupy.networks import Discriminator, Generator
 from dcgan_cupy.random import Random
 
@@ -97,13 +97,14 @@ def test_shared_gradients_change_no_bit(device, rng, which, rung):
     x = device.array(an_input(which, rng, 32, 3))
     dy = device.array(normal(rng, network.forward(x).shape))
     before = device.numpy(dy)
-    parts = [part for _, part in network.walk() if not part.children()]
-    assert [part.shares_gradient for part in parts] == [False] + [True] * (len(parts) - 1)
-    assert any(part.overwrites_dy for part in parts) and not parts[0].overwrites_dy and not parts[-1].overwrites_dy
+    parts = network.parts()
+    places = [part.place for part in parts]
+    assert places[0] is memory.own and all(isinstance(p, memory.Turns) or p is memory.over_dy for p in places[1:])
+    assert memory.over_dy in places[1:-1] and places[-1] is not memory.over_dy
     found = []
     for shared in (True, False):
-        for part in parts:
-            part.shares_gradient, part.overwrites_dy = part.shares_gradient and shared, part.overwrites_dy and shared
+        for part, place in zip(parts, places, strict=True):
+            part.place = place if shared else memory.own
         network.zero_grads()
         network.forward(x)
         dx = network.backward(dy)
@@ -121,12 +122,12 @@ def test_a_batch_norm_never_overwrites_the_callers_dy(device, rng):
     ):
         line = Sequential(Conv2d(3, 4, 4, 2, 1, device=device), BatchNorm2d(4, device=device), last, device=device)
         fuse(line)
-        share_gradients(line)
+        memory.share_gradients(line, memory.Turns(device))
         dy = device.array(normal(rng, line.forward(device.array(an_input("discriminator", rng, 16, 3))).shape))
         before = device.numpy(dy)
         line.backward(dy)
         assert_equal(device.numpy(dy), before)
-        assert line.layers[1].overwrites_dy  # its dy is the last batch norm's dx
+        assert line.layers[1].place is memory.over_dy  # its dy is the last batch norm's dx
 
 
 def test_a_networks_dx_outlives_another_network(device, rng):

@@ -29,6 +29,7 @@ ORDER = [
     ["config"],
     ["networks"],
     ["layers", "losses", "optim"],
+    ["memory"],
     ["random"],
     ["ops"],
     ["command"],
@@ -197,7 +198,7 @@ def test_no_array_methods_where_kernels_do_the_work(name):
     }
     module = tree(PACKAGE / name)
     for function in [n for n in ast.walk(module) if isinstance(n, ast.FunctionDef)]:
-        if function.name in ("state_dict", "load_state_dict"):
+        if function.name in ("state_dict", "load_state_dict", "_numbers"):
             function.body = []  # a checkpoint's layouts and types are changed on the host, outside of training
     for node in ast.walk(module):
         called = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr

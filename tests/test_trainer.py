@@ -135,7 +135,7 @@ def stale_forward(trainer, monkeypatch):
 
 def scaled_gradient(trainer, monkeypatch):
     """One layer's weight gradient is a thousandth too large."""
-    backward, layer = trainer.d.logits.backward, trainer.d.logits.layers[0]
+    backward, layer = trainer.d.logits.backward, trainer.d.parts()[0]
 
     def wrong(dy, param_grads=True, input_grad=True):
         dx = backward(dy, param_grads, input_grad)

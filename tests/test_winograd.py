@@ -11,7 +11,7 @@ from helpers import assert_equal
 from ops_cases import EVERY_TILE
 from test_tiled import against_float64, run
 
-from dcgan_cupy.ops import tiles
+from dcgan_cupy.ops import rungs
 
 SHAPES, BATCHES = 208, 8
 STRIDE, PADDING = (2, 2), (1, 1)
@@ -80,9 +80,9 @@ def test_other_convolutions_run_tiled(device, kernel, stride, padding):
 
 
 def test_best_takes_what_the_table_names(device, monkeypatch):
-    """`best` runs the rung that tiles.best names for the layer's channels."""
+    """`best` runs the rung that rungs.best names for the layer's channels."""
     asked = []
-    monkeypatch.setattr(tiles, "best", lambda kind, ic, oc: asked.append((kind, ic, oc)) or "winograd")
+    monkeypatch.setattr(rungs, "best", lambda kind, ic, oc: asked.append((kind, ic, oc)) or "winograd")
     shape = shape_of(1, 4, 4, 16, 24)
     got, want = (run(device, np.random.default_rng(1), shape, rung) for rung in ("best", "winograd"))
     assert asked == [(device.kind, 16, 24)] * 4

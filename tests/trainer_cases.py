@@ -104,7 +104,9 @@ class Side(nn.Module):
 
 def follow(ours, theirs: nn.Module) -> list[Side]:
     """A Side in place of each rectifier of the judge, told of every sign of the trainer's."""
-    layers = {path: layer for path, layer in ours.walk() if isinstance(layer, ReLU | LeakyReLU)}
+    runs = [layer for _, part in ours.walk() for layer in getattr(part, "layers", ())]
+    runs = {getattr(layer, "activation", layer): layer for layer in runs}  # an activation, or the fused layer it is in
+    layers = {path: runs[layer] for path, layer in ours.walk() if isinstance(layer, ReLU | LeakyReLU)}
     sides = []
     for path, module in list(theirs.named_modules()):
         if isinstance(module, nn.ReLU | nn.LeakyReLU):

@@ -1,10 +1,10 @@
 """What every device is: arrays, kernels, and the checks that both devices make before a launch."""
 
-import math
 import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
@@ -34,7 +34,6 @@ class _OfThread(threading.local):
     def __init__(self):
         self.scratch = None
         self.captured: list | None = None  # launches noted by capture(), instead of being run
-        self.gradients, self.turn = [None, None], 0
 
 
 class Device:
@@ -52,6 +51,7 @@ class Device:
     def __init__(self):
         self.allocations = 0  # arrays made so far, and their bytes: a training step adds none
         self.allocated_bytes = 0
+        self._watch = None  # watched()
         self._kernels = {}
         self._compiling: dict[tuple, Turn] = {}  # whose turn it is to compile a kernel
         self._mine = _OfThread()
@@ -94,21 +94,10 @@ class Device:
             mine.scratch = self.empty((total,))
         return [mine.scratch[start : start + count] for start, count in zip(starts, counts, strict=True)]
 
-    def gradient(self, shape):
-        """A float32 array in one of two pieces of memory that take turns, grown when they must be.
-
-        Gone at this thread's second next call.
-        """
-        mine, count = self._mine, math.prod(shape)
-        turn = mine.turn
-        if mine.gradients[turn] is None or mine.gradients[turn].size < count:
-            mine.gradients[turn] = self.empty((count,))
-        mine.turn = 1 - turn
-        return mine.gradients[turn][:count].reshape(shape)
-
-    def rewind_gradients(self) -> None:
-        """The first of the two is next: so that work which is repeated asks each for the same sizes every time."""
-        self._mine.turn = 0
+    def overlap(self, a, b) -> bool:
+        """Whether two arrays share memory. Both in C order."""
+        first, second = self.address(a), self.address(b)
+        return first < second + b.nbytes and second < first + a.nbytes
 
     def free_bytes(self) -> int:
         """Memory that new arrays can still take."""
@@ -138,6 +127,18 @@ class Device:
         compiled and every buffer made. The graph uses this thread's scratch, so only this thread may launch it.
         """
         raise NotImplementedError
+
+    @contextmanager
+    def watched(self, watch):
+        """While inside, a launch is made by watch(kernel, grid, block, arguments, run), which calls run() to make it.
+
+        For clocks and counters: a replayed graph shows no launches.
+        """
+        before, self._watch = self._watch, watch
+        try:
+            yield
+        finally:
+            self._watch = before
 
     def synchronize(self) -> None:
         """Returns when every launch so far is done."""
@@ -240,12 +241,12 @@ class Kernel:
 
     def __call__(self, grid, block, *arguments, shared_bytes: int = 0) -> None:
         grid, block = (tuple(v) if isinstance(v, list) else v for v in (grid, block))
-        self.launch(
-            _extent(self.symbol, "grid", grid, GRID_LIMIT),
-            _block(self.symbol, block),
-            self._checked(arguments),
-            shared_bytes,
-        )
+        grid, block = _extent(self.symbol, "grid", grid, GRID_LIMIT), _block(self.symbol, block)
+        checked, watch = self._checked(arguments), self.device._watch
+        if watch is None:
+            self.launch(grid, block, checked, shared_bytes)
+        else:
+            watch(self, grid, block, checked, lambda: self.launch(grid, block, checked, shared_bytes))
 
     def launch(self, grid, block, arguments, shared_bytes) -> None:
         raise NotImplementedError

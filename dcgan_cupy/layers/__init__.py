@@ -11,7 +11,7 @@ from .activations import LeakyReLU, ReLU, Sigmoid, Tanh
 from .base import Layer, Sequential
 from .batchnorm import BatchNorm2d
 from .convolution import Conv2d, ConvTranspose2d
-from .fusion import fuse, share_gradients
+from .fusion import fuse
 from .initialise import initialise
 
 __all__ = [
@@ -26,5 +26,4 @@ __all__ = [
     "Tanh",
     "fuse",
     "initialise",
-    "share_gradients",
 ]

@@ -16,29 +16,22 @@ class Activation(Layer):
     def __init__(self, forward_op, backward_op, *constants, device):
         super().__init__(device)
         self._forward_op, self._backward_op, self._constants = forward_op, backward_op, constants
-        self.absorbed = (
-            ""  # by the layer before (fuse): "forward": x is y already; "both": and dy is passed on as it is
-        )
 
     def forward(self, x, training=True):
         """Any shape -> the same shape"""
-        if self.absorbed == "both":
-            return x
-        y = x
-        if not self.absorbed:
-            y = self._buffer("y", x.shape)
-            self._forward_op(self.device, x, y, *self._constants)
+        y = self.output("y", x.shape, x)
+        self._forward_op(self.device, x, y, *self._constants)
         self._saved = y
         return y
 
     def backward(self, dy, param_grads=True, input_grad=True):
         """Any shape -> the same shape"""
-        if self.absorbed == "both":
-            return dy
         y = self._take_saved()
-        if not input_grad:
-            return None
-        dx = self._gradient(y.shape)
+        return self.gradient(y, dy) if input_grad else None
+
+    def gradient(self, y, dy):
+        """dx of dy, where the outputs were y."""
+        dx = self.place(self, dy, y.shape)
         self._backward_op(self.device, y, dy, dx, *self._constants)
         return dx
 

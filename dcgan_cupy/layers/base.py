@@ -1,8 +1,9 @@
 """What every layer has, and layers in a line."""
 
+import copy
 import threading
 
-from .. import ops
+from .. import memory, ops
 from ..errors import UserError
 
 KEPT_SHAPES = (
@@ -23,11 +24,13 @@ class Layer:
     Several threads may call one layer: each has its own outputs and its own backward; gradients add up over them all.
     """
 
+    may_overwrite_dy = False  # its kernels can write dx over dy
+
     def __init__(self, device):
         self.device = device
         self.params, self.grads, self.buffers = {}, {}, {}
         self._mine = _OfThread()
-        self.shares_gradient = self.overwrites_dy = False  # share_gradients
+        self.place = memory.own  # where dx goes
 
     def forward(self, x, training: bool = True):
         """y of x. training=False uses running statistics and changes nothing that lasts."""
@@ -40,6 +43,16 @@ class Layer:
     def children(self):
         """(name, layer) of the layers inside."""
         return ()
+
+    def parts(self) -> list["Layer"]:
+        """The layers inside that write a dx, in the order of the forward pass; itself where there are none inside."""
+        return [self]
+
+    def like(self) -> "Layer":
+        """Another layer of the same settings, for a layer without parameters."""
+        other = copy.copy(self)
+        other._mine = _OfThread()
+        return other
 
     def walk(self, prefix: str = ""):
         """(dotted name, layer) of this layer and all inside it, in order."""
@@ -69,9 +82,13 @@ class Layer:
             made[shape, dtype] = self.device.empty(shape, dtype)
         return made[shape, dtype]
 
-    def _gradient(self, shape: tuple):
-        """Where dx goes: an array of the layer's own, or as share_gradients has it."""
-        return self.device.gradient(shape) if self.shares_gradient else self._buffer("dx", shape)
+    def output(self, name: str, shape: tuple, source):
+        """A float32 buffer to write while `source` is read: another one where that is what the buffer holds.
+
+        So layer(layer(x)) is right: the second call's input is the first one's output.
+        """
+        made = self._buffer(name, shape)
+        return self._buffer(name + " again", shape) if self.device.overlap(made, source) else made
 
     def _add_param(self, name: str, shape: tuple) -> None:
         self.params[name] = self.device.empty(shape)
@@ -97,11 +114,29 @@ class Sequential(Layer):
 
     def __init__(self, *layers, device):
         super().__init__(device)
-        self.layers = list(layers)
+        self._children = [(str(i), layer) for i, layer in enumerate(layers)]
+        self.layers = [self._once(number, layer) for number, layer in enumerate(layers)]
+        """What runs: the children, or what fuse puts in the place of two."""
+
+    def _once(self, number: int, layer: Layer) -> Layer:
+        """A layer keeps what one backward needs: at a second place in the line its like must stand in."""
+        first = next(i for i, (_, other) in enumerate(self._children) if other is layer)
+        if first == number:
+            return layer
+        if any(part.params for _, part in layer.walk()):
+            name = type(layer).__name__
+            raise UserError(
+                f"Sequential: layers: need each layer with parameters once, got {name} at {first}, {number}"
+            )
+        return layer.like()
 
     def children(self):
         """(number, layer), in order."""
-        return [(str(i), layer) for i, layer in enumerate(self.layers)]
+        return self._children
+
+    def parts(self):
+        """Those of all that runs."""
+        return [part for layer in self.layers for part in layer.parts()]
 
     def forward(self, x, training=True):
         """The last layer's output."""

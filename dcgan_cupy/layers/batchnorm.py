@@ -1,7 +1,7 @@
 """Batch normalisation, its gradient made by hand."""
 
 from .. import ops
-from ..choices import DEFAULT_RUNG, FUSED
+from ..choices import FUSED
 from ..errors import UserError
 from .base import Layer, need_sizes
 
@@ -12,12 +12,12 @@ class BatchNorm2d(Layer):
     Mean and var of the batch, or running ones in evaluation.
 
     Shapes: x, y [..., num_features].   Saves: x and the statistics used.
-    With the rung `tiled` it can take over the ReLU or LeakyReLU behind it (`slope`, set by fuse): y is then that
-    layer's.
     Raises: UserError for sizes below 1, eps <= 0, momentum outside [0, 1], a training batch of one value a channel.
     Source: Ioffe & Szegedy 2015; PyTorch's conventions (running variance unbiased, momentum the weight of the new
     value).
     """
+
+    may_overwrite_dy = True
 
     def __init__(self, num_features, eps=1e-5, momentum=0.1, *, device, kernels=None):
         super().__init__(device)
@@ -27,8 +27,7 @@ class BatchNorm2d(Layer):
         if not 0 <= momentum <= 1:
             raise UserError(f"BatchNorm2d: momentum: need 0 to 1, got {momentum!r}")
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
-        self.rung, self.slope = kernels or DEFAULT_RUNG[device.kind], 1.0
-        ops.check_rung("BatchNorm2d", self.rung)
+        self.rung = ops.rung_of("BatchNorm2d", kernels)
         self._add_param("weight", (num_features,))
         self._add_param("bias", (num_features,))
         self.buffers = {
@@ -40,22 +39,26 @@ class BatchNorm2d(Layer):
         ops.fill(device, self.params["bias"], 0.0)
         ops.fill(device, self.buffers["running_var"], 1.0)
 
-    def forward(self, x, training=True):
-        """[..., num_features] -> the same shape"""
+    def forward(self, x, training=True, slope=1.0):
+        """[..., num_features] -> the same shape
+
+        slope: of a rectifier behind it, in the same pass; for the rungs FUSED only.
+        """
         if len(x.shape) < 2 or x.shape[-1] != self.num_features:
             raise UserError(f"BatchNorm2d.forward: x: need [..., {self.num_features}], got {tuple(x.shape)}")
-        y = self._buffer("y", x.shape)
-        statistics = (self._fused_forward if self.rung in FUSED else self._textbook_forward)(x, y, training)
-        self._saved = x, *statistics, training
+        ops.need_fusing("BatchNorm2d.forward", "slope", self.rung, slope != 1.0)
+        y = self.output("y", x.shape, x)
+        if self.rung in FUSED:
+            self._saved = x, *self._fused_forward(x, y, training, slope), slope, training
+        else:
+            self._saved = x, *self._textbook_forward(x, y, training), training
         return y
 
     def backward(self, dy, param_grads=True, input_grad=True):
         """[..., num_features] -> the same shape"""
-        x, *statistics, training = self._take_saved()
-        dx = None if not input_grad else dy if self.overwrites_dy else self._gradient(x.shape)
-        (self._fused_backward if self.rung in FUSED else self._textbook_backward)(
-            x, dy, dx, *statistics, training, param_grads
-        )
+        x, *saved = self._take_saved()
+        dx = self.place(self, dy, x.shape) if input_grad else None
+        (self._fused_backward if self.rung in FUSED else self._textbook_backward)(x, dy, dx, *saved, param_grads)
         return dx
 
     def _channels(self, name: str):
@@ -81,7 +84,7 @@ class BatchNorm2d(Layer):
             used = sums if training else (None, None)
             ops.batchnorm_backward_input(self.device, x, dy, mean, var, self.params["weight"], *used, dx, self.eps)
 
-    def _fused_forward(self, x, y, training):
+    def _fused_forward(self, x, y, training, slope):
         rstd, scale = self._channels("rstd"), self._channels("scale")
         gamma, beta = self.params["weight"], self.params["bias"]
         if training:
@@ -92,13 +95,13 @@ class BatchNorm2d(Layer):
         else:
             mean = self.buffers["running_mean"]
             ops.batchnorm_running_scale(self.device, self.buffers["running_var"], gamma, rstd, scale, self.eps)
-        ops.batchnorm_activation_forward(self.device, x, mean, scale, beta, y, self.slope)
+        ops.batchnorm_activation_forward(self.device, x, mean, scale, beta, y, slope)
         return mean, rstd, scale
 
-    def _fused_backward(self, x, dy, dx, mean, rstd, scale, training, param_grads):
+    def _fused_backward(self, x, dy, dx, mean, rstd, scale, slope, training, param_grads):
         sums = self._buffer("sums", (2, self.num_features))
         grads = (self.grads["weight"], self.grads["bias"]) if param_grads else (None, None)
         beta = self.params["bias"]
         ops.batchnorm_activation_backward(
-            self.device, x, dy, mean, rstd, scale, beta, sums, *grads, dx, self.slope, training
+            self.device, x, dy, mean, rstd, scale, beta, sums, *grads, dx, slope, training
         )

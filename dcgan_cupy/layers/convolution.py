@@ -1,7 +1,6 @@
 """The two convolutions. They share their kernels: each one's backward pass is the other's forward pass."""
 
 from .. import ops
-from ..choices import DEFAULT_RUNG
 from ..errors import UserError
 from ..random import Random
 from .base import Layer, need_image, need_sizes
@@ -24,9 +23,7 @@ class Convolution(Layer):
         for name, value in (("groups", groups), ("dilation", dilation)):
             if value not in (1, (1, 1)):
                 raise UserError(f"{where}: {name}: need 1 (no kernel here does more), got {value!r}")
-        self.rung = kernels or DEFAULT_RUNG[device.kind]
-        self.activation = ops.Epilogue()  # the activation behind it, set by fuse
-        ops.check_rung(where, self.rung)
+        self.rung = ops.rung_of(where, kernels)
 
     def _add_weights(self, shape: tuple, bias: bool) -> None:
         self._add_param("weight", shape)
@@ -43,7 +40,7 @@ class Conv2d(Convolution):
     """y[n,oh,ow,oc] = bias[oc] + sum over kh, kw, ic of x[n, oh*s-p+kh, ow*s-p+kw, ic] * weight[kh,kw,ic,oc].
 
     Shapes: x [N, H, W, in_channels], y [N, OH, OW, out_channels], OH = (H + 2p - k) // s + 1; weight [kh, kw, ic, oc].
-    Arguments: kernel_size, stride, padding an int or an (h, w) pair; kernels the rung (default: DEFAULT_RUNG).
+    Arguments: kernel_size, stride, padding an int or an (h, w) pair; kernels the rung (default: the fastest).
     Saves: x.   Raises: UserError for impossible sizes, groups or dilation other than 1, an unknown rung.
     Source: Radford et al. 2015, section 3: strided convolutions instead of pooling.
     """
@@ -67,17 +64,20 @@ class Conv2d(Convolution):
         )
         self._add_weights((*self.kernel_size, in_channels, out_channels), bias)
 
-    def forward(self, x, training=True):
-        """[N, H, W, in_channels] -> [N, OH, OW, out_channels]"""
+    def forward(self, x, training=True, epilogue=ops.NONE):
+        """[N, H, W, in_channels] -> [N, OH, OW, out_channels]
+
+        epilogue: an activation behind it, in the same pass; for the rungs FUSED only.
+        """
         need_image("Conv2d.forward", x, self.in_channels)
         size = (
             ops.conv2d_output_size("Conv2d.forward", *v)
             for v in zip(x.shape[1:3], self.kernel_size, self.stride, self.padding)
         )
-        y = self._buffer("y", (x.shape[0], *size, self.out_channels))
+        y = self.output("y", (x.shape[0], *size, self.out_channels), x)
         bias = self.params.get("bias")
         ops.conv2d_forward(
-            self.device, x, self.params["weight"], bias, y, self.stride, self.padding, self.rung, True, self.activation
+            self.device, x, self.params["weight"], bias, y, self.stride, self.padding, self.rung, True, epilogue
         )
         self._saved = x
         return y
@@ -93,7 +93,7 @@ class Conv2d(Convolution):
                 ops.conv2d_backward_bias(self.device, dy, self.grads["bias"], self.rung)
         if not input_grad:
             return None
-        dx = self._gradient(x.shape)
+        dx = self.place(self, dy, x.shape)
         ops.conv2d_backward_input(
             self.device, dy, self.params["weight"], None, dx, self.stride, self.padding, self.rung, known=True
         )
@@ -136,30 +136,24 @@ class ConvTranspose2d(Convolution):
             )
         self._add_weights((*self.kernel_size, out_channels, in_channels), bias)
 
-    def forward(self, x, training=True):
-        """[N, H, W, in_channels] -> [N, OH, OW, out_channels]"""
+    def forward(self, x, training=True, epilogue=ops.NONE):
+        """[N, H, W, in_channels] -> [N, OH, OW, out_channels]
+
+        epilogue: an activation behind it, in the same pass; for the rungs FUSED only.
+        """
         where = "ConvTranspose2d.forward"
         need_image(where, x, self.in_channels)
         size = (
             ops.conv_transpose2d_output_size(where, *v)
             for v in zip(x.shape[1:3], self.kernel_size, self.stride, self.padding, self.output_padding)
         )
-        y = self._buffer("y", (x.shape[0], *size, self.out_channels))
+        y = self.output("y", (x.shape[0], *size, self.out_channels), x)
         if self.rung == "textbook":
             self._four_steps(x, y)
         else:
             bias = self.params.get("bias")
             ops.conv2d_backward_input(
-                self.device,
-                x,
-                self.params["weight"],
-                bias,
-                y,
-                self.stride,
-                self.padding,
-                self.rung,
-                True,
-                self.activation,
+                self.device, x, self.params["weight"], bias, y, self.stride, self.padding, self.rung, True, epilogue
             )
         self._saved = x
         return y
@@ -190,7 +184,7 @@ class ConvTranspose2d(Convolution):
                 ops.conv2d_backward_bias(self.device, dy, self.grads["bias"], self.rung)
         if not input_grad:
             return None
-        dx = self._gradient(x.shape)
+        dx = self.place(self, dy, x.shape)
         ops.conv2d_forward(
             self.device, dy, self.params["weight"], None, dx, self.stride, self.padding, self.rung, known=True
         )

@@ -1,45 +1,78 @@
-"""Layers joined where one kernel can do the work of two."""
-
-from itertools import pairwise
+"""Fused layers: one kernel does the work of two. Plain layers know nothing of it."""
 
 from ..choices import FUSED
-from .activations import LeakyReLU, ReLU
-from .base import Layer
+from .activations import Activation, LeakyReLU, ReLU
+from .base import Layer, Sequential
 from .batchnorm import BatchNorm2d
 from .convolution import Convolution
 
 
+class NormActivation(Layer):
+    """A batch norm and the ReLU or LeakyReLU behind it: two passes over memory fewer, forward and backward."""
+
+    def __init__(self, norm: BatchNorm2d, activation: ReLU | LeakyReLU):
+        super().__init__(norm.device)
+        self.norm, self.activation = norm, activation
+
+    def parts(self):
+        """Only the batch norm writes a dx."""
+        return [self.norm]
+
+    def forward(self, x, training=True):
+        """[..., num_features] -> the same shape"""
+        return self.norm.forward(x, training, self.activation.slope)
+
+    def backward(self, dy, param_grads=True, input_grad=True):
+        """[..., num_features] -> the same shape"""
+        return self.norm.backward(dy, param_grads, input_grad)
+
+
+class ConvActivation(Layer):
+    """A convolution, either one, and the activation behind it: one pass fewer, forward.   Saves: the activation's y."""
+
+    def __init__(self, convolution: Convolution, activation: Activation):
+        super().__init__(convolution.device)
+        self.convolution, self.activation = convolution, activation
+
+    def parts(self):
+        """Both write a dx."""
+        return [self.convolution, self.activation]
+
+    def forward(self, x, training=True):
+        """As the convolution's."""
+        self._saved = self.convolution.forward(x, training, self.activation.epilogue)
+        return self._saved
+
+    def backward(self, dy, param_grads=True, input_grad=True):
+        """As the convolution's."""
+        dx = self.activation.gradient(self._take_saved(), dy)
+        return self.convolution.backward(dx, param_grads, input_grad)
+
+
 def fuse(layer: Layer) -> None:
-    """The one place where layers are joined, in every Sequential inside `layer`, for the rungs FUSED.
+    """Replaces, in every Sequential inside `layer`, pairs of layers by fused ones, for the rungs FUSED.
 
-    A BatchNorm2d takes over the ReLU or LeakyReLU behind it, forward and backward: two passes over memory fewer. A
-    convolution takes over the forward pass of an activation behind it: one pass fewer (not a Sigmoid's: the loss wants
-    the logits before it). Results are the same but for rounding.
+    Names and parameters stay: children() are still the plain layers. Results are the same but for rounding. A Sigmoid
+    stays where it is: the loss wants the logits before it.
     """
-    for _, part in layer.walk():
-        inside = [child for _, child in part.children()]
-        for first, second in pairwise(inside):
-            if getattr(first, "rung", None) not in FUSED:
-                continue
-            if isinstance(first, BatchNorm2d) and isinstance(second, ReLU | LeakyReLU):
-                first.slope, second.absorbed = second.slope, "both"
-            elif isinstance(first, Convolution) and getattr(second, "epilogue", None):
-                first.activation, second.absorbed = second.epilogue, "forward"
+    if not isinstance(layer, Sequential):
+        return
+    for child in layer.layers:
+        fuse(child)
+    fused, rest = [], list(layer.layers)
+    while rest:
+        joined = _joined(*rest[:2]) if len(rest) > 1 else None
+        fused.append(joined or rest[0])
+        del rest[: 2 if joined else 1]
+    layer.layers = fused
 
 
-def share_gradients(layer: Layer, first: bool = False) -> None:
-    """Saves memory inside `layer`, whose layers must be in one line:
-
-    Each dx is read by the layer before and then forgotten.
-
-    They lie in two arrays of the device that take turns (Device.gradient), shared by all its networks; batch norms
-    inside write dx over dy, where that is another layer's and not the caller's. The first layer's dx, which callers
-    see, keeps an array of its own unless `first`. Call it after fuse.
-    """
-    line = [part for _, part in layer.walk() if not part.children()]
-    for i, part in enumerate(line):
-        from_inside = any(
-            getattr(later, "absorbed", "") != "both" for later in line[i + 1 :]
-        )  # an absorbed one passes its dy on
-        part.shares_gradient = i > 0 or first
-        part.overwrites_dy = i > 0 and isinstance(part, BatchNorm2d) and from_inside
+def _joined(first: Layer, second: Layer) -> Layer | None:
+    """The two as one, or None."""
+    if getattr(first, "rung", None) not in FUSED:
+        return None
+    if isinstance(first, BatchNorm2d) and isinstance(second, ReLU | LeakyReLU):
+        return NormActivation(first, second)
+    if isinstance(first, Convolution) and isinstance(second, Activation) and second.epilogue:
+        return ConvActivation(first, second)
+    return None

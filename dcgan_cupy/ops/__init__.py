@@ -17,7 +17,7 @@ from .batchnorm import (
     batchnorm_running_scale,
     batchnorm_statistics,
 )
-from .check import check_rung, pair
+from .check import pair
 from .conv2d import conv2d_backward_bias, conv2d_backward_input, conv2d_backward_weight, conv2d_forward
 from .conv_geometry import conv2d_output_size, conv_transpose2d_output_size, zero_insert_size
 from .conv_transpose2d import flip_kernel, zero_insert
@@ -33,13 +33,15 @@ from .elementwise import (
     tanh_backward,
     tanh_forward,
 )
-from .epilogue import Epilogue
+from .epilogue import NONE, Epilogue
 from .images import images_to_float, images_to_uint8
 from .random import philox_words, random_advance, random_normal, random_uniform
+from .rungs import need_fusing, rung_of
 from .tiles import ceil_div
 from .training import adam_advance, adam_step, bce, bce_with_logits
 
 __all__ = [
+    "NONE",
     "Epilogue",
     "adam_advance",
     "adam_step",
@@ -55,7 +57,6 @@ __all__ = [
     "bce",
     "bce_with_logits",
     "ceil_div",
-    "check_rung",
     "conv2d_backward_bias",
     "conv2d_backward_input",
     "conv2d_backward_weight",
@@ -68,6 +69,7 @@ __all__ = [
     "images_to_uint8",
     "leaky_relu_backward",
     "leaky_relu_forward",
+    "need_fusing",
     "pair",
     "philox_words",
     "random_advance",
@@ -75,6 +77,7 @@ __all__ = [
     "random_uniform",
     "relu_backward",
     "relu_forward",
+    "rung_of",
     "sigmoid_backward",
     "sigmoid_forward",
     "tanh_backward",

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from ..choices import RUNGS
 from ..errors import UserError
 
 INDEX_LIMIT = 2**31 - 2**16  # kernels count elements in 32-bit integers, and a grid may overhang by a block
@@ -20,12 +19,6 @@ def pair(where: str, name: str, value, least: int) -> tuple[int, int]:
             f"{where}: {name}: need a whole number of at least {least}, or a pair (h, w) of them, got {value!r}"
         )
     return int(h), int(w)
-
-
-def check_rung(where: str, rung: str) -> None:
-    """Raises: UserError for an unknown rung."""
-    if rung not in RUNGS:
-        raise UserError(f"{where}: kernels: need one of {', '.join(RUNGS)}, got {rung!r}")
 
 
 def count(where: str, n: int) -> int:

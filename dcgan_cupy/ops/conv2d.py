@@ -9,10 +9,10 @@ import numpy as np
 from ..choices import FUSED
 from . import conv2d_tiled as tiled
 from . import conv2d_winograd as winograd
-from . import tiles
-from .check import INDEX_LIMIT, check_rung, need_shape, rows_and_channels
+from .check import need_shape, rows_and_channels
 from .conv_geometry import convolution_sizes
 from .epilogue import NONE, Epilogue
+from .rungs import check_rung, chosen_rung, need_fusing
 from .tiles import BLOCK, CHANNELS, ROW_THREADS, ceil_div
 
 I32 = np.int32
@@ -33,6 +33,7 @@ def conv2d_forward(
     if bias is not None:
         need_shape(where, "bias", bias, w.shape[3:])
     rung = chosen_rung(dev, rung, w, stride, padding)
+    need_fusing(where, "epilogue", rung, activation != NONE)
     if rung == "winograd":
         winograd.forward(dev, x, w, bias, y, sizes, known, activation)
     elif rung == "tiled":
@@ -57,6 +58,7 @@ def conv2d_backward_input(
     if bias is not None:
         need_shape(where, "bias", bias, w.shape[2:3])
     rung = chosen_rung(dev, rung, w, stride, padding)
+    need_fusing(where, "epilogue", rung, activation != NONE)
     if rung == "winograd":
         winograd.backward_input(dev, dy, w, bias, dx, sizes, known, activation)
     elif rung == "tiled":
@@ -95,14 +97,3 @@ def conv2d_backward_bias(dev, dy, db, rung: str = "textbook") -> None:
         k(ceil_div(c, CHANNELS), (CHANNELS, ROW_THREADS), dy, db, I32(rows), I32(c))
     else:
         tiled.backward_bias(dev, dy, db)
-
-
-def chosen_rung(dev, rung: str, w, stride, padding) -> str:
-    """The rung that runs: winograd where it can, tiled elsewhere."""
-    if rung not in ("winograd", "best"):
-        return rung
-    ic, oc = (ceil_div(count, 128) * 128 for count in w.shape[2:])  # whole tiles, at most
-    transformed = 36 * ic * oc  # elements of the taps, transformed
-    if w.shape[:2] != (4, 4) or stride != (2, 2) or padding != (1, 1) or transformed > INDEX_LIMIT:
-        return "tiled"
-    return rung if rung == "winograd" else tiles.best(dev.tiles, *w.shape[2:])

@@ -36,10 +36,6 @@ COLUMNS = {"cpu": 1 << 18, "gpu": 1 << 30}
 """
 
 
-WINOGRAD_FROM = {"cpu": 16, "gpu": 2**31}
-"""Channels, on both sides, from which the rung `best` takes winograd for the layers it is made for."""
-
-
 @dataclass(frozen=True)
 class Tile:
     """One block's share of a matrix product on a GPU, and how its threads share it: bm x bn results, in steps of bk.
@@ -190,11 +186,6 @@ def _loading(kind: str, tile: Tile, width: int, window_row, channels, columns, a
     if kind == "gpu":
         return tile
     return replace(tile, run_a=max(1, gcd(window_row, width) // vec_a), run_b=gcd(columns, tile.bn) // vec_b)
-
-
-def best(kind: str, input_channels: int, output_channels: int) -> str:
-    """tiled or winograd for a kernel-4, stride-2, padding-1 layer, all directions."""
-    return "winograd" if min(input_channels, output_channels) >= WINOGRAD_FROM[kind] else "tiled"
 
 
 def _winograd(kind: str, columns: int) -> WinogradTile:

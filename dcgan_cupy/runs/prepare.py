@@ -93,7 +93,7 @@ def ran_on(config, device) -> dict:
     return {
         "device": device.kind,
         "description": device.description,
-        "kernels": config.kernels or DEFAULT_RUNG[device.kind],
+        "kernels": config.kernels or DEFAULT_RUNG,
         "precision": "fp32",
         "kernel_texts": source.texts_sum(),
         "commit": _commit(),
