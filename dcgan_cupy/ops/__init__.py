@@ -14,7 +14,7 @@ from .batchnorm import (
     batchnorm_backward_sums,
     batchnorm_batch,
     batchnorm_forward,
-    batchnorm_running_scale,
+    batchnorm_running_statistics,
     batchnorm_statistics,
 )
 from .check import check_rung, pair
@@ -50,7 +50,7 @@ __all__ = [
     "batchnorm_backward_sums",
     "batchnorm_batch",
     "batchnorm_forward",
-    "batchnorm_running_scale",
+    "batchnorm_running_statistics",
     "batchnorm_statistics",
     "bce",
     "bce_with_logits",
