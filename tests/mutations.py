@@ -28,12 +28,12 @@ MUTATIONS = [
     ("elementwise.cu", "if (i < n) y[i]", "if (i <= n) y[i]", "add", {"n": 255}, "out-of-bounds", "y[i] += x[i]"),
     (
         "random.cu",
-        "if (4 * i + k < n) out[4 * i + k] = fmaf(high",
-        "out[4 * i + k] = fmaf(high",
+        "if (4 * i + k < n) out[4 * i + k] = v <",
+        "out[4 * i + k] = v <",
         "random_uniform",
         {"n": 1001},
         "out-of-bounds",
-        "out[4 * i + k] = fmaf(high",
+        "out[4 * i + k] = v <",
     ),
     (
         "images.cu",
