@@ -106,7 +106,7 @@ WRONG_SHAPES = [
         r"^conv2d_backward_weight: y: need shape \(1, 2, 2, 2\) .* got \(1, 2, 3, 2\)$",
     ),
     (ops.conv2d_backward_bias, (of(2, 4, 4, 3), of(4)), r"^conv2d_backward_bias: db: need shape \(3,\), got \(4,\)$"),
-    (ops.conv2d_backward_bias, (of(3), of(3)), r"^conv2d_backward_bias: x: need \[..., channels\], got shape \(3,\)$"),
+    (ops.conv2d_backward_bias, (of(3), of(3)), r"^conv2d_backward_bias: dy: need \[..., channels\], got shape \(3,\)$"),
     (
         ops.zero_insert,
         (of(2, 4, 4, 3), of(2, 9, 9, 2), (4, 4), P22, P11),

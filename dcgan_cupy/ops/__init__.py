@@ -17,7 +17,7 @@ from .batchnorm import (
     batchnorm_running_statistics,
     batchnorm_statistics,
 )
-from .check import check_rung, pair
+from .check import check_rung, need_elements, pair
 from .conv2d import conv2d_backward_bias, conv2d_backward_input, conv2d_backward_weight, conv2d_forward
 from .conv_geometry import conv2d_output_size, conv_transpose2d_output_size, zero_insert_size
 from .conv_transpose2d import flip_kernel, zero_insert
@@ -68,6 +68,7 @@ __all__ = [
     "images_to_uint8",
     "leaky_relu_backward",
     "leaky_relu_forward",
+    "need_elements",
     "pair",
     "philox_words",
     "random_advance",

@@ -94,7 +94,7 @@ def batchnorm_batch(
     1/sqrt(var + eps), scale = gamma * rstd, shift = beta - low * scale; num_batches_tracked int64 [1]; all others [C].
     """
     file, where = "batchnorm_2_fused.cu", "batchnorm_batch"
-    rows, c, tile, groups, count, size = channel_groups_of(dev, x)
+    rows, c, tile, groups, count, size = channel_groups_of(where, dev, x)
     if rows < 2:
         raise UserError(f"{where}: x: need more than 1 value a channel when training, got shape {x.shape}")
     need_channels(where, c, gamma=gamma, beta=beta, running_mean=running_mean, running_var=running_var)
@@ -140,7 +140,7 @@ def batchnorm_activation_forward(dev, x, statistics, y, slope: float) -> None:
     """
     where = "batchnorm_activation_forward"
     same_size(where, x=x, y=y)
-    rows, c, tile, *_ = channel_groups_of(dev, x)
+    rows, c, tile, *_ = channel_groups_of(where, dev, x)
     need_shape(where, "statistics", statistics, (5, c))
     k = dev.kernel("batchnorm_2_fused.cu", where, **tile, **rectifier(slope))
     k(ceil_div(x.size // tile["V"], BLOCK), BLOCK, x, statistics, y, I32(rows), I32(c))
@@ -157,7 +157,7 @@ def batchnorm_activation_backward(
     """
     file, where = "batchnorm_2_fused.cu", "batchnorm_activation_backward"
     same_size(where, x=x, dy=dy, dx=x if dx is None else dx)
-    rows, c, tile, groups, count, size = channel_groups_of(dev, x)
+    rows, c, tile, groups, count, size = channel_groups_of(where, dev, x)
     need_channels(where, c, dgamma=dgamma, dbeta=dbeta)
     need_shape(where, "statistics", statistics, (5, c))
     need_shape(where, "pull", pull, (2, c))
