@@ -23,6 +23,7 @@ def bce_with_logits(logits, target, *, device, scale: float = 1.0, gradient=None
 
 
 def _loss(op, x, target, device, scale, gradient, result):
+    ops.need_elements(op.__name__, prob=x)
     if isinstance(target, int | float):
         value, target = target, device.empty(x.shape)
         ops.fill(device, target, value)

@@ -22,21 +22,20 @@ void batchnorm_statistics(const float* x, float* mean, float* var, float* runnin
                           long long* num_batches_tracked, int rows, int C, float momentum) {
     __shared__ float rough[CHANNELS];                                // the mean, before its correction
     int c = blockIdx.x * CHANNELS + threadIdx.x;
-    float sum = 0.0f;
-    if (c < C) for (int r = threadIdx.y; r < rows; r += ROW_THREADS) sum += x[r * C + c];
-    sum = sum_over_rows(sum);
+    LongSum values, d1s, d2s;
+    if (c < C) for (int r = threadIdx.y; r < rows; r += ROW_THREADS) values.add(x[r * C + c]);
+    float sum = sum_over_rows(values.sum);
     if (threadIdx.y == 0) rough[threadIdx.x] = sum / rows;
     __syncthreads();                                                 // every row of threads needs the mean
 
-    float center = rough[threadIdx.x], d1 = 0.0f, d2 = 0.0f;
+    float center = rough[threadIdx.x];
     if (c < C)
         for (int r = threadIdx.y; r < rows; r += ROW_THREADS) {
             float d = x[r * C + c] - center;
-            d1 += d;
-            d2 += d * d;
+            d1s.add(d);
+            d2s.add(d * d);
         }
-    d1 = sum_over_rows(d1) / rows;
-    d2 = sum_over_rows(d2) / rows;
+    float d1 = sum_over_rows(d1s.sum) / rows, d2 = sum_over_rows(d2s.sum) / rows;
     if (c < C && threadIdx.y == 0) {
         float m = center + d1, v = d2 - d1 * d1;
         v = v < 0.0f ? 0.0f : v;                                     // not fmaxf, which would hide a NaN
@@ -62,17 +61,16 @@ extern "C" __global__
 void batchnorm_backward_sums(const float* x, const float* dy, const float* mean, const float* var,
                              float* sum_dy, float* sum_dy_xhat, int rows, int C, float eps) {
     int c = blockIdx.x * CHANNELS + threadIdx.x;
-    float s0 = 0.0f, s1 = 0.0f;
+    LongSum dys, dy_xhats;
     if (c < C) {
         float m = mean[c], rstd = 1.0f / sqrtf(var[c] + eps);
         for (int r = threadIdx.y; r < rows; r += ROW_THREADS) {
             float g = dy[r * C + c];
-            s0 += g;
-            s1 += g * ((x[r * C + c] - m) * rstd);
+            dys.add(g);
+            dy_xhats.add(g * ((x[r * C + c] - m) * rstd));
         }
     }
-    s0 = sum_over_rows(s0);
-    s1 = sum_over_rows(s1);
+    float s0 = sum_over_rows(dys.sum), s1 = sum_over_rows(dy_xhats.sum);
     if (c < C && threadIdx.y == 0) {
         sum_dy[c] = s0;
         sum_dy_xhat[c] = s1;

@@ -1,7 +1,8 @@
 // Random numbers: Philox4x32-10 (Salmon et al. 2011), uniform and normal. Counter-based: number i is a function of (seed, stream, i).
 //
 //   philox      10 rounds of two 32 x 32 -> 64 bit products over a 128-bit counter; 4 words of 32 bits come out
-//   uniform     24 high bits of a word times 2^-24: [0, 1) in steps a float holds exactly; then low + (high - low) * u
+//   uniform     24 high bits of a word times 2^-24: [0, 1) in steps a float holds exactly; then low + (high - low) * u, which may round to
+//               high: then last, the float below it
 //   normal      Box-Muller on pairs: r = sqrt(-2 ln u1), angle 2 pi u2 with u1 in (0, 1]; mean + std * r * (cos, sin)
 //   state       { seed, stream, offset } in device memory; random_advance moves the offset on after a draw
 //   mapping     1-D grid, one thread per 4 numbers: thread i takes counter offset + i
@@ -56,12 +57,14 @@ __device__ __forceinline__ void cos_sin_turn(float u, float* cosine, float* sine
 }
 
 extern "C" __global__
-void random_uniform(const unsigned long long* state, float* out, int n, float low, float high) {
+void random_uniform(const unsigned long long* state, float* out, int n, float low, float high, float last) {
     int i = global_thread();
     if (i >= ceil_div(n, 4)) return;
     Words r = words_of_thread(state, i);
-    for (int k = 0; k < 4; k++)
-        if (4 * i + k < n) out[4 * i + k] = fmaf(high - low, (float)(r.w[k] >> 8) * 0x1p-24f, low);
+    for (int k = 0; k < 4; k++) {
+        float v = fmaf(high - low, (float)(r.w[k] >> 8) * 0x1p-24f, low);
+        if (4 * i + k < n) out[4 * i + k] = v < high ? v : last;
+    }
 }
 
 extern "C" __global__

@@ -28,12 +28,12 @@ MUTATIONS = [
     ("elementwise.cu", "if (i < n) y[i]", "if (i <= n) y[i]", "add", {"n": 255}, "out-of-bounds", "y[i] += x[i]"),
     (
         "random.cu",
-        "if (4 * i + k < n) out[4 * i + k] = fmaf(high",
-        "out[4 * i + k] = fmaf(high",
+        "if (4 * i + k < n) out[4 * i + k] = v <",
+        "out[4 * i + k] = v <",
         "random_uniform",
         {"n": 1001},
         "out-of-bounds",
-        "out[4 * i + k] = fmaf(high",
+        "out[4 * i + k] = v <",
     ),
     (
         "images.cu",
@@ -163,7 +163,7 @@ MUTATIONS = [
     ),
     (
         "batchnorm_2_fused.cu",
-        "    __syncthreads();                                                 // every row of threads has left its own",
+        "__syncthreads();                                                 // every row of threads has left its sums",
         "",
         "batchnorm_batch",
         ROWS,
@@ -172,12 +172,12 @@ MUTATIONS = [
     ),
     (
         "batchnorm_2_fused.cu",
-        "if (more == 0) break;",
-        "",
+        "for (int p = 0; p < count; p++) sum_d +=",
+        "for (int p = 0; p <= count; p++) sum_d +=",
         "batchnorm_batch",
         {"rows": 2, "c": 1},
-        "uninitialised",
-        "join((float)n",
+        "out-of-bounds",
+        "sum_d += parts",
     ),
     ("batchnorm.cu", "if (c < C && threadIdx.y == 0) {", "if (c < C) {", "batchnorm_statistics", ROWS, "race", ""),
     (
@@ -187,6 +187,6 @@ MUTATIONS = [
         "conv2d_backward_weight",
         {**RUNG2, "rung": "tiled"},
         "out-of-bounds",
-        "sum += parts",
+        "run += parts",
     ),
 ]

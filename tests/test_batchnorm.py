@@ -107,6 +107,21 @@ def test_batchnorm_carries_nan_to_its_channel_only(device, rng):
     assert_equal(np.isnan(new_mean), bad)
 
 
+def test_batchnorm_sums_of_many_rows(device, rng):
+    """A million rows, all of one sign: no sum is off by 1e-6."""
+    rows, c = 1_000_000, 3
+    x, dy = rng.random((2, rows, c), F32)
+    mean, var, *_ = bn_statistics(device, x, np.zeros(c, F32), np.ones(c, F32))
+    assert_each_close(mean, x.mean(0, dtype=F64), BN_RTOL)
+    assert_each_close(var, x.var(0, dtype=F64), BN_RTOL)
+    given = np.zeros(c, F32), np.ones(c, F32)
+    sum_dy, sum_dy_xhat = launch(device, ops.batchnorm_backward_sums, x, dy, *given, Out(c), Out(c), 1e-5)
+    assert_each_close(sum_dy, dy.sum(0, dtype=F64), BN_RTOL)
+    assert_each_close(sum_dy_xhat, (dy.astype(F64) * x).sum(0) / np.sqrt(1 + 1e-5), BN_RTOL)
+    db = launch(device, ops.conv2d_backward_bias, dy, Updated(np.zeros(c, F32)))
+    assert_each_close(db, dy.sum(0, dtype=F64), BN_RTOL)
+
+
 @every_bn_shape
 def test_batchnorm_forward(device, rng, shape):
     x, gamma, beta, mean, var = bn_arrays(rng, shape)

@@ -172,13 +172,3 @@ def test_more_blocks_than_a_grid_axis_of_16_bits(device, rng):
     x = integers(rng, MANY_BLOCKS)
     assert_equal(launch(device, ops.relu_forward, x, Out(MANY_BLOCKS)), np.maximum(x, 0))
     assert_equal(launch(device, ops.fill, Out(MANY_BLOCKS), 3.0), np.full(MANY_BLOCKS, 3, F32))
-
-
-def test_empty_arrays_are_left_alone(device):
-    for op, count, constants in (
-        (ops.fill, 1, (1.0,)),
-        (ops.add, 2, ()),
-        (ops.relu_forward, 2, ()),
-        (ops.relu_backward, 3, ()),
-    ):
-        op(device, *(device.empty((0, 3)) for _ in range(count)), *constants)

@@ -63,6 +63,27 @@ def test_bce_with_huge_logits(device):
             assert abs(gradient[0]) > 0.99
 
 
+@pytest.mark.parametrize("values", ["random", "equal"])
+@pytest.mark.parametrize("name", ["bce", "bce_with_logits"])
+def test_losses_of_ten_million_values(device, rng, name, values):
+    """Added up one by one in float32, each of 256 sums of 39,000 equal terms would be off by 1e-5."""
+    n = 10_000_000
+    p, t = rng.random((2, n), F32) if values == "random" else (np.full(n, 0.3, F32), np.ones(n, F32))
+    gradient, result = launch(device, getattr(ops, name), p, t, Out(n), Out(2))
+    loss, want = getattr(ref, name)(p, t)
+    mean = (p if name == "bce" else ref.sigmoid_forward(p)).mean(dtype=F64)
+    assert_each_close(result, [loss, mean], LOSS_RTOL)
+    assert_close(gradient, want, LOSS_RTOL)
+
+
+def test_a_loss_may_be_infinite(device):
+    """The sum of what rounding takes must not turn infinity into NaN."""
+    x, t = np.full(1000, -np.inf, F32), np.ones(1000, F32)
+    x[::2] = 0.5
+    _, result = launch(device, ops.bce_with_logits, np.maximum(x, -3e38), t, Out(1000), Out(2))
+    assert result[0] == np.inf or result[0] > 1e38  # 500 terms of 3e38 pass float32's end
+
+
 @pytest.mark.parametrize("name", ["bce", "bce_with_logits"])
 def test_losses_say_nan_for_nan(device, name):
     p = np.full(300, 0.5, F32)

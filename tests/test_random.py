@@ -73,9 +73,39 @@ def test_philox_words(device, rng, count):
 @pytest.mark.parametrize("size", DRAW_SIZES)
 def test_random_uniform_exact(device, state, size):
     """24 bits of a word; low + (high - low) * u is rounded once, so float64 gives the same float32."""
-    u = (words(*state, size)[:size] >> 8) * 2.0**-24
-    for low, high in ((0.0, 1.0), (-1.0, 1.0), (-0.25, 3.0)):
-        assert_equal(drawn(device, ops.random_uniform, state, size, low, high), (low + (high - low) * u).astype(F32))
+    w = words(*state, size)[:size]
+    for low, high in ((0.0, 1.0), (-1.0, 1.0), (-0.25, 3.0), (1000.0, 1001.0)):
+        assert_equal(drawn(device, ops.random_uniform, state, size, low, high), ref.random_uniform(w, low, high))
+
+
+@pytest.mark.parametrize(
+    "low, high", [(1.0, 2.0), (1000.0, 1001.0), (-1001.0, -1000.0), (1e8, 1e8 + 16), (-2e-38, 0.0), (0.0, 2e-38)]
+)
+def test_random_uniform_never_returns_high(device, low, high):
+    """2^20 numbers; where floats are coarse, many of them round to high: they become the float below it."""
+    n, state = 2**20, (7, 1, 0)
+    got = drawn(device, ops.random_uniform, state, n, low, high)
+    assert F32(low) <= got.min() and got.max() < F32(high)
+    rounded = low + (high - low) * ((words(*state, n) >> 8) * 2.0**-24)
+    if high - low >= 1:
+        assert_equal(got, ref.random_uniform(words(*state, n), low, high))
+        assert low == 1.0 or (rounded.astype(F32) == F32(high)).any()
+
+
+def test_random_uniform_of_the_greatest_word(device):
+    """u = 1 - 2^-24, once in 16 million: 1 + u rounds to 2."""
+    seed, stream, counter, which = 7, 0, 6647514, 2
+    word = words(seed, stream, counter, 4)[which]
+    assert word >> 8 == 2**24 - 1 and F32(1 + (word >> 8) * 2.0**-24) == 2
+    got = drawn(device, ops.random_uniform, (seed, stream, counter), 4, 1.0, 2.0)
+    assert got[which] == np.nextafter(F32(2), F32(1))
+
+
+def test_random_uniform_between_equal_and_reversed_bounds(device):
+    assert_equal(drawn(device, ops.random_uniform, (1, 2, 3), 9, 0.5, 0.5), np.full(9, 0.5, F32))
+    for low, high in ((1.0, 0.5), (float("nan"), 1.0)):
+        with pytest.raises(UserError, match=rf"^random_uniform: high: need at least low, {low!r}, got {high!r}$"):
+            drawn(device, ops.random_uniform, (1, 2, 3), 9, low, high)
 
 
 @every_state

@@ -106,7 +106,7 @@ WRONG_SHAPES = [
         r"^conv2d_backward_weight: y: need shape \(1, 2, 2, 2\) .* got \(1, 2, 3, 2\)$",
     ),
     (ops.conv2d_backward_bias, (of(2, 4, 4, 3), of(4)), r"^conv2d_backward_bias: db: need shape \(3,\), got \(4,\)$"),
-    (ops.conv2d_backward_bias, (of(3), of(3)), r"^conv2d_backward_bias: x: need \[..., channels\], got shape \(3,\)$"),
+    (ops.conv2d_backward_bias, (of(3), of(3)), r"^conv2d_backward_bias: dy: need \[..., channels\], got shape \(3,\)$"),
     (
         ops.zero_insert,
         (of(2, 4, 4, 3), of(2, 9, 9, 2), (4, 4), P22, P11),
@@ -177,58 +177,53 @@ WRONG_SHAPES = [
 ]
 
 
-FUSED = (
-    of(5, 3),
-    of(5, 3),
-    C,
-    C,
-    C,
-    C,
-    of(2, 3),
-    C,
-    C,
-    of(5, 3),
-    0.2,
-    True,
-)  # x, dy, mean, rstd, scale, beta, sums, dgamma, dbeta, dx
+S = of(5, 3)  # statistics
+FUSED = (of(5, 3), of(5, 3), S, of(2, 3), C, C, of(5, 3), 0.2, True)  # x, dy, statistics, pull, dgamma, dbeta, dx
 WRONG_SHAPES += [
     (
         ops.batchnorm_batch,
-        (of(1, 3), C, C, C, C, C, C, of(1, dtype=np.int64), 0.1, 1e-5),
+        (of(1, 3), C, C, S, C, C, of(1, dtype=np.int64), 0.1, 1e-5),
         r"^batchnorm_batch: x: need more than 1 value a channel when training, got shape \(1, 3\)$",
     ),
     (
         ops.batchnorm_batch,
-        (of(5, 3), C, C, C, of(1), C, C, of(1, dtype=np.int64), 0.1, 1e-5),
-        r"^batchnorm_batch: scale: need shape \(3,\), got \(1,\)$",
+        (of(5, 3), C, C, of(4, 3), C, C, of(1, dtype=np.int64), 0.1, 1e-5),
+        r"^batchnorm_batch: statistics: need shape \(5, 3\), got \(4, 3\)$",
     ),
     (
         ops.batchnorm_batch,
-        (of(5, 3), C, C, C, C, C, of(1), of(1, dtype=np.int64), 0.1, 1e-5),
+        (of(5, 3), C, of(1), S, C, C, of(1, dtype=np.int64), 0.1, 1e-5),
+        r"^batchnorm_batch: beta: need shape \(3,\), got \(1,\)$",
+    ),
+    (
+        ops.batchnorm_batch,
+        (of(5, 3), C, C, S, C, of(1), of(1, dtype=np.int64), 0.1, 1e-5),
         r"^batchnorm_batch: running_var: need shape \(3,\), got \(1,\)$",
     ),
     (
         ops.batchnorm_batch,
-        (of(5, 3), C, C, C, C, C, C, of(2, dtype=np.int64), 0.1, 1e-5),
+        (of(5, 3), C, C, S, C, C, of(2, dtype=np.int64), 0.1, 1e-5),
         r"^batchnorm_batch: num_batches_tracked: need shape \(1,\), got \(2,\)$",
     ),
     (
-        ops.batchnorm_running_scale,
-        (C, C, C, of(2), 1e-5),
-        r"^batchnorm_running_scale: scale: need the shape of running_var, ",
+        ops.batchnorm_running_statistics,
+        (C, C, C, of(2), S, 1e-5),
+        r"^batchnorm_running_statistics: beta: need the shape of running_mean, ",
+    ),
+    (
+        ops.batchnorm_running_statistics,
+        (C, C, C, C, of(5, 2), 1e-5),
+        r"^batchnorm_running_statistics: statistics: need shape \(5, 3\), got \(5, 2\)$",
     ),
     (
         ops.batchnorm_activation_forward,
-        (of(5, 3), C, C, C, of(3, 5), 0.2),
+        (of(5, 3), S, of(3, 5), 0.2),
         r"^batchnorm_activation_forward: y: need the shape of x",
     ),
-    *(
-        (
-            ops.batchnorm_activation_forward,
-            (of(5, 3), *(C if i != wrong else of(1) for i in range(3)), of(5, 3), 0.2),
-            rf"^batchnorm_activation_forward: {name}: need shape \(3,\), got \(1,\)$",
-        )
-        for wrong, name in enumerate(("mean", "scale", "beta"))
+    (
+        ops.batchnorm_activation_forward,
+        (of(5, 3), of(15), of(5, 3), 0.2),
+        r"^batchnorm_activation_forward: statistics: need shape \(5, 3\), got \(15,\)$",
     ),
     (
         ops.batchnorm_activation_backward,
@@ -242,13 +237,10 @@ WRONG_SHAPES += [
             rf"^batchnorm_activation_backward: {name}: need shape {want}, got \(1,\)$",
         )
         for i, name, want in (
-            (2, "mean", r"\(3,\)"),
-            (3, "rstd", r"\(3,\)"),
-            (4, "scale", r"\(3,\)"),
-            (5, "beta", r"\(3,\)"),
-            (6, "sums", r"\(2, 3\)"),
-            (7, "dgamma", r"\(3,\)"),
-            (8, "dbeta", r"\(3,\)"),
+            (2, "statistics", r"\(5, 3\)"),
+            (3, "pull", r"\(2, 3\)"),
+            (4, "dgamma", r"\(3,\)"),
+            (5, "dbeta", r"\(3,\)"),
         )
     ),
     (

@@ -85,23 +85,17 @@ class BatchNorm2d(Layer):
             ops.batchnorm_backward_input(self.device, x, dy, mean, var, self.params["weight"], *used, dx, self.eps)
 
     def _fused_forward(self, x, y, training, slope):
-        rstd, scale = self._channels("rstd"), self._channels("scale")
-        gamma, beta = self.params["weight"], self.params["bias"]
+        statistics = self._buffer("statistics", (5, self.num_features))
+        running_mean, running_var, tracked = self.buffers.values()
+        given = self.params["weight"], self.params["bias"], statistics
         if training:
-            mean = self._channels("mean")
-            ops.batchnorm_batch(
-                self.device, x, gamma, mean, rstd, scale, *self.buffers.values(), self.momentum, self.eps
-            )
+            ops.batchnorm_batch(self.device, x, *given, running_mean, running_var, tracked, self.momentum, self.eps)
         else:
-            mean = self.buffers["running_mean"]
-            ops.batchnorm_running_scale(self.device, self.buffers["running_var"], gamma, rstd, scale, self.eps)
-        ops.batchnorm_activation_forward(self.device, x, mean, scale, beta, y, slope)
-        return mean, rstd, scale
+            ops.batchnorm_running_statistics(self.device, running_mean, running_var, *given, self.eps)
+        ops.batchnorm_activation_forward(self.device, x, statistics, y, slope)
+        return (statistics,)
 
-    def _fused_backward(self, x, dy, dx, mean, rstd, scale, slope, training, param_grads):
-        sums = self._buffer("sums", (2, self.num_features))
+    def _fused_backward(self, x, dy, dx, statistics, slope, training, param_grads):
+        pull = self._buffer("pull", (2, self.num_features))
         grads = (self.grads["weight"], self.grads["bias"]) if param_grads else (None, None)
-        beta = self.params["bias"]
-        ops.batchnorm_activation_backward(
-            self.device, x, dy, mean, rstd, scale, beta, sums, *grads, dx, slope, training
-        )
+        ops.batchnorm_activation_backward(self.device, x, dy, statistics, pull, *grads, dx, slope, training)

@@ -14,10 +14,10 @@ from .batchnorm import (
     batchnorm_backward_sums,
     batchnorm_batch,
     batchnorm_forward,
-    batchnorm_running_scale,
+    batchnorm_running_statistics,
     batchnorm_statistics,
 )
-from .check import pair
+from .check import need_elements, pair
 from .conv2d import conv2d_backward_bias, conv2d_backward_input, conv2d_backward_weight, conv2d_forward
 from .conv_geometry import conv2d_output_size, conv_transpose2d_output_size, zero_insert_size
 from .conv_transpose2d import flip_kernel, zero_insert
@@ -52,7 +52,7 @@ __all__ = [
     "batchnorm_backward_sums",
     "batchnorm_batch",
     "batchnorm_forward",
-    "batchnorm_running_scale",
+    "batchnorm_running_statistics",
     "batchnorm_statistics",
     "bce",
     "bce_with_logits",
@@ -69,6 +69,7 @@ __all__ = [
     "images_to_uint8",
     "leaky_relu_backward",
     "leaky_relu_forward",
+    "need_elements",
     "need_fusing",
     "pair",
     "philox_words",

@@ -84,22 +84,21 @@ def batchnorm_backward_input(dev, x, dy, mean, var, gamma, sum_dy, sum_dy_xhat, 
 
 
 def batchnorm_batch(
-    dev, x, gamma, mean, rstd, scale, running_mean, running_var, num_batches_tracked, momentum: float, eps: float
+    dev, x, gamma, beta, statistics, running_mean, running_var, num_batches_tracked, momentum: float, eps: float
 ) -> None:
     """Batch statistics in one pass over x, and the step of the running ones.
 
     Kernels/batchnorm_2_fused.cu (part and join)
 
-    Shapes: x [..., C]; mean, rstd = 1/sqrt(var + eps), scale = gamma * rstd and all others [C]; num_batches_tracked
-    int64 [1].
+    Shapes: x [..., C]; statistics [5, C] gets (mean, low, rstd, scale, shift): mean + low is the mean, rstd =
+    1/sqrt(var + eps), scale = gamma * rstd, shift = beta - low * scale; num_batches_tracked int64 [1]; all others [C].
     """
     file, where = "batchnorm_2_fused.cu", "batchnorm_batch"
-    rows, c, tile, groups, count, size = channel_groups_of(dev, x)
+    rows, c, tile, groups, count, size = channel_groups_of(where, dev, x)
     if rows < 2:
         raise UserError(f"{where}: x: need more than 1 value a channel when training, got shape {x.shape}")
-    need_channels(
-        where, c, gamma=gamma, mean=mean, rstd=rstd, scale=scale, running_mean=running_mean, running_var=running_var
-    )
+    need_channels(where, c, gamma=gamma, beta=beta, running_mean=running_mean, running_var=running_var)
+    need_shape(where, "statistics", statistics, (5, c))
     need_shape(where, "num_batches_tracked", num_batches_tracked, (1,))
     (parts,) = dev.scratch(2 * count * c)
     dev.kernel(file, "batchnorm_part_statistics", **tile)(
@@ -108,77 +107,78 @@ def batchnorm_batch(
     dev.kernel(file, "batchnorm_join_statistics")(
         ceil_div(c, BLOCK),
         BLOCK,
+        x,
         parts,
         gamma,
-        mean,
-        rstd,
-        scale,
+        beta,
+        statistics,
         running_mean,
         running_var,
         num_batches_tracked,
         I32(rows),
         I32(c),
-        I32(size),
+        I32(count),
         F32(momentum),
         F32(eps),
     )
 
 
-def batchnorm_running_scale(dev, running_var, gamma, rstd, scale, eps: float) -> None:
-    """rstd and scale of the running variance, for evaluation.   kernels/batchnorm_2_fused.cu"""
-    c = same_size("batchnorm_running_scale", running_var=running_var, gamma=gamma, rstd=rstd, scale=scale)
-    k = dev.kernel("batchnorm_2_fused.cu", "batchnorm_running_scale")
-    k(ceil_div(c, BLOCK), BLOCK, running_var, gamma, rstd, scale, I32(c), F32(eps))
+def batchnorm_running_statistics(dev, running_mean, running_var, gamma, beta, statistics, eps: float) -> None:
+    """The same of the running mean and variance, for evaluation.   kernels/batchnorm_2_fused.cu"""
+    where = "batchnorm_running_statistics"
+    given = {"running_mean": running_mean, "running_var": running_var, "gamma": gamma, "beta": beta}
+    c = same_size(where, **given)
+    need_shape(where, "statistics", statistics, (5, c))
+    k = dev.kernel("batchnorm_2_fused.cu", where)
+    k(ceil_div(c, BLOCK), BLOCK, *given.values(), statistics, I32(c), F32(eps))
 
 
-def batchnorm_activation_forward(dev, x, mean, scale, beta, y, slope: float) -> None:
-    """y = act((x - mean) * scale + beta).   kernels/batchnorm_2_fused.cu
+def batchnorm_activation_forward(dev, x, statistics, y, slope: float) -> None:
+    """y = act((x - mean) * scale + shift).   kernels/batchnorm_2_fused.cu
 
-    slope: of the rectifier behind it. 0: ReLU, 1: none.
+    Shapes: statistics [5, C] as batchnorm_batch makes them. slope: of the rectifier behind it; 0: ReLU, 1: none.
     """
     where = "batchnorm_activation_forward"
     same_size(where, x=x, y=y)
-    rows, c, tile, *_ = channel_groups_of(dev, x)
-    need_channels(where, c, mean=mean, scale=scale, beta=beta)
-    k = dev.kernel("batchnorm_2_fused.cu", where, **tile, **rectifier(slope).macros())
-    k(ceil_div(x.size // tile["V"], BLOCK), BLOCK, x, mean, scale, beta, y, I32(rows), I32(c))
+    rows, c, tile, *_ = channel_groups_of(where, dev, x)
+    need_shape(where, "statistics", statistics, (5, c))
+    k = dev.kernel("batchnorm_2_fused.cu", where, **tile, **rectifier(slope))
+    k(ceil_div(x.size // tile["V"], BLOCK), BLOCK, x, statistics, y, I32(rows), I32(c))
 
 
 def batchnorm_activation_backward(
-    dev, x, dy, mean, rstd, scale, beta, sums, dgamma, dbeta, dx, slope: float, training: bool
+    dev, x, dy, statistics, pull, dgamma, dbeta, dx, slope: float, training: bool
 ) -> None:
     """dx, and dgamma += , dbeta += (None: left out).   kernels/batchnorm_2_fused.cu (part, join and backward)
 
-    Shapes: x, dy, dx [..., C] (dx None: left out); sums [2, C] for the sums over the batch; all others [C].
-    training: mean and rstd depended on x; otherwise they are constants.
+    Shapes: x, dy, dx [..., C] (dx None: left out); statistics [5, C]; dgamma, dbeta [C]; pull [2, C] gets what the
+    batch takes off: dx = scale * (g - pull[0] - (x - mean) * pull[1]), g the gradient behind the activation.
+    training: the statistics depended on x; otherwise they are constants.
     """
     file, where = "batchnorm_2_fused.cu", "batchnorm_activation_backward"
     same_size(where, x=x, dy=dy, dx=x if dx is None else dx)
-    rows, c, tile, groups, count, size = channel_groups_of(dev, x)
-    need_channels(where, c, mean=mean, rstd=rstd, scale=scale, beta=beta, dgamma=dgamma, dbeta=dbeta)
-    need_shape(where, "sums", sums, (2, c))
-    activation = rectifier(slope).macros()
+    rows, c, tile, groups, count, size = channel_groups_of(where, dev, x)
+    need_channels(where, c, dgamma=dgamma, dbeta=dbeta)
+    need_shape(where, "statistics", statistics, (5, c))
+    need_shape(where, "pull", pull, (2, c))
+    constants = {**tile, **rectifier(slope)}
     if training or dgamma is not None:
         (parts,) = dev.scratch(2 * count * c)
-        dev.kernel(file, "batchnorm_part_gradients", **tile, **activation)(
-            (groups, count),
-            (tile["LANES"], tile["ROWS"]),
-            x,
-            dy,
-            mean,
-            rstd,
-            scale,
-            beta,
-            parts,
-            I32(rows),
-            I32(c),
-            I32(size),
+        dev.kernel(file, "batchnorm_part_gradients", **constants)(
+            (groups, count), (tile["LANES"], tile["ROWS"]), x, dy, statistics, parts, I32(rows), I32(c), I32(size)
         )
         dev.kernel(file, "batchnorm_join_gradients")(
-            ceil_div(c, BLOCK), BLOCK, parts, sums[0], sums[1], dgamma, dbeta, I32(c), I32(count)
+            ceil_div(c, BLOCK), BLOCK, parts, statistics, pull, dgamma, dbeta, I32(rows), I32(c), I32(count)
         )
     if dx is not None:
-        used = (sums[0], sums[1]) if training else (None, None)
-        dev.kernel(file, where, **tile, **activation)(
-            ceil_div(x.size // tile["V"], BLOCK), BLOCK, x, dy, mean, rstd, scale, beta, *used, dx, I32(rows), I32(c)
+        dev.kernel(file, where, **constants)(
+            ceil_div(x.size // tile["V"], BLOCK),
+            BLOCK,
+            x,
+            dy,
+            statistics,
+            pull if training else None,
+            dx,
+            I32(rows),
+            I32(c),
         )

@@ -5,9 +5,9 @@ from .check import rows_and_channels
 from .tiles import ceil_div
 
 
-def channel_groups_of(dev, x):
+def channel_groups_of(where: str, dev, x):
     """The tile of a [rows, C] array: its constants, the blocks along the channels, the parts and their rows."""
-    rows, c = rows_and_channels("batchnorm", x)
+    rows, c = rows_and_channels(where, x)
     tile = tiles.channel_groups(dev.tiles, rows, c)
     parts = tile.pop("PARTS")
     size = ceil_div(rows, parts)

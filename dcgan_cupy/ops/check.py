@@ -27,9 +27,17 @@ def count(where: str, n: int) -> int:
     return n
 
 
+def need_elements(where: str, **arrays) -> None:
+    """Raises: UserError if an array is empty, such as a batch of 0."""
+    for name, a in arrays.items():
+        if 0 in a.shape:
+            raise UserError(f"{where}: {name}: need a shape without an empty axis, got {tuple(a.shape)}")
+
+
 def same_size(where: str, **arrays) -> int:
     """The common size of arrays that must have one shape."""
     (first, a), *rest = arrays.items()
+    need_elements(where, **{first: a})
     for name, b in rest:
         if b.shape != a.shape:
             raise UserError(f"{where}: {name}: need the shape of {first}, {a.shape}, got {b.shape}")
@@ -45,6 +53,7 @@ def need_rank4(where: str, **arrays) -> None:
     for name, a in arrays.items():
         if len(a.shape) != 4:
             raise UserError(f"{where}: {name}: need 4 axes, got shape {a.shape}")
+    need_elements(where, **arrays)
 
 
 def need_channels(where: str, c: int, **arrays) -> None:
@@ -54,7 +63,8 @@ def need_channels(where: str, c: int, **arrays) -> None:
             need_shape(where, name, a, (c,))
 
 
-def rows_and_channels(where: str, x) -> tuple[int, int]:
+def rows_and_channels(where: str, x, name: str = "x") -> tuple[int, int]:
     if len(x.shape) < 2:
-        raise UserError(f"{where}: x: need [..., channels], got shape {x.shape}")
+        raise UserError(f"{where}: {name}: need [..., channels], got shape {x.shape}")
+    need_elements(where, **{name: x})
     return count(where, x.size) // x.shape[-1], x.shape[-1]

@@ -90,7 +90,7 @@ def conv2d_backward_bias(dev, dy, db, rung: str = "textbook") -> None:
     """db[c] += sum of dy[..., c].   kernels/conv2d/backward_bias_*.cu"""
     where = "conv2d_backward_bias"
     check_rung(where, rung)
-    rows, c = rows_and_channels(where, dy)
+    rows, c = rows_and_channels(where, dy, "dy")
     need_shape(where, "db", db, (c,))
     if rung not in FUSED:
         k = dev.kernel("conv2d/backward_bias_1_textbook.cu", where, CHANNELS=CHANNELS, ROW_THREADS=ROW_THREADS)

@@ -113,7 +113,7 @@ def backward_bias(dev, dy, db):
 
     Kernels/conv2d/backward_bias_4_split.cu, sum_parts.cu
     """
-    rows, c, tile, groups, count, size = channel_groups_of(dev, dy)
+    rows, c, tile, groups, count, size = channel_groups_of("conv2d_backward_bias", dev, dy)
     tile["NEIGHBOURS"] = tile.pop("V")
     (parts,) = dev.scratch(count * c)
     k = dev.kernel("conv2d/backward_bias_4_split.cu", "conv2d_backward_bias", **tile)

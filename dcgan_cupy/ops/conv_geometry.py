@@ -11,8 +11,14 @@ I32 = np.int32
 SIZES = ("N", "H", "W", "IC", "OH", "OW", "OC", "KH", "KW", "stride_h", "stride_w", "pad_h", "pad_w")
 
 
+def need_stride(where: str, stride: int) -> None:
+    if stride < 1:
+        raise UserError(f"{where}: stride: need at least 1, got {stride}")
+
+
 def conv2d_output_size(where: str, size: int, kernel: int, stride: int, padding: int) -> int:
     """(size + 2 * padding - kernel) // stride + 1. Raises: UserError if the window does not fit once."""
+    need_stride(where, stride)
     out = (size + 2 * padding - kernel) // stride + 1
     if out < 1:
         raise UserError(
@@ -26,6 +32,7 @@ def conv_transpose2d_output_size(
     where: str, size: int, kernel: int, stride: int, padding: int, output_padding: int
 ) -> int:
     """stride * (size - 1) + kernel - 2 * padding + output_padding. Raises: UserError if nothing is left."""
+    need_stride(where, stride)
     out = stride * (size - 1) + kernel - 2 * padding + output_padding
     if out < 1:
         raise UserError(

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..errors import UserError
 from .check import count, need_rank4, need_shape
+from .conv_geometry import need_stride
 from .tiles import BLOCK, ceil_div
 
 I32 = np.int32
@@ -20,6 +21,8 @@ def zero_insert(dev, x, z, kernel, stride, padding) -> None:
     where = "zero_insert"
     need_rank4(where, x=x, z=z)
     n, h, w, c = x.shape
+    for step in stride:
+        need_stride(where, step)
     pads = tuple(k - 1 - p for k, p in zip(kernel, padding))
     if z.shape[0] != n or z.shape[3] != c:
         raise UserError(f"{where}: z: need [{n}, zh, zw, {c}], got {z.shape}")

@@ -10,8 +10,7 @@ F32, I32 = np.float32, np.int32
 
 
 def launch_each(dev, file, symbol, n, *arguments):
-    if n:
-        dev.kernel(file, symbol)(ceil_div(n, BLOCK), BLOCK, *arguments, I32(n))
+    dev.kernel(file, symbol)(ceil_div(n, BLOCK), BLOCK, *arguments, I32(n))
 
 
 def fill(dev, x, value: float) -> None:

@@ -1,5 +1,6 @@
 """The activation behind a convolution or a batch norm, which results pass before they are written: one pass saved."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from ..errors import UserError
@@ -27,9 +28,10 @@ class Epilogue(NamedTuple):
 NONE = Epilogue()
 
 
-def rectifier(slope: float) -> Epilogue:
-    """Slope 0: ReLU, 1: no activation, any other above 0: leaky ReLU."""
-    return Epilogue("relu") if slope == 0 else NONE if slope == 1 else Epilogue("leaky_relu", slope)
+@lru_cache(maxsize=64)
+def rectifier(slope: float) -> dict[str, str]:
+    """The constants of slope 0: ReLU, 1: no activation, any other above 0: leaky ReLU."""
+    return (Epilogue("relu") if slope == 0 else NONE if slope == 1 else Epilogue("leaky_relu", slope)).macros()
 
 
 def need_slope(where: str, slope: float) -> float:

@@ -1,16 +1,24 @@
 """Random numbers: Philox4x32-10, whose state lies in device memory."""
 
+from functools import lru_cache
+
 import numpy as np
 
-from .check import count, need_shape, same_size
+from ..errors import UserError
+from .check import count, need_elements, need_shape, same_size
 from .tiles import BLOCK, ceil_div
 
 F32, I32 = np.float32, np.int32
 
 
 def random_uniform(dev, state, out, low: float, high: float) -> None:
-    """out = uniform in [low, high).   kernels/random.cu   state uint64 [3] = (seed, stream, offset)."""
-    _draw(dev, "random_uniform", state, out, low, high)
+    """out = uniform in [low, high).   kernels/random.cu   state uint64 [3] = (seed, stream, offset).
+
+    low = high gives that number.
+    """
+    if not low <= high:
+        raise UserError(f"random_uniform: high: need at least low, {low!r}, got {high!r}")
+    _draw(dev, "random_uniform", state, out, low, high, just_below(high, low))
 
 
 def random_normal(dev, state, out, mean: float, std: float) -> None:
@@ -18,11 +26,19 @@ def random_normal(dev, state, out, mean: float, std: float) -> None:
     _draw(dev, "random_normal", state, out, mean, std)
 
 
-def _draw(dev, symbol, state, out, a, b):
+@lru_cache(maxsize=64)
+def just_below(high: float, low: float) -> float:
+    """The greatest float32 in [low, high), or high = low itself. Not a denormal one, which a GPU would make 0."""
+    found = np.nextafter(F32(high), F32(low))
+    if abs(found) < np.finfo(F32).tiny:
+        found = max(F32(low), F32(0) if high > 0 else -np.finfo(F32).tiny)
+    return found
+
+
+def _draw(dev, symbol, state, out, *constants):
     n = same_size(symbol, out=out)
     need_shape(symbol, "state", state, (3,))
-    if n:
-        dev.kernel("random.cu", symbol)(ceil_div(ceil_div(n, 4), BLOCK), BLOCK, state, out, I32(n), F32(a), F32(b))
+    dev.kernel("random.cu", symbol)(ceil_div(ceil_div(n, 4), BLOCK), BLOCK, state, out, I32(n), *map(F32, constants))
 
 
 def random_advance(dev, state, counters: int) -> None:
@@ -36,6 +52,7 @@ def philox_words(dev, counters, keys, out) -> None:
 
     Kernels/random.cu   uint32 [n, 4], [n, 2], [n, 4].
     """
+    need_elements("philox_words", counters=counters)
     count("philox_words", counters.size)
     n = counters.shape[0]
     need_shape("philox_words", "counters", counters, (n, 4))

@@ -246,12 +246,12 @@ def splits(kind: str, tiles: int, depth: int, bk: int) -> int:
 def channel_groups(kind: str, rows: int, channels: int) -> dict[str, int]:
     """Constants of batchnorm_2_fused.cu, and PARTS, the blocks that share the rows.
 
-    A CPU takes one wide thread a block.
+    A CPU takes one wide thread a block, of at most 4096 rows: 64 runs of 64, so that no chain of additions is long.
     """
     if kind == "cpu":
         v = gcd(channels, 64)
         block = {"V": v, "LANES": min(32, channels // v) if v < 8 else 1, "ROWS": 1}
-        return {**block, "PARTS": max(1, min(16, rows // 8))}
+        return {**block, "PARTS": max(1, min(16, rows // 8), ceil_div(rows, 4096))}
     v = 4 if channels % 4 == 0 else 1
     lanes = min(32, channels // v)
     lane_rows = 256 // lanes

@@ -44,7 +44,7 @@ from .elementwise import (
     tanh_backward,
     tanh_forward,
 )
-from .training import adam, bce, bce_with_logits, philox4x32_10
+from .training import adam, bce, bce_with_logits, philox4x32_10, random_uniform
 
 __all__ = [
     "adam",
@@ -74,6 +74,7 @@ __all__ = [
     "need_transposed_size",
     "philox4x32_10",
     "places_inside",
+    "random_uniform",
     "relu_backward",
     "relu_forward",
     "sigmoid_backward",

@@ -48,6 +48,16 @@ def adam(
     return f64(param) - lr * m_hat / (np.sqrt(v_hat) + eps), m, v
 
 
+def random_uniform(words: Array, low: float, high: float) -> Array:
+    """low + (high - low) * u, u the 24 high bits of a word times 2^-24; what rounds to high is the float32 below it.
+
+    Shapes: words uint32, any -> float32, the same.   low, high: float32 numbers, low < high.
+    """
+    u = (np.asarray(words, np.uint32) >> np.uint32(8)) * 2.0**-24
+    drawn = (f64(low) + f64(np.float32(high) - np.float32(low)) * u).astype(np.float32)
+    return np.minimum(drawn, np.nextafter(np.float32(high), np.float32(low)))
+
+
 def philox4x32_10(counter: Array, key: Array) -> Array:
     """Ten rounds of Philox4x32: each mixes the counter by two 32 x 32 -> 64 bit products, then bumps the key.
 

@@ -95,6 +95,10 @@ def _channel(dev, rng, c, count):
     return [dev.array(np.abs(rng.standard_normal(c)).astype(F32) + 0.5) for _ in range(count)]
 
 
+def _fused_statistics(dev, rng, c):
+    return dev.array(np.abs(rng.standard_normal((5, c))).astype(F32) + 0.5)
+
+
 def _fused_backward(dev, rng, rows, c, training=1, gradients=1, input_gradient=1):
     x, dy = _normal(dev, rng, rows, c), _normal(dev, rng, rows, c)
     gamma, beta = _channel(dev, rng, c, 2) if gradients else (None, None)
@@ -102,7 +106,7 @@ def _fused_backward(dev, rng, rows, c, training=1, gradients=1, input_gradient=1
         dev,
         x,
         dy,
-        *_channel(dev, rng, c, 4),
+        _fused_statistics(dev, rng, c),
         dev.empty((2, c)),
         gamma,
         beta,
@@ -289,8 +293,8 @@ CASES = {
             lambda dev, rng, rows, c: ops.batchnorm_batch(
                 dev,
                 _normal(dev, rng, rows, c),
-                _normal(dev, rng, c),
-                *(dev.empty((c,)) for _ in range(3)),
+                *_channel(dev, rng, c, 2),
+                dev.empty((5, c)),
                 *_channel(dev, rng, c, 2),
                 dev.array(np.zeros(1, np.int64)),
                 0.1,
@@ -300,9 +304,9 @@ CASES = {
             ROWS,
         ),
         Case(
-            "batchnorm_running_scale",
-            lambda dev, rng, c: ops.batchnorm_running_scale(
-                dev, *_channel(dev, rng, c, 2), dev.empty((c,)), dev.empty((c,)), 1e-5
+            "batchnorm_running_statistics",
+            lambda dev, rng, c: ops.batchnorm_running_statistics(
+                dev, *_channel(dev, rng, c, 4), dev.empty((5, c)), 1e-5
             ),
             {"c": 128},
             [{"c": 1}, {"c": 257}],
@@ -310,7 +314,7 @@ CASES = {
         Case(
             "batchnorm_activation_forward",
             lambda dev, rng, rows, c: ops.batchnorm_activation_forward(
-                dev, _normal(dev, rng, rows, c), *_channel(dev, rng, c, 3), dev.empty((rows, c)), 0.2
+                dev, _normal(dev, rng, rows, c), _fused_statistics(dev, rng, c), dev.empty((rows, c)), 0.2
             ),
             {"rows": 2048, "c": 128},
             ROWS,

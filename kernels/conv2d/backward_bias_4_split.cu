@@ -18,6 +18,9 @@
 #ifndef ROWS
 #define ROWS 8           // rows of threads
 #endif
+#ifndef RUN
+#define RUN 64           // rows that a thread adds up before it adds their sum to the others': rounding errors of short sums are small
+#endif
 #ifndef KNOWN
 #define KNOWN (void)0    // sizes that the host promises, as assignments: C = 64
 #endif
@@ -30,9 +33,14 @@ void conv2d_backward_bias(const float* dy, float* parts, int rows, int C, int ro
     int first = blockIdx.y * rows_per_part, last = min(rows, first + rows_per_part);
     if (c < C) {
         float sum[NEIGHBOURS] = {};
-        for (int r = first + threadIdx.y; r < last; r += ROWS)
+        for (int r = first + threadIdx.y; r < last;) {
+            float run[NEIGHBOURS] = {};
+            for (int stop = min(last, r + RUN * ROWS); r < stop; r += ROWS)
 #pragma unroll
-            for (int v = 0; v < NEIGHBOURS; v++) sum[v] += dy[r * C + c + v];
+                for (int v = 0; v < NEIGHBOURS; v++) run[v] += dy[r * C + c + v];
+#pragma unroll
+            for (int v = 0; v < NEIGHBOURS; v++) sum[v] += run[v];
+        }
 #pragma unroll
         for (int v = 0; v < NEIGHBOURS; v++) s[threadIdx.y][threadIdx.x * NEIGHBOURS + v] = sum[v];
     }
