@@ -36,12 +36,13 @@ from .elementwise import (
 from .images import images_to_float, images_to_uint8
 from .random import philox_words, random_advance, random_normal, random_uniform
 from .tiles import ceil_div
-from .training import adam_advance, adam_step, bce, bce_with_logits
+from .training import adam_advance, adam_step, average_step, bce, bce_with_logits
 
 __all__ = [
     "adam_advance",
     "adam_step",
     "add",
+    "average_step",
     "batchnorm_activation_backward",
     "batchnorm_activation_forward",
     "batchnorm_backward_input",
