@@ -1,5 +1,6 @@
 """loss.png: the curves of a run's log, drawn by matplotlib (the extra `plot`), without it by Pillow."""
 
+import contextlib
 import io
 import json
 import logging
@@ -38,8 +39,9 @@ def read(log: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     rows = []
     with open(log, "rb") as file:
         for line in file:
-            values = json.loads(line)
-            rows.append([math.nan if values.get(name) is None else values[name] for name in names])
+            with contextlib.suppress(ValueError, AttributeError, TypeError):  # a line that was damaged is left out
+                values = json.loads(line)
+                rows.append([math.nan if values.get(name) is None else float(values[name]) for name in names])
     table = np.array(rows, np.float64).reshape(-1, len(names))
     each = -(-len(table) // POINTS) or 1
     if each > 1:
@@ -50,10 +52,13 @@ def read(log: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 def smooth(values: np.ndarray) -> np.ndarray:
     """The mean of each value and its neighbours, a fiftieth of the curve in all; NaN stays where it is."""
     half = len(values) // 100
-    sums = np.concatenate([[0.0], np.cumsum(np.nan_to_num(values))])
+    known = np.isfinite(values)
+    sums = np.concatenate([[0.0], np.cumsum(np.where(known, values, 0.0))])
+    counts = np.concatenate([[0], np.cumsum(known)])
     at = np.arange(len(values))
     low, high = np.maximum(at - half, 0), np.minimum(at + half + 1, len(values))
-    return np.where(np.isnan(values), np.nan, (sums[high] - sums[low]) / (high - low))
+    means = (sums[high] - sums[low]) / np.maximum(counts[high] - counts[low], 1)
+    return np.where(known, means, np.nan)
 
 
 def _matplotlib(steps, curves) -> Image.Image:
@@ -105,19 +110,24 @@ def _pillow(steps, curves) -> Image.Image:
             if i == len(PANELS) - 1:
                 pen.text((x, top + tall + 12), f"{value:g}", fill="black", font=font, anchor="ma")
         pen.rectangle((left, top, right, top + tall), outline="black", width=2)
-        for row, (name, field, colour) in enumerate(panel):
-            faint = tuple(255 - (255 - int(colour[k : k + 2], 16)) * 3 // 10 for k in (1, 3, 5))
-            for line, fill, thick in ((curves[field], faint, 2), (smooth(curves[field]), colour, 4)):
-                points = [place(x, y) if np.isfinite(y) else None for x, y in zip(steps, line, strict=True)]
-                for a, b in pairwise(points):
-                    if a and b:
-                        pen.line((*a, *b), fill=fill, width=thick)
-                if len(points) == 1 and points[0]:
-                    pen.circle(points[0], 6, fill=colour)
+        lines = [(curves[field], _faint(colour), 2) for _, field, colour in panel]
+        lines += [(smooth(curves[field]), colour, 4) for _, field, colour in panel]
+        for line, colour, thick in lines:
+            points = [place(x, y) if np.isfinite(y) else None for x, y in zip(steps, line, strict=True)]
+            for a, b in pairwise(points):
+                if a and b:
+                    pen.line((*a, *b), fill=colour, width=thick)
+            if len(points) == 1 and points[0]:
+                pen.circle(points[0], 6, fill=colour)
+        for row, (name, _, colour) in enumerate(panel):
             pen.text((right + 20, top + 36 * row), name, fill=colour, font=font)
         pen.text((left + 16, top + 8), title, fill="black", font=font)
     pen.text(((left + right) / 2, 2 * height - 44), "step", fill="black", font=font, anchor="ma")
     return image.resize((width, height), Image.Resampling.BOX)
+
+
+def _faint(colour: str) -> tuple[int, ...]:
+    return tuple(255 - (255 - int(colour[k : k + 2], 16)) * 3 // 10 for k in (1, 3, 5))
 
 
 def _ticks(low: float, high: float) -> list[float]:

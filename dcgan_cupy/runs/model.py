@@ -98,7 +98,7 @@ def _of_checkpoint(where: str, path: Path) -> Found:
         networks.setdefault(part, {})[rest] = values
     if AVERAGED in networks:  # its running statistics are G's
         networks[AVERAGED] = networks["generator"] | networks[AVERAGED]
-    return Found(Config(**there), networks, str(saved.path))
+    return Found(Config(**there), {part: networks[part] for part in PARTS if part in networks}, str(saved.path))
 
 
 class Sampler:

@@ -7,6 +7,7 @@ before them, goes. Nothing in a file is executed, and no more memory is taken th
 import os
 import re
 import stat
+import warnings
 import zipfile
 from collections import Counter
 from importlib.util import find_spec
@@ -55,7 +56,8 @@ def load_weights(path: str, what: str) -> dict[str, np.ndarray]:
             raise refused("no plain file")
         with open(path, "rb") as file:
             head = file.read(64)
-        values = _reader(head, path, refused)(path, refused)
+        with warnings.catch_warnings(action="ignore"):  # of libraries, about what the file uses
+            values = _reader(head, path, refused)(path, refused)
     except UserError:
         raise
     except OSError as error:
