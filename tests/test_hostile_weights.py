@@ -1,6 +1,6 @@
 """Files of weights that are damaged, foreign or made to do harm: one sentence, exit code 2.
 
-Nothing is written, nothing in them runs. Each is refused by import, by sample and by train --netG alike; .pth files by both readers.
+Nothing is written, nothing in them runs. import, sample and train --netG refuse each alike; .pth files by both readers.
 """
 
 import io
