@@ -64,6 +64,8 @@ def test_exports_load_strictly_and_draw_the_same(command, runs, tmp_path, rng, n
     for part in ("generator", "generator_ema"):
         g = make_g(12, 3, 6).eval()
         g.load_state_dict(tensors(tmp_path / "e" / f"{part}.{kind}"), strict=True)
+        with np.load(runs[network] / f"{part}.npz") as file:  # what the run wrote at its end
+            assert_same({name: value.numpy() for name, value in g.state_dict().items()}, dict(file))
         with torch.no_grad():
             near(g(torch.from_numpy(z).reshape(5, 12, 1, 1)).numpy(), images_of(runs[network], z, part))
     d = make_d(3, 4).eval()
