@@ -1,4 +1,4 @@
-"""python -m dcgan_cupy.import_weights: a run made of weights from elsewhere, to sample from, export or train on."""
+"""dcgan-cupy import: a run made of weights from elsewhere, to sample from, export or train on."""
 
 import hashlib
 import sys
@@ -20,6 +20,7 @@ def parse(arguments: list[str]):
     parser = Parser(
         "import",
         "a run made of weights from elsewhere: the seeds' network or PyTorch's example, its sizes read from them",
+        prog="dcgan-cupy import",
     )
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="G's weights, D's or both: .npz, .safetensors, .pth, .onnx"

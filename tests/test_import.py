@@ -249,6 +249,17 @@ def test_another_networks_weights_are_named(command, runs, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_d_alone_draws_nothing(command, runs, tmp_path):
+    """It can be brought in, but not sampled; G alone the other way round has no D to export."""
+    done(command("import", runs["seeds"] / "discriminator.npz", "--out", tmp_path / "run"))
+    for source in (tmp_path / "run", runs["seeds"] / "discriminator.npz"):
+        refused(command("sample", source, "--out", tmp_path / "a.png"),
+                "sample: RUN: need the weights of a generator, got those of discriminator")  # fmt: skip
+    done(command("import", runs["seeds"] / "generator.npz", "--out", tmp_path / "g"))
+    refused(command("export", tmp_path / "g", "--only", "discriminator", "--out", tmp_path / "e"),
+            "export: --only: need one of generator, got discriminator, not in")  # fmt: skip
+
+
 def test_force_writes_over_a_run_and_over_nothing_else(command, runs, tmp_path):
     file, run = runs["example"] / "generator.npz", tmp_path / "run"
     done(command("import", file, "--out", run))
