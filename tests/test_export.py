@@ -23,7 +23,7 @@ from travel_cases import (  # noqa: F401
 from dcgan_cupy.runs import writers
 
 NEAR = 1e-5
-"""Of numbers up to 1: six layers of float32 sums in another order; 3e-7 seen."""
+"""Of numbers up to 1: six layers of float32 sums in another order; 4e-6 seen in images, 3e-7 in probabilities."""
 
 CLASSES = {"seeds": (SeedsGenerator, SeedsDiscriminator), "example": (ExampleGenerator, ExampleDiscriminator)}
 
@@ -49,7 +49,7 @@ def pictures(rng, n=5):
 
 
 def near(got, want):
-    assert got.shape == want.shape and np.isfinite(want).all() and want.std() > 1e-4
+    assert got.shape == want.shape and np.isfinite(want).all() and want.std() > 0.03
     assert np.abs(got - want).max() <= NEAR
 
 

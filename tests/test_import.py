@@ -198,6 +198,8 @@ def test_an_imported_example_trains_on(command, runs, tmp_path, rng):
     assert int(after["generator"]["main.1.num_batches_tracked"]) == 2
     done(command("train", "--resume", run, "--steps", "3"))
     assert [line["step"] for line in log_of(run)] == [1, 2, 3]
+    used = json.loads((run / "settings.json").read_text())["used"]
+    assert used["imported"]["generator"]["file"] == str(tmp_path / "g.pth")  # it is not forgotten where it is from
     # the same game by the other way in: --netG, --netD
     other = tmp_path / "other"
     more = ("--network", "example", "--features-g", "6", "--features-d", "4", "--z-dim", "12", "--image-size", "64")

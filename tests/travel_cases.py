@@ -7,20 +7,44 @@ import numpy as np
 import pytest
 
 from dcgan_cupy import export, import_weights, sample, train
-from dcgan_cupy.device import get
-from dcgan_cupy.networks import discriminator, generator
+from dcgan_cupy.device import RecorderDevice, get
+from dcgan_cupy.networks import CLASSES, ExampleGenerator, Generator, discriminator, generator
 from dcgan_cupy.runs.model import read
 
+Gs = (Generator, ExampleGenerator)
 KINDS = ("safetensors", "pth", "npz", "onnx")
 PARTS = ("generator", "discriminator", "generator_ema")
 SMALL = ("--device", "cpu", "--dataset", "fake", "--batch-size", "4", "--features-d", "4", "--z-dim", "12")
 
 
+def lively(path: Path, network) -> Path:
+    """A file of weights whose images and probabilities are spread over their range, which first weights' are not.
+
+    Each convolution keeps the variance: it is drawn with 1 / the numbers that meet in an output.
+    """
+    rng, state = np.random.default_rng(5), network.state_dict()
+    for name, value in state.items():
+        drawn = rng.standard_normal(value.shape)
+        if value.ndim == 4:
+            first = value.shape[0] == 12  # G's: one number of each of z's
+            meet = value.shape[0] if first else 4 * value.shape[0] if isinstance(network, Gs) else value[0].size
+            state[name] = (drawn / np.sqrt(meet)).astype(np.float32)
+        elif name.endswith(("weight", "running_var")):
+            state[name] = (1 + 0.2 * np.tanh(drawn)).astype(np.float32)
+        elif not name.endswith("tracked"):
+            state[name] = (0.3 * drawn).astype(np.float32)
+    np.savez(path, **state)
+    return path
+
+
 def trained(folder: Path, network: str, *more: str) -> Path:
     """A run of three steps: 64 px, which the foreign modules are for."""
-    run = folder / network
+    run, dev = folder / network, RecorderDevice("cpu")
+    make_g, make_d = CLASSES[network]
+    files = ("--netG", str(lively(folder / f"{network}-g.npz", make_g(12, 3, 6, 64, device=dev))),
+             "--netD", str(lively(folder / f"{network}-d.npz", make_d(3, 4, 64, device=dev))))  # fmt: skip
     flags = (*SMALL, "--network", network, "--features-g", "6", "--image-size", "64", "--steps", "3", "--ema", "0.5")
-    assert train.main([*flags, "--lr", "0.01", "--out", str(run), *more]) == 0
+    assert train.main([*flags, *files, "--lr", "0.01", "--out", str(run), *more]) == 0
     return run
 
 

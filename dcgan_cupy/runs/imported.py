@@ -73,3 +73,11 @@ def fixed_by(saved: checkpoint.Checkpoint) -> set[str] | None:
     facts = saved.facts.get("imported")
     names = facts.get("fixed") if isinstance(facts, dict) else None
     return {str(name) for name in names} if isinstance(names, list) else None
+
+
+def origin(saved: checkpoint.Checkpoint) -> dict:
+    """{"imported": files and sums} for what is used, of a checkpoint that goes back to an import; else nothing."""
+    for facts, name in ((saved.facts.get("imported"), "from"), (saved.facts.get("used"), "imported")):
+        if isinstance(facts, dict) and name in facts:
+            return {"imported": facts[name]}
+    return {}

@@ -28,6 +28,7 @@ from ..preflight import plan
 from ..trainer import Trainer
 from . import board, checkpoint, resume, shapes
 from .folder import RunFolder
+from .imported import origin
 from .session import GRID, Session, log_length, restore
 from .weights import load_weights
 
@@ -57,6 +58,7 @@ def prepare(config, console: Console, saved: checkpoint.Checkpoint | None = None
     used = {"images": resume.images_sum(dataset.images)}
     if saved is not None:
         _same_images(saved, used)
+        used |= origin(saved)
     folder = _folder(config, saved, restart)
     try:
         device = devices.get(config.device)
