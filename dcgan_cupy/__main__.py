@@ -10,6 +10,8 @@ COMMANDS = {
     "train": ("train", "train a DCGAN; without a flag it learns to draw faces, in minutes"),
     "sample": ("sample", "images out of a run, as a grid or as single files"),
     "walk": ("walk", "a path through the latent space, as a strip or an animation"),
+    "export": ("export", "the weights of a run as files for other programs"),
+    "import": ("import_weights", "a run made of weights from elsewhere"),
     "runs": ("runs.__main__", "the runs there are: a table, one of them, or remove one"),
     "data": ("data.__main__", "what a dataset is, made ready before training, looked at, fetched"),
     "inspect": ("inspect", "what a kernel does wrong, and what it costs"),

@@ -15,6 +15,9 @@ DEFAULT_RUNG = "best"
 IMAGE_SIZES = (16, 32, 64, 128)
 """Height and width of the images that the networks can be built for, px."""
 
+NETWORKS = ("seeds", "example")
+"""The networks: the seeds' (biases in D's first layer and in both last ones), or those of PyTorch's examples/dcgan."""
+
 FORMATS = ("folder", "zip", "tar", "idx", "cifar", "pickle", "lmdb", "mat", "numpy")
 """Kinds of datasets, as --format names them."""
 
@@ -26,6 +29,12 @@ ON_BAD = ("skip", "fail")
 
 LATENTS = ("uniform", "normal")
 """The prior of z: uniform in [-1, 1] (the paper's) or N(0, 1)."""
+
+DECAYS = ("linear",)
+"""How a learning rate may fall."""
+
+EXPORTS = ("safetensors", "pth", "npz", "onnx")
+"""Kinds of files that weights are written to."""
 
 LOSSES = ("non-saturating", "minimax")
 """G's loss: -log D(G(z)), or log(1 - D(G(z)))."""

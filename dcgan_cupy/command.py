@@ -17,7 +17,8 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are UserErrors: `sample: … (see --help)`."""
 
     def __init__(self, name: str, description: str, **rest):
-        super().__init__(prog=f"python -m dcgan_cupy.{name}", description=description, allow_abbrev=False, **rest)
+        rest = {"prog": f"python -m dcgan_cupy.{name}", **rest}
+        super().__init__(description=description, allow_abbrev=False, **rest)
         self.name = name
 
     def error(self, message):

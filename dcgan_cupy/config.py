@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field, fields, replace
 
-from .choices import DEVICES, FORMATS, IMAGE_SIZES, LATENTS, LOSSES, ON_BAD, RUNGS, SPLITS
+from .choices import DECAYS, DEVICES, FORMATS, IMAGE_SIZES, LATENTS, LOSSES, NETWORKS, ON_BAD, RUNGS, SPLITS
 from .errors import UserError
 
 DEVICE_DEFAULTS = {
@@ -12,6 +12,9 @@ DEVICE_DEFAULTS = {
 }
 """What a run without flags does: minutes of work on either device."""
 
+
+PRIORS = {"seeds": "uniform", "example": "normal"}
+"""The prior of z that a network was made for."""
 
 SIZE, COUNT = 2**16, 2**31  # bounds of sizes and of counts: beyond them only arithmetic would break
 
@@ -55,9 +58,21 @@ class Config:
         None, "images in a step (paper: 128)", least=2, below=SIZE, aliases=("--batchSize",)
     )
     z_dim: int = setting(100, "length of the latent vector (paper: 100)", least=1, below=SIZE, aliases=("--nz",))
-    z: str = setting("uniform", "latent prior: uniform in [-1, 1] (paper), or normal", choices=LATENTS)
+    z: str | None = setting(
+        None,
+        "latent prior: uniform in [-1, 1] (paper), or normal (default: uniform; normal with --network example)",
+        choices=LATENTS,
+    )
+    network: str = setting(
+        "seeds", "the seeds' G and D, or those of PyTorch's examples/dcgan (no biases, half the channels)",
+        choices=NETWORKS,
+    )  # fmt: skip
     features_g: int | None = setting(
-        None, "channels of G before its last layer, halved (seeds: 64)", least=1, below=SIZE, aliases=("--ngf",)
+        None,
+        "channels of G before its last layer: twice this, or this with --network example (seeds: 64)",
+        least=1,
+        below=SIZE,
+        aliases=("--ngf",),
     )
     features_d: int | None = setting(
         None, "channels after D's first layer (seeds: 64)", least=1, below=SIZE, aliases=("--ndf",)
@@ -67,8 +82,23 @@ class Config:
         None, "passes over the data, instead of steps", least=1, below=COUNT, aliases=("--niter",)
     )
     lr: float = setting(2e-4, "Adam's learning rate (paper: 0.0002)", least=0.0)
+    lr_g: float | None = setting(None, "that of G; goes before --lr", least=0.0)
+    lr_d: float | None = setting(None, "that of D; goes before --lr", least=0.0)
+    lr_decay: str | None = setting(
+        None,
+        "linear: step t of n takes 1 - (t - 1) / n of the learning rate, so that it falls to 0 over the run's steps"
+        " (default: it stays)",
+        choices=DECAYS,
+    )
     beta1: float = setting(0.5, "Adam's beta1 (paper: 0.5)", least=0.0, below=1.0)
     beta2: float = setting(0.999, "Adam's beta2 (paper: 0.999)", least=0.0, below=1.0)
+    ema: float | None = setting(
+        None,
+        "keep a moving average of G's weights beside them, with this decay a step: 0.999 remembers about 1,000 steps"
+        " (default: none)",
+        least=0.0,
+        below=1.0,
+    )
     loss: str = setting("non-saturating", "G's loss: -log D(G(z)), or the minimax log(1 - D(G(z)))", choices=LOSSES)
     bn_gain: float = setting(
         1.0, "mean of the initial batch-norm gains: 1 (paper's code) or 0 (second seed)", choices=(0.0, 1.0)
@@ -93,24 +123,34 @@ class Config:
     keep_every: int | None = setting(
         None, "keep the checkpoint of every such step as well (default: none)", least=1, below=COUNT
     )
-    generator: str | None = setting(None, "start from these weights of G (generator.npz of a run)", aliases=("--netG",))
-    discriminator: str | None = setting(
-        None, "start from these weights of D (discriminator.npz of a run)", aliases=("--netD",)
+    generator: str | None = setting(
+        None, "start from these weights of G (.npz, .safetensors, .pth, .onnx)", aliases=("--netG",)
     )
+    discriminator: str | None = setting(
+        None, "start from these weights of D (.npz, .safetensors, .pth, .onnx)", aliases=("--netD",)
+    )
+    tensorboard: bool = setting(False, "write curves and samples for TensorBoard to the run's tensorboard/ as well")
     dry_run: bool = setting(False, "two steps only, to see that everything works", aliases=("--dry_run",))
 
     def __post_init__(self):
         for f in fields(self):
             check(f, getattr(self, f.name))
-        if self.lr == 0:
-            raise UserError("train: --lr: need more than 0, got 0")
+        for name in ("lr", "lr_g", "lr_d"):
+            if getattr(self, name) == 0:
+                raise UserError(f"train: {flag(name)}: need more than 0, got 0")
         if self.steps is not None and self.epochs is not None:
             raise UserError(f"train: --steps: need either steps or epochs, got both ({self.steps} and {self.epochs})")
+
+    @property
+    def prior(self) -> str:
+        """The latent prior: --z, or the network's own."""
+        return self.z or PRIORS[self.network]
 
     def resolved(self, kind: str) -> "Config":
         """The same with every None that the device decides filled in. kind: "cpu" or "gpu"."""
         defaults = DEVICE_DEFAULTS[kind]
         new = {name: value for name, value in defaults.items() if getattr(self, name) is None}
+        new["z"] = self.prior
         if self.epochs is not None:
             new.pop("steps", None)
         if self.dry_run:

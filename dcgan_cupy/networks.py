@@ -1,4 +1,7 @@
-"""The two networks of the seeds, for images of 16 to 128 pixels: 2^k pixels take k - 2 stages of stride 2."""
+"""The networks of the seeds and of PyTorch's example, for images of 16 to 128 pixels.
+
+2^k pixels take k - 2 stages of stride 2 and one of stride 1.
+"""
 
 from . import ops
 from .choices import IMAGE_SIZES
@@ -60,6 +63,12 @@ class _Network(Sequential):
             for flat, views in ((self.param, layer.params), (self.grad, layer.grads)):
                 views[name] = flat[start : start + old.size].reshape(old.shape)
             layer.params[name][...] = old
+
+    def only_forward(self, like: "_Network") -> None:
+        """Gives up its gradients, and shares the running statistics of another of its kind: it is never trained."""
+        self.grad = None
+        for (_, mine), (_, other) in zip(self.walk(), like.walk(), strict=True):
+            mine.grads, mine.buffers = {}, other.buffers
 
     def zero_grads(self) -> None:
         """Sets all parameter gradients to 0, in one launch."""
@@ -200,3 +209,88 @@ class Generator(_Network):
         stages.append(ConvTranspose2d(channels, channels_img, 4, 2, 1, device=device, kernels=kernels))  # image_size
         stages.append(Tanh(device=device))
         super().__init__("gen", Sequential(*stages, device=device), random, bn_gain_mean, device)
+
+
+class ExampleDiscriminator(_Network):
+    """PyTorch's examples/dcgan: no biases, one flat Sequential `main`, a last layer of stride 1.
+
+    Shapes, arguments: as Discriminator's.
+    Source: pytorch/examples, dcgan/main.py, at any of our sizes; there it is 64 px.
+    """
+
+    def __init__(
+        self, channels_img=3, features_d=64, image_size=64, *, device, kernels=None, random=None, bn_gain_mean=1.0
+    ):
+        _check("ExampleDiscriminator", image_size, channels_img, features_d=features_d)
+        shared = {"bias": False, "device": device, "kernels": kernels}
+        stages = [Conv2d(channels_img, features_d, 4, 2, 1, **shared), LeakyReLU(0.2, device=device)]  # image_size / 2
+        channels, size = features_d, image_size // 2
+        while size > 4:
+            stages += [
+                Conv2d(channels, 2 * channels, 4, 2, 1, **shared),  # size / 2
+                BatchNorm2d(2 * channels, device=device, kernels=kernels),
+                LeakyReLU(0.2, device=device),
+            ]
+            channels, size = 2 * channels, size // 2
+        stages.append(Conv2d(channels, 1, 4, 1, 0, **shared))  # 4 -> 1
+        self.sigmoid = Sigmoid(device=device)
+        stages.append(self.sigmoid)
+        super().__init__("main", Sequential(*stages, device=device), random, bn_gain_mean, device)
+        self.logits = Sequential(*self.body.layers[:-1], device=device)
+
+
+class ExampleGenerator(_Network):
+    """PyTorch's examples/dcgan: no biases, one flat Sequential `main`.
+
+    Shapes: as Generator's.
+    Arguments: features_g as the example's ngf: channels before the last layer; at 64 pixels the first stage has
+    8 * features_g, each further one half. Others as in Generator.
+    Source: pytorch/examples, dcgan/main.py, at any of our sizes; there it is 64 px.
+    """
+
+    def __init__(
+        self,
+        z_dim=100,
+        channels_img=3,
+        features_g=64,
+        image_size=64,
+        *,
+        device,
+        kernels=None,
+        random=None,
+        bn_gain_mean=1.0,
+    ):
+        _check("ExampleGenerator", image_size, channels_img, z_dim=z_dim, features_g=features_g)
+        self.z_dim = z_dim
+        shared = {"bias": False, "device": device, "kernels": kernels}
+
+        def stage(channels_in, channels_out, stride, padding):
+            return [
+                ConvTranspose2d(channels_in, channels_out, 4, stride, padding, **shared),
+                BatchNorm2d(channels_out, device=device, kernels=kernels),
+                ReLU(device=device),
+            ]
+
+        channels, size = features_g * image_size // 8, 4
+        stages = stage(z_dim, channels, 1, 0)  # 1 -> 4
+        while size < image_size // 2:
+            stages += stage(channels, channels // 2, 2, 1)  # size * 2
+            channels, size = channels // 2, 2 * size
+        stages += [ConvTranspose2d(channels, channels_img, 4, 2, 1, **shared), Tanh(device=device)]  # image_size
+        super().__init__("main", Sequential(*stages, device=device), random, bn_gain_mean, device)
+
+
+CLASSES = {"seeds": (Generator, Discriminator), "example": (ExampleGenerator, ExampleDiscriminator)}
+"""Setting `network` -> the classes of G and D."""
+
+
+def generator(config, device, **options):
+    """G as a Config describes it.   options: kernels, random, bn_gain_mean."""
+    make = CLASSES[config.network][0]
+    return make(config.z_dim, config.channels, config.features_g, config.image_size, device=device, **options)
+
+
+def discriminator(config, device, **options):
+    """D as a Config describes it.   options: kernels, random, bn_gain_mean."""
+    make = CLASSES[config.network][1]
+    return make(config.channels, config.features_d, config.image_size, device=device, **options)

@@ -31,4 +31,6 @@ def plan(config, kind: str, pictures: int = 1) -> Plan:
     trainer.step(real)
     images = trainer.sample(trainer.fixed_z(pictures))
     ops.images_to_uint8(device, images, device.empty(images.shape, "uint8"))
+    if config.ema is not None:
+        trainer.sample(trainer.fixed_z(pictures), averaged=True)
     return Plan(device.kernels, device.peak_bytes - data)

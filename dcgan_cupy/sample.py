@@ -49,6 +49,11 @@ def parse(arguments: list[str]):
         default=BATCH,
         help=f"images at a time (default: {BATCH}; changes no byte)",
     )
+    parser.add_argument(
+        "--weights",
+        choices=("ema", "last"),
+        help="of a run with --ema: the averaged weights, or the last step's (default: ema where there are)",
+    )
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--force", action="store_true", help="write over what is there")
     return parser.parse_args(arguments)
@@ -62,7 +67,7 @@ def sample(arguments: list[str]) -> None:
     if as_grid and out.suffix.lower() not in SUFFIXES:
         raise UserError(f"sample: --out: need a picture's name ({', '.join(SUFFIXES)}) for a grid, got {out}")
     refuse_existing("sample: --out", out, given.force or (not as_grid and out.is_dir() and not any(out.iterdir())))
-    model = load("sample: RUN", given.source)
+    model = load("sample: RUN", given.source, given.weights)
     z = read_latents("sample: --z", given.z, model.config.z_dim) if given.z else None
     count = given.count or (64 if z is None else len(z))
     if z is not None and count > len(z):

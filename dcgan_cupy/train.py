@@ -24,13 +24,7 @@ def parse_given(arguments: list[str]) -> dict:
         if kind is bool:
             parser.add_argument(*names, dest=f.name, action="store_const", const=True, help=meta["help"])
         else:
-            shown = (
-                f" (default: {f.default:g})"
-                if kind is float
-                else f" (default: {f.default})"
-                if f.default is not None
-                else ""
-            )
+            shown = "" if f.default is None else f" (default: {f.default:{'g' if kind is float else ''}})"
             choices = "|".join(f"{c:g}" if kind is float else str(c) for c in meta["choices"] or ())
             parser.add_argument(
                 *names, dest=f.name, type=number(kind), metavar=choices or f.name.upper(), help=meta["help"] + shown

@@ -6,8 +6,8 @@ from typing import NamedTuple
 from . import losses, ops
 from .config import Config
 from .memory import Turns, share_gradients
-from .networks import Discriminator, Generator
-from .optim import Adam
+from .networks import discriminator, generator
+from .optim import Adam, Average
 from .random import Random
 
 STREAMS = {"discriminator": 0, "generator": 1, "z": 2, "fixed_z": 3}
@@ -37,17 +37,22 @@ class Trainer:
     def __init__(self, config: Config, device):
         self.config, self.device = config, device
         shared = {"device": device, "kernels": config.kernels, "bn_gain_mean": config.bn_gain}
-        size, channels = config.image_size, config.channels
-        self.d = Discriminator(channels, config.features_d, size, random=self._random("discriminator"), **shared)
-        self.g = Generator(config.z_dim, channels, config.features_g, size, random=self._random("generator"), **shared)
+        self.d = discriminator(config, random=self._random("discriminator"), **shared)
+        self.g = generator(config, random=self._random("generator"), **shared)
         self.gradients = Turns(device)
         share_gradients(self.g, self.gradients)
         share_gradients(
             self.d, self.gradients, first=True
         )  # its dx goes into G at once; another backward overwrites it
-        rates = {"lr": config.lr, "beta1": config.beta1, "beta2": config.beta2, "device": device}
-        self.adam_d = Adam(self.d.param, self.d.grad, **rates)
-        self.adam_g = Adam(self.g.param, self.g.grad, **rates)
+        rates = {"beta1": config.beta1, "beta2": config.beta2, "device": device}
+        rates["steps"] = (config.steps or 1) if config.lr_decay else None
+        self.adam_d = Adam(self.d.param, self.d.grad, lr=config.lr_d or config.lr, **rates)
+        self.adam_g = Adam(self.g.param, self.g.grad, lr=config.lr_g or config.lr, **rates)
+        self.g_ema = self.average = None  # G with averaged weights, and what keeps them
+        if config.ema is not None:
+            self.g_ema = generator(config, **shared)
+            self.g_ema.only_forward(like=self.g)
+            self.average = Average(self.g_ema.param, self.g.param, config.ema, device=device)
 
         n = config.batch_size
         self.z = device.empty((n, 1, 1, config.z_dim))
@@ -65,7 +70,7 @@ class Trainer:
 
     def draw_z(self, z, random: Random):
         """Fills z from the prior: uniform in [-1, 1] (the paper's), or normal."""
-        return random.uniform(z, -1.0, 1.0) if self.config.z == "uniform" else random.normal(z)
+        return random.uniform(z, -1.0, 1.0) if self.config.prior == "uniform" else random.normal(z)
 
     def step(self, real, z=None, read: bool = True) -> Step | None:
         """One update of D, then one of G. Threads that call it at once step one after the other.
@@ -115,6 +120,8 @@ class Trainer:
         dfake = d.logits.backward(self.gradient, param_grads=False)  # through D: nothing uses its weight gradients now
         g.backward(dfake, input_grad=False)
         self.adam_g.step()
+        if self.average is not None:
+            self.average.step()
 
     def _loss(self, logits, target, result, scale: float = 1.0) -> None:
         losses.bce_with_logits(logits, target, device=self.device, scale=scale, gradient=self.gradient, result=result)
@@ -135,6 +142,9 @@ class Trainer:
             for moment, flat in (("m", adam.m), ("v", adam.v)):
                 arrays |= {f"{name}.adam.{moment}.{key}": values for key, values in network.state_dict(flat).items()}
             arrays[f"{name}.adam.state"] = self.device.numpy(adam.state)
+        if self.average is not None:
+            averages = self.g.state_dict(self.average.average)
+            arrays |= {f"generator_ema.{key}": values for key, values in averages.items()}
         return arrays
 
     def load_state(self, arrays: dict) -> None:
@@ -144,13 +154,34 @@ class Trainer:
             for prefix, flat in ((f"{name}.", None), (f"{name}.adam.m.", adam.m), (f"{name}.adam.v.", adam.v)):
                 network.load_state_dict({key: arrays[prefix + key] for key in network.state_dict(flat)}, flat)
             self.device.upload(adam.state, arrays[f"{name}.adam.state"])
+        if self.average is not None:
+            flat = self.average.average
+            self.g.load_state_dict({key: arrays[f"generator_ema.{key}"] for key in self.g.state_dict(flat)}, flat)
+
+    def begin_with(self, networks: dict) -> None:
+        """Weights from elsewhere instead of drawn ones.   networks: "generator", "discriminator" -> a state_dict."""
+        for name, network, _ in self._parts():
+            if name in networks:
+                network.load_state_dict(networks[name])
+        if self.average is not None:
+            self.average.restart()
+
+    def weights(self) -> dict:
+        """Name -> state_dict: generator, discriminator, and with --ema generator_ema (G's running statistics in it)."""
+        found = {name: network.state_dict() for name, network, _ in self._parts()}
+        if self.g_ema is not None:
+            found["generator_ema"] = self.g_ema.state_dict()
+        return found
 
     def _parts(self):
         return ("generator", self.g, self.adam_g), ("discriminator", self.d, self.adam_d)
 
-    def sample(self, z):
-        """G(z) in evaluation mode, float in [-1, 1], [N, size, size, channels]: no image depends on the others."""
-        return self.g.forward(z, training=False)
+    def sample(self, z, averaged: bool = False):
+        """G(z) in evaluation mode, float in [-1, 1], [N, size, size, channels]: no image depends on the others.
+
+        averaged: with the averaged weights, of a run with --ema.
+        """
+        return (self.g_ema if averaged else self.g).forward(z, training=False)
 
     def fixed_z(self, count: int):
         """The same latent vectors each time it is asked: to see one picture change as training goes on."""

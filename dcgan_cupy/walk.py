@@ -51,6 +51,11 @@ def parse(arguments: list[str]):
     parser.add_argument(
         "--truncation", type=number(float, 1e-6, 1e6), metavar="T", help="no number of a point beyond T"
     )
+    parser.add_argument(
+        "--weights",
+        choices=("ema", "last"),
+        help="of a run with --ema: the averaged weights, or the last step's (default: ema where there are)",
+    )
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--force", action="store_true", help="write over what is there")
     return parser.parse_args(arguments)
@@ -74,9 +79,9 @@ def walk(arguments: list[str]) -> None:
     if suffix not in (*STRIP, *MOVING):
         raise UserError(f"walk: --out: need a name that ends in {', '.join((*STRIP, *MOVING))}, got {out}")
     refuse_existing("walk: --out", out, given.force)
-    model = load("walk: RUN", given.source)
+    model = load("walk: RUN", given.source, given.weights)
     moving = suffix in MOVING
-    kind = given.path or (SPHERICAL if model.config.z == "normal" else LINEAR)
+    kind = given.path or (SPHERICAL if model.config.prior == "normal" else LINEAR)
     frames = given.frames or (24 if moving else 8)
     size, total = model.config.image_size, frames * len(given.seeds)
     if total * size * size > GRID_LIMIT:

@@ -1,6 +1,7 @@
 // Adam (Kingma & Ba 2015), for all parameters of a network in one launch: they lie in one flat buffer.
 //
-//   advance    t += 1     factors = { lr / (1 - beta1^t),  1 / sqrt(1 - beta2^t) }
+//   advance    t += 1     factors = { lr * (1 - (t-1) * fall) / (1 - beta1^t),  1 / sqrt(1 - beta2^t) }
+//              fall is the part of lr that each step takes away: 1/n leads to 0 over n steps, 0 leaves lr as it is
 //   step       m = beta1*m + (1-beta1)*g     v = beta2*v + (1-beta2)*g^2     p -= factors[0] * m / (sqrt(v) * factors[1] + eps)
 //   state      { t, lr } in device memory, as doubles: a captured graph replays the launch, and only memory can change between
 //              replays. 1 - 0.999^t in float32 would start 1.3e-5 off: one thread does it in double, once a step
@@ -12,9 +13,9 @@
 #include "index.cuh"
 
 extern "C" __global__
-void adam_advance(double* state, float* factors, double beta1, double beta2) {
+void adam_advance(double* state, float* factors, double beta1, double beta2, double fall) {
     if (global_thread() != 0) return;
-    double t = state[0] + 1.0, lr = state[1];
+    double t = state[0] + 1.0, lr = state[1] * fmax(1.0 - (t - 1.0) * fall, 0.0);
     state[0] = t;
     factors[0] = (float)(lr / (1.0 - pow(beta1, t)));
     factors[1] = (float)(1.0 / sqrt(1.0 - pow(beta2, t)));

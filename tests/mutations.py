@@ -27,6 +27,15 @@ MUTATIONS = [
     ),
     ("elementwise.cu", "if (i < n) y[i]", "if (i <= n) y[i]", "add", {"n": 255}, "out-of-bounds", "y[i] += x[i]"),
     (
+        "average.cu",
+        "if (i < n) average[i]",
+        "if (i <= n) average[i]",
+        "average_step",
+        {"n": 255},
+        "out-of-bounds",
+        "average[i] +=",
+    ),
+    (
         "random.cu",
         "if (4 * i + k < n) out[4 * i + k] = v <",
         "out[4 * i + k] = v <",

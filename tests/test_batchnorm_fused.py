@@ -21,7 +21,6 @@ from ops_cases import (
 
 from dcgan_cupy import ops
 from dcgan_cupy import reference as ref
-from dcgan_cupy.device import CpuDevice
 
 pytestmark = EVERY_TILE
 
@@ -78,21 +77,6 @@ def test_batchnorm_batch(device, rng, shape, momentum):
     assert_equal(batches, np.array([7]))
 
 
-class GpuGroups(CpuDevice):
-    """The CPU, with the tiles and groups that a GPU gets: many threads a block, many parts."""
-
-    kind = "gpu"
-
-
-@pytest.fixture(scope="module", params=["own groups", "groups of a GPU"])
-def grouped(request, device):
-    if request.param == "own groups":
-        return device
-    if device.kind != "cpu":
-        pytest.skip("they are its own")
-    return GpuGroups()
-
-
 def far(rng, case, shape):
     """Values in whose statistics float32 has few digits to give away."""
     x = rng.standard_normal(shape).astype(F32)
@@ -117,7 +101,7 @@ FAR += ["first 1e8", "last 1e8", "an image at 300", "corners at -1e4", "mostly c
 
 @pytest.mark.parametrize("shape", [(16, 16, 16, 64), (16, 12, 13, 35)], ids=str)
 @pytest.mark.parametrize("case", FAR)
-def test_batchnorm_far_from_0_is_as_exact_as_pytorch(grouped, rng, case, shape):
+def test_batchnorm_far_from_0_is_as_exact_as_pytorch(device, rng, case, shape):
     """Against float64, and PyTorch's float32 beside it: forward, running statistics, gradients.
 
     Rounding the mean to a float32 alone costs 3e-2 of y at mean 1e6; it is kept as two.
@@ -130,7 +114,7 @@ def test_batchnorm_far_from_0_is_as_exact_as_pytorch(grouped, rng, case, shape):
 
     batch = np.zeros(1, np.int64)
     statistics, *made, _ = launch(
-        grouped,
+        device,
         ops.batchnorm_batch,
         x,
         gamma,
@@ -142,9 +126,9 @@ def test_batchnorm_far_from_0_is_as_exact_as_pytorch(grouped, rng, case, shape):
         1.0,
         1e-5,
     )
-    ours = launch(grouped, ops.batchnorm_activation_forward, x, statistics, Out(shape), 1.0)
+    ours = launch(device, ops.batchnorm_activation_forward, x, statistics, Out(shape), 1.0)
     _, *grads, our_dx = launch(
-        grouped,
+        device,
         ops.batchnorm_activation_backward,
         x,
         dy,
@@ -174,12 +158,12 @@ def test_batchnorm_far_from_0_is_as_exact_as_pytorch(grouped, rng, case, shape):
         assert np.isfinite(got).all() and np.abs(got - want).max() <= allowed, name
 
 
-def test_batchnorm_batch_survives_a_large_mean(grouped, rng):
+def test_batchnorm_batch_survives_a_large_mean(device, rng):
     """Mean 1e4, deviation 1: sum(x^2) - sum(x)^2 / n would leave no digit of the variance."""
     x, c = (1e4 + rng.standard_normal((16, 12, 13, 35))).astype(F32), 35
     zeros, ones, count = np.zeros(c, F32), np.ones(c, F32), Updated(np.zeros(1, np.int64))
     (mean, _, rstd, *_), _, new_var, _ = launch(
-        grouped, ops.batchnorm_batch, x, ones, zeros, Out((5, c)), Updated(zeros), Updated(ones), count, 1.0, 1e-5
+        device, ops.batchnorm_batch, x, ones, zeros, Out((5, c)), Updated(zeros), Updated(ones), count, 1.0, 1e-5
     )
     _, want_mean, want_var, _, want_new_var = ref.batchnorm_forward_train(x, ones, zeros, zeros, ones, momentum=1.0)
     assert_each_close(mean, want_mean, EPS32)  # the nearest float32
@@ -187,13 +171,13 @@ def test_batchnorm_batch_survives_a_large_mean(grouped, rng):
     assert_each_close(new_var, want_new_var, BN_RTOL)
 
 
-def test_batchnorm_sums_of_many_rows(grouped, rng):
+def test_batchnorm_sums_of_many_rows(device, rng):
     """A million rows, all of one sign: no chain of additions is long, so that no sum is off by 1e-6."""
     rows, c = 1_000_000, 3
     x, dy = rng.random((2, rows, c), F32)
     statistics = np.array([[0], [0], [1], [1], [0]], F32).repeat(c, axis=1)
     _, dgamma, dbeta = launch(
-        grouped,
+        device,
         ops.batchnorm_activation_backward,
         x,
         dy,
@@ -207,7 +191,7 @@ def test_batchnorm_sums_of_many_rows(grouped, rng):
     )
     assert_each_close(dgamma, (dy.astype(F64) * x).sum(0), 1e-6)
     assert_each_close(dbeta, dy.astype(F64).sum(0), 1e-6)
-    db = launch(grouped, ops.conv2d_backward_bias, dy, Updated(np.zeros(c, F32)), "tiled")
+    db = launch(device, ops.conv2d_backward_bias, dy, Updated(np.zeros(c, F32)), "tiled")
     assert_each_close(db, dy.astype(F64).sum(0), 1e-6)
 
 

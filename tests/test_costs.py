@@ -181,6 +181,7 @@ def test_many_rounds_in_bounded_memory(dev, tmp_path):
         ("add", {"n": 1000}, 1000, 12000),
         ("leaky_relu_forward", {"n": 1024}, None, 8192),
         ("adam_step", {"n": 1000}, None, 28 * 1000 + 8),  # the file's header says 28 bytes a parameter
+        ("average_step", {"n": 1000}, 3000, 12000),
     ],
 )
 def test_bytes_are_those_of_the_header(dev, operation, shape, flops, moved):

@@ -30,6 +30,7 @@ def test_defaults_are_the_papers():
         128,
         100,
     )
+    assert (config.network, config.lr_g, config.lr_d, config.lr_decay, config.ema) == ("seeds", None, None, None, None)
     assert (config.lr, config.beta1, config.beta2, config.z, config.loss) == (
         2e-4,
         0.5,
@@ -107,6 +108,12 @@ OTHER = {
     "batch_size": 7,
     "z_dim": 11,
     "z": "normal",
+    "network": "example",
+    "lr_g": 0.25,
+    "lr_d": 0.75,
+    "lr_decay": "linear",
+    "ema": 0.5,
+    "tensorboard": True,
     "features_g": 5,
     "features_d": 6,
     "steps": 77,

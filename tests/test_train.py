@@ -48,6 +48,7 @@ def test_run_leaves_its_files(command, device):
         "discriminator.npz",
         "generator.npz",
         "log.jsonl",
+        "loss.png",
         "samples",
         "settings.json",
         "timing.json",
@@ -327,6 +328,7 @@ def test_interrupt_saves_everything():
         "discriminator.npz",
         "generator.npz",
         "log.jsonl",
+        "loss.png",
         "settings.json",
         "timing.json",
     ]

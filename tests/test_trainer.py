@@ -103,6 +103,8 @@ def test_twenty_steps_equal_pytorch(device, seed, settings):
         {"lr": 1e-3, "beta1": 0.9, "beta2": 0.99, "loss": "minimax"},
         {"beta1": 0.0, "beta2": 0.0, "batch_size": 2},
         {"image_size": 128, "features_g": 1, "features_d": 1, "lr": 1e-3},
+        {"lr_g": 1e-3, "lr_d": 5e-4, "lr_decay": "linear", "steps": 12},
+        {"network": "example", "image_size": 64, "features_g": 4, "features_d": 4, "z_dim": 20},
     ],
     ids=str,
 )

@@ -1,5 +1,6 @@
 """What the tests of trainer share."""
 
+import foreign_networks
 import numpy as np
 import pytest
 import torch
@@ -49,13 +50,25 @@ class Judge:
     def __init__(self, trainer: Trainer):
         cfg = trainer.config
         self.trainer, self.minimax = trainer, cfg.loss == "minimax"
-        self.d = Discriminator(cfg.channels, cfg.features_d, cfg.image_size).double()
-        self.g = Generator(cfg.z_dim, cfg.channels, cfg.features_g, cfg.image_size).double()
+        if cfg.network == "example":
+            assert cfg.image_size == 64
+            self.d = foreign_networks.Rows(cfg.channels, cfg.features_d).double()
+            self.g = foreign_networks.ExampleGenerator(cfg.z_dim, cfg.channels, cfg.features_g).double()
+        else:
+            self.d = Discriminator(cfg.channels, cfg.features_d, cfg.image_size).double()
+            self.g = Generator(cfg.z_dim, cfg.channels, cfg.features_g, cfg.image_size).double()
         for ours, theirs in ((trainer.d, self.d), (trainer.g, self.g)):
             theirs.load_state_dict({name: torch.from_numpy(a) for name, a in ours.state_dict().items()}, strict=True)
         self.sides = [*follow(trainer.d, self.d), *follow(trainer.g, self.g)]
-        adam = {"lr": cfg.lr, "betas": (cfg.beta1, cfg.beta2)}
-        self.adam_d, self.adam_g = (torch.optim.Adam(net.parameters(), **adam) for net in (self.d, self.g))
+        self.adam_d, self.adam_g = (
+            torch.optim.Adam(net.parameters(), lr=lr or cfg.lr, betas=(cfg.beta1, cfg.beta2))
+            for net, lr in ((self.d, cfg.lr_d), (self.g, cfg.lr_g))
+        )
+        steps = cfg.steps if cfg.lr_decay else None
+        self.rates = [
+            torch.optim.lr_scheduler.LambdaLR(adam, lambda t: 1 - t / steps if steps else 1.0)
+            for adam in (self.adam_d, self.adam_g)
+        ]
 
     def step(self, real, z) -> tuple:
         """The five numbers of trainer.Step, after the trainer's own step."""
@@ -77,6 +90,8 @@ class Judge:
         self.grads_g = gradients(self.g)
         settle(self.g, self.trainer.g)
         self.adam_g.step()
+        for rate in self.rates:
+            rate.step()
         assert not any(side.ours for side in self.sides)
         return tuple(value.mean().item() for value in (loss_d, loss_g, d_real, d_fake, d_fake_after))
 

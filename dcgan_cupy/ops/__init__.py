@@ -38,7 +38,7 @@ from .images import images_to_float, images_to_uint8
 from .random import philox_words, random_advance, random_normal, random_uniform
 from .rungs import need_fusing, rung_of
 from .tiles import ceil_div
-from .training import adam_advance, adam_step, bce, bce_with_logits
+from .training import adam_advance, adam_step, average_step, bce, bce_with_logits
 
 __all__ = [
     "NONE",
@@ -46,6 +46,7 @@ __all__ = [
     "adam_advance",
     "adam_step",
     "add",
+    "average_step",
     "batchnorm_activation_backward",
     "batchnorm_activation_forward",
     "batchnorm_backward_input",

@@ -1,4 +1,4 @@
-"""What training needs beside the layers: the losses and Adam."""
+"""What training needs beside the layers: the losses, Adam, the average of weights."""
 
 import numpy as np
 
@@ -25,11 +25,14 @@ def bce_with_logits(dev, logits, target, gradient, result, scale: float = 1.0) -
     dev.kernel("losses.cu", "bce_with_logits")(1, BLOCK, logits, target, gradient, result, I32(n), F32(scale))
 
 
-def adam_advance(dev, state, factors, beta1: float, beta2: float) -> None:
-    """t += 1 and the two bias corrections.   kernels/adam.cu   state float64 [2] = (t, lr), factors float32 [2]."""
+def adam_advance(dev, state, factors, beta1: float, beta2: float, fall: float = 0.0) -> None:
+    """t += 1, the two bias corrections, and lr less `fall` of it a step.
+
+    kernels/adam.cu. Shapes: state float64 [2] = (t, lr), factors float32 [2].
+    """
     for name, a in (("state", state), ("factors", factors)):
         need_shape("adam_advance", name, a, (2,))
-    dev.kernel("adam.cu", "adam_advance")(1, 1, state, factors, F64(beta1), F64(beta2))
+    dev.kernel("adam.cu", "adam_advance")(1, 1, state, factors, F64(beta1), F64(beta2), F64(fall))
 
 
 def adam_step(dev, param, grad, m, v, factors, beta1: float, beta2: float, eps: float) -> None:
@@ -51,3 +54,9 @@ def adam_step(dev, param, grad, m, v, factors, beta1: float, beta2: float, eps: 
         F32(1 - beta2),
         F32(eps),
     )
+
+
+def average_step(dev, average, param, rate: float) -> None:
+    """average += rate * (param - average), on flat buffers.   kernels/average.cu"""
+    n = same_size("average_step", average=average, param=param)
+    dev.kernel("average.cu", "average_step")(ceil_div(n, BLOCK), BLOCK, average, param, F32(rate), I32(n))

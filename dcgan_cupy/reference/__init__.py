@@ -44,10 +44,11 @@ from .elementwise import (
     tanh_backward,
     tanh_forward,
 )
-from .training import adam, bce, bce_with_logits, philox4x32_10, random_uniform
+from .training import adam, average, bce, bce_with_logits, philox4x32_10, random_uniform
 
 __all__ = [
     "adam",
+    "average",
     "batchnorm_backward_eval",
     "batchnorm_backward_train",
     "batchnorm_forward_eval",

@@ -1,4 +1,4 @@
-"""Losses (target may be one number for all), Adam, random numbers."""
+"""Losses (target may be one number for all), Adam, averages, random numbers."""
 
 import numpy as np
 
@@ -46,6 +46,11 @@ def adam(
     m_hat = m / (1 - beta1**t)
     v_hat = v / (1 - beta2**t)
     return f64(param) - lr * m_hat / (np.sqrt(v_hat) + eps), m, v
+
+
+def average(mean: Array, param: Array, decay: float) -> Array:
+    """decay * mean + (1 - decay) * param"""
+    return decay * f64(mean) + (1 - decay) * f64(param)
 
 
 def random_uniform(words: Array, low: float, high: float) -> Array:

@@ -125,7 +125,7 @@ def _table(rows: list[dict]) -> None:
         if "problem" in row:
             table.add_row(plain(row["name"]), "settings.json cannot be read")
             continue
-        step = f"{row['step'] if row['step'] is not None else '–'}/{row['steps']}"
+        step = f"{row['step'] if row['step'] is not None else '–'}/{row['steps'] or '–'}"
         cells = row["name"], row["data"], row["image_size"], step, _float(row["loss_d"]), _float(row["loss_g"])
         table.add_row(*(plain(c) for c in cells), _float(row["images_per_second"], 0), plain(row["checkpoint"] or "–"))
     Console().print(table, highlight=False)

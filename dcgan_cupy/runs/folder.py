@@ -7,7 +7,10 @@ timing.json         images per second and seconds of training
 samples/            real.png, and a grid of G's images from the same latent vectors: 000000.png (untrained), 000100.png
                     …
 checkpoints/        000100/ …: all that the next step depends on (checkpoint.py)
-generator.npz       weights under the names of the seeds' nn.Module (and so does discriminator.npz)
+generator.npz       weights under the names of the seeds' nn.Module, or of PyTorch's example (--network example); and
+                    discriminator.npz, generator_ema.npz (--ema)
+loss.png            the curves of the log
+tensorboard/        with --tensorboard: the same curves, and samples
 .lock               held by the process that trains
 """
 
@@ -121,10 +124,10 @@ class RunFolder:
             temporary.unlink(missing_ok=True)
         return path
 
-    def weights(self, generator: dict, discriminator: dict) -> None:
-        """generator.npz and discriminator.npz, of two state_dicts."""
-        save_weights(self.path / "generator.npz", generator)
-        save_weights(self.path / "discriminator.npz", discriminator)
+    def weights(self, networks: dict) -> None:
+        """generator.npz, discriminator.npz, and generator_ema.npz where there is one: name -> state_dict."""
+        for name, state in networks.items():
+            save_weights(self.path / f"{name}.npz", state)
 
     def timing(self, **values) -> None:
         """timing.json."""

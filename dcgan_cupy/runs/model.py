@@ -1,4 +1,4 @@
-"""A generator out of a run, a checkpoint or a file of weights."""
+"""Networks out of a run, a checkpoint or a file of weights; images drawn with the generator."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -9,14 +9,27 @@ import numpy as np
 from .. import ops
 from ..config import Config
 from ..errors import UserError
-from ..networks import Generator
+from ..networks import generator
 from ..random import Random
 from . import checkpoint
+from .shapes import described
 from .weights import load_weights
+
+AVERAGED = "generator_ema"
+PARTS = ("generator", "discriminator", AVERAGED)
 
 BATCH = 64  # images of one forward pass
 ROWS = 1024  # latent vectors drawn at a time: so many numbers are a multiple of four, which is how they are counted
 STREAM = 4  # of random numbers: trainer.STREAMS has those below
+
+
+@dataclass(frozen=True)
+class Found:
+    """The networks of a run, a checkpoint or a file, and the settings they were trained with."""
+
+    config: Config
+    networks: dict[str, dict]  # of generator, discriminator, generator_ema those that are there: state_dicts
+    source: str  # for people: where the weights are from
 
 
 @dataclass(frozen=True)
@@ -28,21 +41,47 @@ class Model:
     source: str  # for people: where the weights are from
 
 
-def load(where: str, source: str) -> Model:
-    """The model of a run's folder (its newest good checkpoint), a checkpoint, or a file of weights.
+def load(where: str, source: str, which: str | None = None) -> Model:
+    """The generator of a run's folder (its newest good checkpoint), a checkpoint, or a file of weights.
+
+    where: for messages.   which: "last", or "ema" for the averaged weights (None: these where there are any).
+    Raises: UserError, Damaged.
+    """
+    found = read(where, source)
+    names = {"last": ["generator"], "ema": ["generator_ema"], None: ["generator_ema", "generator"]}[which]
+    name = next((name for name in names if name in found.networks), None)
+    if name is None and which == "ema":
+        raise UserError(
+            f"{where}: need a run with averaged weights (train --ema) for --weights ema, got {found.source}"
+        )
+    if name is None:
+        raise UserError(f"{where}: need the weights of a generator, got those of {', '.join(found.networks)}: {source}")
+    shown = f"{found.source} (averaged weights)" if name == "generator_ema" else found.source
+    return Model(found.config, found.networks[name], shown)
+
+
+def read(where: str, source: str) -> Found:
+    """All networks of a run's folder (its newest good checkpoint), a checkpoint, or a file of weights.
 
     where: for messages.   Raises: UserError, Damaged.
     """
     path = Path(source)
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise UserError(
+            f"{where}: need a run, a checkpoint or a file of weights, got {source[:80]!r} ({error.strerror})"
+        ) from None
     if path.is_dir() or path.name in (checkpoint.STATE, checkpoint.FACTS, checkpoint.MANIFEST):
         return _of_checkpoint(where, path if path.is_dir() else path.parent)
-    if not path.exists():
+    if not there:
         raise UserError(f"{where}: need a run, a checkpoint or a file of weights, got {source!r} (no such file)")
     weights = load_weights(source, where)
-    return Model(_config_of(where, weights, source), weights, source)
+    network = described(where, weights, source)
+    return Found(network.config, {network.part: weights}, source)
 
 
-def _of_checkpoint(where: str, path: Path) -> Model:
+def _of_checkpoint(where: str, path: Path) -> Found:
     if (path / checkpoint.MANIFEST).exists() or checkpoint.NAME.fullmatch(path.name):
         saved = checkpoint.look(path)
     else:
@@ -52,21 +91,14 @@ def _of_checkpoint(where: str, path: Path) -> Model:
     there = saved.facts.get("settings")
     if not isinstance(there, dict) or not set(there) <= {f.name for f in fields(Config)}:
         raise UserError(f"{where}: {saved.path}: settings: need those of this version, got others")
-    prefix = "generator."
-    names = [name for name in checkpoint.names(saved) if name.startswith(prefix) and ".adam." not in name]
-    arrays = checkpoint.some(saved, names)
-    return Model(Config(**there), {name.removeprefix(prefix): a for name, a in arrays.items()}, str(saved.path))
-
-
-def _config_of(where: str, weights: dict, source: str) -> Config:
-    """The settings that the shapes of a generator's weights tell."""
-    try:
-        first, last = weights["gen.0.0.weight"].shape, [v for k, v in weights.items() if v.ndim == 4][-1].shape
-        stages = sum(v.ndim == 4 for v in weights.values()) - 1
-    except (KeyError, IndexError):
-        raise UserError(f"{where}: need the weights of a generator (gen.0.0.weight …), got {source}") from None
-    size, channels = 4 * 2**stages, last[1]
-    return Config(image_size=size, channels=channels, z_dim=first[0], features_g=first[1] * 4 // size, device="cpu")
+    networks = {}
+    names = [name for name in checkpoint.names(saved) if ".adam." not in name and name.partition(".")[0] in PARTS]
+    for name, values in checkpoint.some(saved, names).items():
+        part, _, rest = name.partition(".")
+        networks.setdefault(part, {})[rest] = values
+    if AVERAGED in networks:  # its running statistics are G's
+        networks[AVERAGED] = networks["generator"] | networks[AVERAGED]
+    return Found(Config(**there), {part: networks[part] for part in PARTS if part in networks}, str(saved.path))
 
 
 class Sampler:
@@ -78,7 +110,7 @@ class Sampler:
     def __init__(self, model: Model, device, batch: int = BATCH):
         c = model.config
         self.config, self.device, self.batch = c, device, batch
-        self.g = Generator(c.z_dim, c.channels, c.features_g, c.image_size, device=device, kernels=c.kernels)
+        self.g = generator(c, device, kernels=c.kernels)
         self.g.load_state_dict(model.weights)
         self.z = device.zeros((batch, 1, 1, c.z_dim))
         self.pixels = device.empty((batch, c.image_size, c.image_size, c.channels), "uint8")
@@ -97,7 +129,7 @@ def latents(model: Model, device, count: int, seed: int, truncation: float | Non
     truncation: the largest number there may be: the interval is narrowed (uniform), or larger ones are drawn anew
     (normal).
     """
-    z_dim, uniform = model.config.z_dim, model.config.z == "uniform"
+    z_dim, uniform = model.config.z_dim, model.config.prior == "uniform"
     made = device.empty((ROWS, z_dim))
 
     def piece(first: int, attempt: int) -> np.ndarray:

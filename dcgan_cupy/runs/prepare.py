@@ -24,11 +24,11 @@ from ..device import RecorderDevice, gpu, source
 from ..errors import UserError
 from ..feed import Batches
 from ..machine import counted
-from ..networks import Discriminator, Generator
 from ..preflight import plan
 from ..trainer import Trainer
-from . import checkpoint, resume
+from . import board, checkpoint, resume, shapes
 from .folder import RunFolder
+from .imported import origin
 from .session import GRID, Session, log_length, restore
 from .weights import load_weights
 
@@ -47,6 +47,7 @@ def prepare(config, console: Console, saved: checkpoint.Checkpoint | None = None
     devices.ready(kind)
     if saved is None:
         RunFolder.look(config.out, restart)
+    board.ready(config.tensorboard)
     weights = _given_weights(config, kind) if saved is None else {}
     planned = plan(config, kind, GRID)
     dataset = _open(config, console)
@@ -57,14 +58,15 @@ def prepare(config, console: Console, saved: checkpoint.Checkpoint | None = None
     used = {"images": resume.images_sum(dataset.images)}
     if saved is not None:
         _same_images(saved, used)
+        used |= origin(saved)
     folder = _folder(config, saved, restart)
     try:
         device = devices.get(config.device)
         _say(console, "device", f"{device.description}\n          {_because(config, device)}")
         _compile(device, planned, console)
         trainer = Trainer(config, device)
-        for network, values in weights.items():
-            getattr(trainer, network).load_state_dict(values)
+        if weights:
+            trainer.begin_with(weights)
         before = device.allocated_bytes
         batches = Batches(device, dataset.images, config.batch_size, config.seed, config.flip)
         if saved is not None:
@@ -72,9 +74,11 @@ def prepare(config, console: Console, saved: checkpoint.Checkpoint | None = None
         memory = planned.bytes, device.allocated_bytes - before
         used |= ran_on(config, device)
         folder.start(config, used, log_length(saved) if saved else 0)
-        session = Session(config, trainer, batches, folder, used, saved.step if saved else 0)
+        first = saved.step if saved else 0
+        events = board.Board(folder.path / "tensorboard", first) if config.tensorboard else None
+        session = Session(config, trainer, batches, folder, used, first, events)
         _announce(session, dataset, console, memory, saved)
-        if saved is None:
+        if saved is None or "imported" in saved.facts:
             session.begin(dataset.images)
         return session
     except BaseException:
@@ -118,21 +122,21 @@ def _kind(name: str) -> str:
 
 
 def _given_weights(config, kind: str) -> dict[str, dict]:
-    """Trainer's attribute -> values, of --generator and --discriminator.
+    """generator, discriminator -> values of these flags.
 
     They are checked against networks that nothing runs on.
     """
     values, recorder = {}, RecorderDevice(kind)
-    shared = {"channels_img": config.channels, "image_size": config.image_size, "device": recorder}
-    for attribute, name in (("g", "generator"), ("d", "discriminator")):
+    for name, make in shapes.MAKE.items():
         if path := getattr(config, name):
-            values[attribute] = load_weights(path, f"train: --{name}")
-            network = (
-                Generator(config.z_dim, features_g=config.features_g, **shared)
-                if attribute == "g"
-                else Discriminator(features_d=config.features_d, **shared)
-            )
-            network.load_state_dict(values[attribute])
+            values[name] = load_weights(path, f"train: --{name}")
+            whose = shapes.owner(values[name])
+            if whose and whose[0] != config.network:
+                raise UserError(
+                    f"train: --{name}: need the {name} of {shapes.OWNERS[config.network]}, got the {whose[1]} of"
+                    f" {shapes.OWNERS[whose[0]]} in {path} (--network {whose[0]})"
+                )
+            make(config, recorder).load_state_dict(values[name])
     return values
 
 
@@ -158,7 +162,7 @@ def _steps(config, dataset) -> int:
 
 def _same_images(saved, used) -> None:
     there = saved.facts.get("used")
-    if isinstance(there, dict) and there.get("images") != used["images"]:
+    if isinstance(there, dict) and there.get("images", used["images"]) != used["images"]:
         raise UserError(
             f"train: --resume: need the images that {saved.path} was trained on, got others (--data has changed)"
         )
@@ -215,15 +219,15 @@ def _announce(session, dataset, console, memory, saved) -> None:
         (
             "networks",
             (
-                f"features {config.features_g} / {config.features_d}, z {config.z_dim} {config.z}; {count}; "
-                f"kernels: {session.used['kernels']}"
+                f"{config.network}, features {config.features_g} / {config.features_d}, z {config.z_dim} {config.z};"
+                f" {count}; kernels: {session.used['kernels']}"
             ),
         ),
         (
             "training",
             (
                 f"{config.steps} steps of {config.batch_size} images ({config.steps / batches.per_epoch:.1f}"
-                f" epochs){going_on}, Adam lr {config.lr:g} beta1 {config.beta1:g}, loss {config.loss}, seed"
+                f" epochs){going_on}, Adam lr {_rates(config)} beta1 {config.beta1:g}, loss {config.loss}, seed"
                 f" {config.seed}"
             ),
         ),
@@ -240,6 +244,12 @@ def _announce(session, dataset, console, memory, saved) -> None:
         console.print(f"          skipped {plain(path)}: {plain(reason)}", highlight=False, soft_wrap=True)
     if len(dataset.skipped) > 5:
         console.print(f"          … and {len(dataset.skipped) - 5} more", highlight=False)
+
+
+def _rates(config) -> str:
+    """0.0002, or G's and D's where they differ, and how they fall."""
+    g, d = config.lr_g or config.lr, config.lr_d or config.lr
+    return (f"{g:g}" if g == d else f"{g:g} of G and {d:g} of D") + (" falling to 0" if config.lr_decay else "")
 
 
 def _say(console, name: str, text: str) -> None:

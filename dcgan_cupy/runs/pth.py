@@ -6,6 +6,7 @@ standard library's Unpickler in Python, whose memory grows with what the file ho
 
 import io
 import math
+import os
 import pickle
 import zipfile
 from collections import OrderedDict
@@ -57,6 +58,9 @@ def read(path: str) -> dict:
         except Exception as error:  # a damaged pickle fails in every way
             raise ValueError(f"its data.pkl is damaged ({type(error).__name__})") from None
         folder = info.filename.removesuffix("data.pkl")
+        numbers = [value for value in state_dict_in(values).values() if isinstance(value, Tensor)]
+        if sum(_width(value.storage) * math.prod(value.shape) for value in numbers) > os.stat(path).st_size:
+            raise ValueError("its tensors have more numbers than the file")
         return {name: _array(archive, folder, value) for name, value in state_dict_in(values).items()}
 
 
@@ -103,7 +107,7 @@ def _array(archive, folder: str, value):
     if not isinstance(value, Tensor):
         return value
     storage, offset, shape, stride = value
-    width = 2 if storage.dtype == "bfloat16" else np.dtype(storage.dtype).itemsize
+    width = _width(storage)
     try:
         raw = archive.read(f"{folder}data/{storage.key}")
     except KeyError:
@@ -114,6 +118,10 @@ def _array(archive, folder: str, value):
     numbers = from_bfloat16(raw) if storage.dtype == "bfloat16" else np.frombuffer(raw, storage.dtype)
     strides = tuple(s * numbers.itemsize for s in stride)
     return np.lib.stride_tricks.as_strided(numbers[offset:], shape, strides, writeable=False).copy()
+
+
+def _width(storage: Storage) -> int:
+    return 2 if storage.dtype == "bfloat16" else np.dtype(storage.dtype).itemsize
 
 
 def from_bfloat16(raw: bytes) -> np.ndarray:

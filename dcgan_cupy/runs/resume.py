@@ -8,6 +8,7 @@ from ..config import Config, flag
 from ..errors import UserError
 from . import checkpoint
 from .folder import SETTINGS, settings_of
+from .imported import fixed_by
 
 FREE = {
     "steps",
@@ -51,17 +52,23 @@ def find(resume: str, out: str | None, say) -> checkpoint.Checkpoint | None:
 def settings(saved: checkpoint.Checkpoint, given: dict) -> Config:
     """The settings of the run that goes on: the checkpoint's, with those given that may differ.   Raises: UserError."""
     there = saved.facts.get("settings")
-    names = {f.name for f in fields(Config)}
+    defaults = {f.name: f.default for f in fields(Config)}
+    names = set(defaults)
     if not isinstance(there, dict) or not set(there) <= names:
         raise UserError(f"checkpoint: {saved.path}: settings: need those of this version, got others")
+    there = {**defaults, **there}
+    fixed = fixed_by(saved)
+    allowed = FREE if fixed is None else names - fixed - {"generator", "discriminator"}
+    if fixed is None and there["lr_decay"]:
+        allowed = FREE - {"steps", "epochs", "dry_run"}  # the learning rate falls over just so many
     differ = [
-        f"{flag(name)} {value} (there: {there.get(name)})"
+        f"{flag(name)} {value} (there: {there[name]})"
         for name, value in given.items()
-        if name not in FREE and value != there.get(name)
+        if name not in allowed and value != there[name]
     ]
     if differ:
         raise UserError(f"train: --resume: need the settings of {saved.path}, got {', '.join(differ)}")
-    free = {name: value for name, value in given.items() if name in FREE}
+    free = {name: value for name, value in given.items() if name in allowed}
     if "epochs" in free:
         free.setdefault("steps", None)
     config = Config(**{**there, **free})

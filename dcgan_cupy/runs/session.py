@@ -1,5 +1,6 @@
 """One training run, from its first or its next step to its last: steps, log, samples, checkpoints, signals."""
 
+import contextlib
 import math
 import time
 from dataclasses import asdict, dataclass
@@ -9,9 +10,10 @@ import numpy as np
 
 from .. import ops
 from ..errors import UserError
-from . import checkpoint
+from . import checkpoint, curves
 from .display import Display
 from .folder import RunFolder
+from .imported import weights_of
 from .signals import Signals
 
 GRID = 64  # images in a sample grid
@@ -35,19 +37,19 @@ class Outcome:
 class Session:
     """A trainer, its data and its folder, at one step of a run."""
 
-    def __init__(self, config, trainer, batches, folder: RunFolder, used: dict, step: int = 0):
+    def __init__(self, config, trainer, batches, folder: RunFolder, used: dict, step: int = 0, board=None):
         """config: resolved, with numbers for steps, sample_every and checkpoint_every.   used: what the run runs on.
 
-        step: those done by an earlier part of the run.
+        step: those done by an earlier part of the run.   board: where TensorBoard's events go (board.py), or None.
         """
         self.config, self.trainer, self.batches, self.folder = config, trainer, batches, folder
-        self.used, self.step = used, step
+        self.used, self.step, self.board = used, step, board
         self.z = trainer.fixed_z(GRID)
 
     def begin(self, images) -> None:
         """The first files of a new run.   images: the dataset's."""
         self.folder.sample("real", images[:GRID])
-        self.folder.sample("000000", self._pictures())
+        self._sample()
 
     def run(self, display: Display) -> Outcome:
         """Trains until the last step, a signal or a loss that is no number."""
@@ -64,6 +66,8 @@ class Session:
                     code = signals.exit_code or (1 if trouble else 0)
             finally:
                 outcome = self._outcome(started, first, code, trouble)
+            with self._room(display, "loss.png"):  # once the time is taken
+                curves.draw(self.folder.path / "log.jsonl", self.folder.path / "loss.png")
         return outcome
 
     def _one_step(self, display, started, first, signals) -> str:
@@ -73,6 +77,9 @@ class Session:
         self.step += 1
         with self._room(display, "log.jsonl"):
             self.folder.log(step=self.step, epoch=epoch, **losses._asdict())
+        if self.board is not None:
+            with self._room(display, "tensorboard"):
+                self.board.step(self.step, losses)
         rate = self.config.batch_size * (self.step - first) / (time.perf_counter() - started)
         display.update(self.step, losses, rate)
         if not all(map(math.isfinite, losses)):
@@ -82,7 +89,7 @@ class Session:
             )
         if self.step % self.config.sample_every == 0 or self.step == self.config.steps:
             with self._room(display, "samples"):
-                self.folder.sample(f"{self.step:06d}", self._pictures())
+                self._sample()
         if self.step % self.config.checkpoint_every == 0 or signals.save:
             signals.save = False
             return self.save(display)
@@ -114,12 +121,15 @@ class Session:
             if trouble:
                 return trouble
         with self._room(display, "weights"):
-            self.folder.weights(self.trainer.g.state_dict(), self.trainer.d.state_dict())
+            self.folder.weights(self.trainer.weights())
         return ""
 
     def _outcome(self, started, first, code, trouble) -> Outcome:
         seconds = time.perf_counter() - started
         self.batches.close()
+        if self.board is not None:
+            with contextlib.suppress(OSError):
+                self.board.close()
         count = self.step - first
         rate, waiting = self.config.batch_size * count / seconds, self.batches.waited / seconds
         try:
@@ -137,8 +147,17 @@ class Session:
         kept = checkpoint.found(self.folder.checkpoints)[:1]
         return f"the last good checkpoint is {kept[0]}" if kept else "no checkpoint was made yet"
 
-    def _pictures(self):
-        images = self.trainer.sample(self.z)
+    def _sample(self) -> None:
+        """G's images of now, and with --ema those of the averaged G."""
+        for averaged, name in ((False, f"{self.step:06d}"), (True, f"{self.step:06d}-ema"))[
+            : 1 + (self.config.ema is not None)
+        ]:
+            path = self.folder.sample(name, self._pictures(averaged))
+            if self.board is not None:
+                self.board.picture(self.step, "samples-ema" if averaged else "samples", path)
+
+    def _pictures(self, averaged: bool):
+        images = self.trainer.sample(self.z, averaged)
         made = self.trainer.device.empty(images.shape, "uint8")
         ops.images_to_uint8(self.trainer.device, images, made)
         return self.trainer.device.numpy(made)
@@ -171,6 +190,9 @@ class _Room:
 
 def restore(trainer, batches, saved: checkpoint.Checkpoint) -> None:
     """Sets trainer and data to a checkpoint's step.   Raises: UserError if it is another network's."""
+    if (networks := weights_of(saved)) is not None:
+        trainer.begin_with(networks)
+        return
     want = {name: (str(a.dtype), tuple(a.shape)) for name, a in trainer.state().items()}
     trainer.load_state(checkpoint.arrays(saved, want))
     batches.position = saved.step

@@ -5,9 +5,11 @@ before them, goes. Nothing in a file is executed, and no more memory is taken th
 """
 
 import os
+import re
 import stat
+import warnings
 import zipfile
-import zlib
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,11 +18,11 @@ from safetensors import SafetensorError, safe_open
 
 from ..errors import UserError
 from . import pth
-from .files import write_whole
 
 MOST_SHRUNK = (
     100  # times that a file may grow when it is read: weights hardly shrink, a file made to fill the memory does
 )
+COUNT = "num_batches_tracked"
 KINDS = "a .npz, .safetensors, .pth or .onnx file of weights"
 POINTER = b"version https://git-lfs"
 TAGS = {"BF16", "F16", "F32", "F64", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64"}
@@ -39,13 +41,6 @@ def save_weights(path: Path, state: dict) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def save_safetensors(path: Path, state: dict) -> None:
-    """Writes a state_dict as .safetensors, whole or not at all."""
-    from safetensors.numpy import save
-
-    write_whole(path, save({name: np.asarray(a, order="C") for name, a in state.items()}))
-
-
 def load_weights(path: str, what: str) -> dict[str, np.ndarray]:
     """A state_dict out of a file: float32, and int64 where PyTorch has whole numbers.
 
@@ -61,13 +56,14 @@ def load_weights(path: str, what: str) -> dict[str, np.ndarray]:
             raise refused("no plain file")
         with open(path, "rb") as file:
             head = file.read(64)
-        values = _reader(head, path, refused)(path, refused)
+        with warnings.catch_warnings(action="ignore"):  # of libraries, about what the file uses
+            values = _reader(head, path, refused)(path, refused)
     except UserError:
         raise
     except OSError as error:
         raise refused(error.strerror or "it cannot be read") from None
-    except (ValueError, KeyError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise refused(str(error).split("\n")[0] or "damaged") from None
+    except Exception as error:  # damage, and files made for it, fail in every way that their libraries know
+        raise refused(str(error).strip().split("\n")[0][:200] or f"damaged ({type(error).__name__})") from None
     return _tidy(values, refused)
 
 
@@ -142,13 +138,17 @@ def _pth(path: str, refused) -> dict:
         values = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise refused("it holds more than names and numbers; nothing of it was run") from None
-    return {name: _of_tensor(value) for name, value in pth.state_dict_in(values).items()}
+    values = pth.state_dict_in(values)
+    tensors = [value for value in values.values() if isinstance(value, torch.Tensor)]
+    if any(value.layout != torch.strided or value.device.type != "cpu" or value.is_quantized for value in tensors):
+        raise refused("it holds tensors of another kind than plain numbers")
+    if sum(value.numel() * value.element_size() for value in tensors) > os.stat(path).st_size:
+        raise refused("its tensors have more numbers than the file")
+    return {name: _of_tensor(value) if isinstance(value, torch.Tensor) else value for name, value in values.items()}
 
 
 def _of_tensor(value):
-    if not hasattr(value, "detach"):
-        return value
-    value = value.detach().cpu()
+    value = value.detach()
     return value.float().numpy() if value.is_floating_point() else value.numpy()
 
 
@@ -159,9 +159,21 @@ def _onnx(path: str, refused) -> dict:
 
     try:
         model = onnx.load(path, load_external_data=False)
-        return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    except (DecodeError, TypeError) as error:
-        raise refused(f"no ONNX model: {str(error).splitlines()[0]}") from None
+    except DecodeError:
+        raise refused("no whole ONNX model") from None
+    tensors = model.graph.initializer
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in tensors):
+        raise refused("its numbers lie in another file: save it with them inside")
+    if repeated := [name for name, count in Counter(tensor.name for tensor in tensors).items() if count > 1]:
+        raise refused(f"it holds {repeated[0][:80]} twice")
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in tensors}
+    for name, value in values.items():
+        if value.dtype.name == "bfloat16":
+            values[name] = value.astype(np.float32)
+    for entry in model.metadata_props:  # counts that no operator takes (onnx_graph.py)
+        if entry.key.endswith(COUNT) and re.fullmatch("[0-9]{1,18}", entry.value):
+            values[entry.key] = np.array(int(entry.value))
+    return values
 
 
 def _tidy(values: dict, refused) -> dict:
@@ -174,10 +186,18 @@ def _tidy(values: dict, refused) -> dict:
         if not isinstance(value, np.ndarray | np.generic) or value.dtype.kind not in "fiu":
             kind = getattr(value, "dtype", type(value).__name__)
             raise refused(f"{str(name)[:80]} is no array of numbers ({kind})")
-        value = np.asarray(value, np.float32 if value.dtype.kind == "f" else np.int64)
+        with np.errstate(over="ignore"):  # too large for float32: no finite number, below
+            value = np.asarray(value, np.float32 if value.dtype.kind == "f" else np.int64)
         if not np.isfinite(value).all():
             raise refused(f"{str(name)[:80]} holds numbers that are not finite")
-        tidy[str(name).removeprefix("module.")] = value
+        if str(name).endswith("running_var") and (value < 0).any():
+            raise refused(f"{str(name)[:80]} holds variances below 0")
+        if str(name).endswith(COUNT) and value.size == 1:
+            value = value.astype(np.int64).reshape(())
+        short = str(name).removeprefix("module.")
+        if short in tidy:
+            raise refused(f"it holds {short[:80]} twice, once behind module.")
+        tidy[short] = value
     for name in [name for name in tidy if name.endswith("running_var")]:
-        tidy.setdefault(name.removesuffix("running_var") + "num_batches_tracked", np.zeros((), np.int64))
+        tidy.setdefault(name.removesuffix("running_var") + COUNT, np.zeros((), np.int64))
     return tidy

@@ -328,6 +328,11 @@ CASES = {
         Case("bce", _loss(ops.bce), **_integers([1, 100, 257, 1000], 1024)),
         Case("bce_with_logits", _loss(ops.bce_with_logits), **_integers([1, 100, 257, 1000], 1024)),
         Case("adam_step", _adam, **SIZES),
+        Case(
+            "average_step",
+            lambda dev, rng, n: ops.average_step(dev, *(_normal(dev, rng, n) for _ in range(2)), 0.001),
+            **SIZES,
+        ),
         Case("random_uniform", _random(ops.random_uniform), **SIZES),
         Case("random_normal", _random(ops.random_normal), **SIZES),
         Case(
