@@ -19,6 +19,7 @@ train: $(VENV)/ready-$(EXTRA)
 test: $(VENV)/ready-test-$(or $(GPU),nvrtc)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 # Under a minute: what a changed kernel, layer or trainer breaks first (tests/quick.txt names the files).

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from .choices import DECAYS, DEVICES, FORMATS, IMAGE_SIZES, LATENTS, LOSSES, NETWORKS, ON_BAD, RUNGS, SPLITS
 from .errors import UserError
@@ -149,7 +150,7 @@ class Config:
     def resolved(self, kind: str) -> "Config":
         """The same with every None that the device decides filled in. kind: "cpu" or "gpu"."""
         defaults = DEVICE_DEFAULTS[kind]
-        new = {name: value for name, value in defaults.items() if getattr(self, name) is None}
+        new: dict[str, Any] = {name: value for name, value in defaults.items() if getattr(self, name) is None}
         new["z"] = self.prior
         if self.epochs is not None:
             new.pop("steps", None)
@@ -163,7 +164,7 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def check(f, value) -> None:
+def check(f, value: Any) -> None:
     """Raises UserError unless the value suits the field."""
     if value is None and f.default is None:
         return
@@ -171,7 +172,7 @@ def check(f, value) -> None:
     kind = type_of(f)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if type(value) is not kind or (kind is float and not math.isfinite(value)):
+    if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
         raise UserError(f"{where}: need {NAMES[kind]}, got {value!r}")
     if meta["choices"] and value not in meta["choices"]:
         raise UserError(

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from . import losses, ops
 from .config import Config
+from .device import Graph
+from .errors import UserError
 from .memory import Turns, share_gradients
 from .networks import discriminator, generator
 from .optim import Adam, Average
@@ -62,8 +64,10 @@ class Trainer:
         ops.fill(device, self.fake, 0.0)
         self.gradient = device.empty((n, 1, 1, 1))
         self.results = device.zeros((3, 2))  # loss and mean probability of: D on real, D on fake, G
-        self._real, self._graph = None, None  # the last step's images, and the launches of a step on them
-        self._stepped_by, self._turn = None, threading.Lock()  # the last step's thread; one step at a time
+        self._real = None  # the last step's images
+        self._graph: Graph | None = None  # the launches of a step on them
+        self._stepped_by: threading.Thread | None = None  # the last step's thread
+        self._turn = threading.Lock()  # one step at a time
 
     def _random(self, stream: str) -> Random:
         return Random(self.device, self.config.seed, STREAMS[stream])
@@ -181,7 +185,11 @@ class Trainer:
 
         averaged: with the averaged weights, of a run with --ema.
         """
-        return (self.g_ema if averaged else self.g).forward(z, training=False)
+        if not averaged:
+            return self.g.forward(z, training=False)
+        if self.g_ema is None:
+            raise UserError("Trainer.sample: averaged: need a run with an average (ema), got one without")
+        return self.g_ema.forward(z, training=False)
 
     def fixed_z(self, count: int):
         """The same latent vectors each time it is asked: to see one picture change as training goes on."""

@@ -8,12 +8,24 @@ k(grid, block, x, w, y, np.int32(n))    # a bare Python number is a TypeError
 
 from ..errors import UserError
 from . import gpu
-from .base import Device, Kernel, KernelError
+from .array import Array
+from .base import Device, Graph, Kernel, KernelError
 from .gpu import GpuDevice
 from .host import CpuDevice, find_compiler, need_cache
 from .recorder import RecorderDevice
 
-__all__ = ["CpuDevice", "Device", "GpuDevice", "Kernel", "KernelError", "RecorderDevice", "get", "ready"]
+__all__ = [
+    "Array",
+    "CpuDevice",
+    "Device",
+    "GpuDevice",
+    "Graph",
+    "Kernel",
+    "KernelError",
+    "RecorderDevice",
+    "get",
+    "ready",
+]
 
 
 def get(name: str = "auto", **options) -> Device:

@@ -310,6 +310,8 @@ class GpuGraph(Graph):
 class GpuKernel(Kernel):
     """One compiled kernel on the GPU. A launch returns before the kernel has run."""
 
+    device: "GpuDevice"
+
     def __init__(self, device, signature, symbol, function):
         super().__init__(device, signature, symbol)
         self.function = function

@@ -11,7 +11,7 @@ class Activation(Layer):
     Saves: y.
     """
 
-    epilogue = None  # itself, where the layer before may compute y
+    epilogue: ops.Epilogue | None = None  # itself, where the layer before may compute y
 
     def __init__(self, forward_op, backward_op, *constants, device):
         super().__init__(device)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..device import Array, Device
 from ..errors import UserError
 from .channel_groups import channel_groups_of
 from .check import need_channels, need_shape, rows_and_channels, same_size
@@ -11,7 +12,16 @@ from .tiles import BLOCK, CHANNELS, ROW_THREADS, ceil_div
 F32, I32 = np.float32, np.int32
 
 
-def batchnorm_statistics(dev, x, mean, var, running_mean, running_var, num_batches_tracked, momentum: float) -> None:
+def batchnorm_statistics(
+    dev: Device,
+    x: Array,
+    mean: Array,
+    var: Array,
+    running_mean: Array,
+    running_var: Array,
+    num_batches_tracked: Array,
+    momentum: float,
+) -> None:
     """Batch mean and (biased) variance, and the step of the running ones.   kernels/batchnorm.cu
 
     Shapes: x [..., C], num_batches_tracked int64 [1], all others [C].
@@ -37,7 +47,9 @@ def batchnorm_statistics(dev, x, mean, var, running_mean, running_var, num_batch
     )
 
 
-def batchnorm_forward(dev, x, mean, var, gamma, beta, y, eps: float) -> None:
+def batchnorm_forward(
+    dev: Device, x: Array, mean: Array, var: Array, gamma: Array, beta: Array, y: Array, eps: float
+) -> None:
     """y = gamma * (x - mean) / sqrt(var + eps) + beta.   kernels/batchnorm.cu"""
     where = "batchnorm_forward"
     rows, c = rows_and_channels(where, x)
@@ -48,7 +60,16 @@ def batchnorm_forward(dev, x, mean, var, gamma, beta, y, eps: float) -> None:
     )
 
 
-def batchnorm_backward_sums(dev, x, dy, mean, var, sum_dy, sum_dy_xhat, eps: float) -> None:
+def batchnorm_backward_sums(
+    dev: Device,
+    x: Array,
+    dy: Array,
+    mean: Array,
+    var: Array,
+    sum_dy: Array | None,
+    sum_dy_xhat: Array | None,
+    eps: float,
+) -> None:
     """sum_dy = sum of dy, sum_dy_xhat = sum of dy * xhat, over all but the channels.   kernels/batchnorm.cu"""
     where = "batchnorm_backward_sums"
     rows, c = rows_and_channels(where, x)
@@ -69,7 +90,18 @@ def batchnorm_backward_sums(dev, x, dy, mean, var, sum_dy, sum_dy_xhat, eps: flo
     )
 
 
-def batchnorm_backward_input(dev, x, dy, mean, var, gamma, sum_dy, sum_dy_xhat, dx, eps: float) -> None:
+def batchnorm_backward_input(
+    dev: Device,
+    x: Array,
+    dy: Array,
+    mean: Array,
+    var: Array,
+    gamma: Array,
+    sum_dy: Array | None,
+    sum_dy_xhat: Array | None,
+    dx: Array,
+    eps: float,
+) -> None:
     """dx = gamma * rstd * (dy - sum_dy/rows - xhat * sum_dy_xhat/rows); both sums None: evaluation.
 
     Kernels/batchnorm.cu
@@ -84,7 +116,16 @@ def batchnorm_backward_input(dev, x, dy, mean, var, gamma, sum_dy, sum_dy_xhat, 
 
 
 def batchnorm_batch(
-    dev, x, gamma, beta, statistics, running_mean, running_var, num_batches_tracked, momentum: float, eps: float
+    dev: Device,
+    x: Array,
+    gamma: Array,
+    beta: Array,
+    statistics: Array,
+    running_mean: Array,
+    running_var: Array,
+    num_batches_tracked: Array,
+    momentum: float,
+    eps: float,
 ) -> None:
     """Batch statistics in one pass over x, and the step of the running ones.
 
@@ -123,7 +164,9 @@ def batchnorm_batch(
     )
 
 
-def batchnorm_running_statistics(dev, running_mean, running_var, gamma, beta, statistics, eps: float) -> None:
+def batchnorm_running_statistics(
+    dev: Device, running_mean: Array, running_var: Array, gamma: Array, beta: Array, statistics: Array, eps: float
+) -> None:
     """The same of the running mean and variance, for evaluation.   kernels/batchnorm_2_fused.cu"""
     where = "batchnorm_running_statistics"
     given = {"running_mean": running_mean, "running_var": running_var, "gamma": gamma, "beta": beta}
@@ -133,7 +176,7 @@ def batchnorm_running_statistics(dev, running_mean, running_var, gamma, beta, st
     k(ceil_div(c, BLOCK), BLOCK, *given.values(), statistics, I32(c), F32(eps))
 
 
-def batchnorm_activation_forward(dev, x, statistics, y, slope: float) -> None:
+def batchnorm_activation_forward(dev: Device, x: Array, statistics: Array, y: Array, slope: float) -> None:
     """y = act((x - mean) * scale + shift).   kernels/batchnorm_2_fused.cu
 
     Shapes: statistics [5, C] as batchnorm_batch makes them. slope: of the rectifier behind it; 0: ReLU, 1: none.
@@ -147,7 +190,16 @@ def batchnorm_activation_forward(dev, x, statistics, y, slope: float) -> None:
 
 
 def batchnorm_activation_backward(
-    dev, x, dy, statistics, pull, dgamma, dbeta, dx, slope: float, training: bool
+    dev: Device,
+    x: Array,
+    dy: Array,
+    statistics: Array,
+    pull: Array,
+    dgamma: Array | None,
+    dbeta: Array | None,
+    dx: Array | None,
+    slope: float,
+    training: bool,
 ) -> None:
     """dx, and dgamma += , dbeta += (None: left out).   kernels/batchnorm_2_fused.cu (part, join and backward)
 

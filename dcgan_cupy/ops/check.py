@@ -1,5 +1,8 @@
 """The checks that every operation makes of its arguments. An error reads `where: argument: need this, got that`."""
 
+from contextlib import suppress
+from typing import Any
+
 import numpy as np
 
 from ..errors import UserError
@@ -9,11 +12,11 @@ INDEX_LIMIT = 2**31 - 2**16  # kernels count elements in 32-bit integers, and a 
 
 def pair(where: str, name: str, value, least: int) -> tuple[int, int]:
     """An int or an (h, w) pair as a pair. Raises: UserError unless both are whole numbers of at least `least`."""
-    values = (value, value) if isinstance(value, int | np.integer) else value
-    try:
+    values: Any = (value, value) if isinstance(value, int | np.integer) else value
+    h: Any = None
+    w: Any = None
+    with suppress(TypeError, ValueError):
         h, w = values
-    except (TypeError, ValueError):
-        h = w = None
     if not all(isinstance(v, int | np.integer) and not isinstance(v, bool) and v >= least for v in (h, w)):
         raise UserError(
             f"{where}: {name}: need a whole number of at least {least}, or a pair (h, w) of them, got {value!r}"

@@ -7,6 +7,7 @@ beside them.
 import numpy as np
 
 from ..choices import FUSED
+from ..device import Array, Device
 from . import conv2d_tiled as tiled
 from . import conv2d_winograd as winograd
 from .check import need_shape, rows_and_channels
@@ -19,7 +20,16 @@ I32 = np.int32
 
 
 def conv2d_forward(
-    dev, x, w, bias, y, stride, padding, rung: str = "textbook", known: bool = False, activation: Epilogue = NONE
+    dev: Device,
+    x: Array,
+    w: Array,
+    bias: Array | None,
+    y: Array,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    rung: str = "textbook",
+    known: bool = False,
+    activation: Epilogue = NONE,
 ) -> None:
     """y[n,oh,ow,oc] = bias[oc] + sum of x[n, oh*s-p+kh, ow*s-p+kw, ic] * w[kh,kw,ic,oc].   kernels/conv2d/forward_*.cu
 
@@ -43,7 +53,16 @@ def conv2d_forward(
 
 
 def conv2d_backward_input(
-    dev, dy, w, bias, dx, stride, padding, rung: str = "textbook", known: bool = False, activation: Epilogue = NONE
+    dev: Device,
+    dy: Array,
+    w: Array,
+    bias: Array | None,
+    dx: Array,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    rung: str = "textbook",
+    known: bool = False,
+    activation: Epilogue = NONE,
 ) -> None:
     """dx[n,h,w,ic] = bias[ic] + sum of dy[n, (h+p-kh)/s, (w+p-kw)/s, oc] * w[kh,kw,ic,oc] over exact divisions.
 
@@ -69,7 +88,16 @@ def conv2d_backward_input(
         )
 
 
-def conv2d_backward_weight(dev, x, dy, dw, stride, padding, rung: str = "textbook", known: bool = False) -> None:
+def conv2d_backward_weight(
+    dev: Device,
+    x: Array,
+    dy: Array,
+    dw: Array,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    rung: str = "textbook",
+    known: bool = False,
+) -> None:
     """dw[kh,kw,ic,oc] += sum of x[n, oh*s-p+kh, ow*s-p+kw, ic] * dy[n,oh,ow,oc].   kernels/conv2d/backward_weight_*.cu
 
     Shapes: x [N, H, W, IC], dy [N, OH, OW, OC], dw [KH, KW, IC, OC].   known: as in conv2d_forward.
@@ -86,7 +114,7 @@ def conv2d_backward_weight(dev, x, dy, dw, stride, padding, rung: str = "textboo
         dev.kernel("conv2d/backward_weight_1_textbook.cu", where)(ceil_div(dw.size, BLOCK), BLOCK, x, dy, dw, *sizes)
 
 
-def conv2d_backward_bias(dev, dy, db, rung: str = "textbook") -> None:
+def conv2d_backward_bias(dev: Device, dy: Array, db: Array, rung: str = "textbook") -> None:
     """db[c] += sum of dy[..., c].   kernels/conv2d/backward_bias_*.cu"""
     where = "conv2d_backward_bias"
     check_rung(where, rung)

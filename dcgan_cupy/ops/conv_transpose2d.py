@@ -5,6 +5,7 @@ What follows is conv2d_forward.
 
 import numpy as np
 
+from ..device import Array, Device
 from ..errors import UserError
 from .check import count, need_rank4, need_shape
 from .conv_geometry import need_stride
@@ -13,7 +14,9 @@ from .tiles import BLOCK, ceil_div
 I32 = np.int32
 
 
-def zero_insert(dev, x, z, kernel, stride, padding) -> None:
+def zero_insert(
+    dev: Device, x: Array, z: Array, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
+) -> None:
     """Steps 2 and 3 of the textbook's transposed convolution.   kernels/conv_transpose2d/zero_insert.cu
 
     Shapes: x [N, H, W, C], z [N, ZH, ZW, C] by zero_insert_size (more rows at the end are output_padding); pairs.
@@ -45,7 +48,7 @@ def zero_insert(dev, x, z, kernel, stride, padding) -> None:
     )
 
 
-def flip_kernel(dev, w, flipped) -> None:
+def flip_kernel(dev: Device, w: Array, flipped: Array) -> None:
     """flipped[kh,kw,ic,oc] = w[KH-1-kh, KW-1-kw, oc, ic].   kernels/conv_transpose2d/zero_insert.cu"""
     need_rank4("flip_kernel", w=w)
     kh, kw, oc, ic = w.shape

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..device import Array, Device
 from ..errors import UserError
 from .check import count, need_rank4, need_shape, same_size
 from .elementwise import launch_each
@@ -10,7 +11,9 @@ from .tiles import BLOCK, ceil_div
 I32 = np.int32
 
 
-def images_to_float(dev, images, y, index=None, flip=None) -> None:
+def images_to_float(
+    dev: Device, images: Array, y: Array, index: Array | None = None, flip: Array | None = None
+) -> None:
     """y[n] = images[index[n]] / 127.5 - 1, mirrored where flip[n] is not 0.   kernels/images.cu
 
     Shapes: images uint8 [M, H, W, C], y [N, H, W, C], index int32 [N] or None (image n), flip uint8 [N] or None.
@@ -30,6 +33,6 @@ def images_to_float(dev, images, y, index=None, flip=None) -> None:
     )
 
 
-def images_to_uint8(dev, x, y) -> None:
+def images_to_uint8(dev: Device, x: Array, y: Array) -> None:
     """y = x * 127.5 + 127.5, rounded and held in 0 .. 255.   kernels/images.cu"""
     launch_each(dev, "images.cu", "images_to_uint8", same_size("images_to_uint8", x=x, y=y), x, y)

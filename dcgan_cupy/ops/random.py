@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from ..device import Array, Device
 from ..errors import UserError
 from .check import count, need_elements, need_shape, same_size
 from .tiles import BLOCK, ceil_div
@@ -11,7 +12,7 @@ from .tiles import BLOCK, ceil_div
 F32, I32 = np.float32, np.int32
 
 
-def random_uniform(dev, state, out, low: float, high: float) -> None:
+def random_uniform(dev: Device, state: Array, out: Array, low: float, high: float) -> None:
     """out = uniform in [low, high).   kernels/random.cu   state uint64 [3] = (seed, stream, offset).
 
     low = high gives that number.
@@ -21,7 +22,7 @@ def random_uniform(dev, state, out, low: float, high: float) -> None:
     _draw(dev, "random_uniform", state, out, low, high, just_below(high, low))
 
 
-def random_normal(dev, state, out, mean: float, std: float) -> None:
+def random_normal(dev: Device, state: Array, out: Array, mean: float, std: float) -> None:
     """out = normal with this mean and standard deviation.   kernels/random.cu"""
     _draw(dev, "random_normal", state, out, mean, std)
 
@@ -35,19 +36,19 @@ def just_below(high: float, low: float) -> float:
     return found
 
 
-def _draw(dev, symbol, state, out, *constants):
+def _draw(dev: Device, symbol: str, state: Array, out: Array, *constants) -> None:
     n = same_size(symbol, out=out)
     need_shape(symbol, "state", state, (3,))
     dev.kernel("random.cu", symbol)(ceil_div(ceil_div(n, 4), BLOCK), BLOCK, state, out, I32(n), *map(F32, constants))
 
 
-def random_advance(dev, state, counters: int) -> None:
+def random_advance(dev: Device, state: Array, counters: int) -> None:
     """offset += counters.   kernels/random.cu"""
     need_shape("random_advance", "state", state, (3,))
     dev.kernel("random.cu", "random_advance")(1, 1, state, I32(counters))
 
 
-def philox_words(dev, counters, keys, out) -> None:
+def philox_words(dev: Device, counters: Array, keys: Array, out: Array) -> None:
     """The bare generator: out[i] = philox4x32_10(counters[i], keys[i]).
 
     Kernels/random.cu   uint32 [n, 4], [n, 2], [n, 4].

@@ -183,7 +183,7 @@ def _loading(kind: str, tile: Tile, width: int, window_row, channels, columns, a
         return replace(tile, vec_a=vec_a, vec_b=vec_b)
     vec_a, vec_b = _vector(kind, gcd(channels, width), aligned), _vector(kind, gcd(columns, tile.bn), aligned)
     tile = replace(tile, vec_a=vec_a, vec_b=vec_b)
-    if kind == "gpu":
+    if not isinstance(tile, CpuTile):
         return tile
     return replace(tile, run_a=max(1, gcd(window_row, width) // vec_a), run_b=gcd(columns, tile.bn) // vec_b)
 
@@ -200,7 +200,7 @@ def _winograd(kind: str, columns: int) -> WinogradTile:
 def winograd_rows(kind: str, columns: int, channels: int, depth: int, aligned: bool, known: bool) -> WinogradTile:
     """The tile of the Winograd rung's forward and backward_input. channels: of one pixel; depth: of the sum."""
     tile = _winograd(kind, columns)
-    if kind == "cpu" and known:
+    if isinstance(tile, CpuWinogradTile) and known:
         whole = next((bk for bk in (depth, 128, 96, 64, 48, 32) if bk <= 128 and depth % bk == bk % 4 == 0), 0)
         if whole and columns % tile.bn == 0:
             tile = replace(tile, bk=whole, taps_direct=True)
@@ -224,7 +224,7 @@ def _winograd_loading(kind: str, tile: WinogradTile, run_a: int, run_b: int, ali
     vec_a, vec_b = (
         next((v for v in (16, 8, 4) if v <= widest and run % v == 0 and aligned), 1) for run in (run_a, run_b)
     )
-    if kind == "gpu":  # neighbouring threads take neighbouring channels: all have work
+    if not isinstance(tile, CpuWinogradTile):  # neighbouring threads take neighbouring channels: all have work
         return replace(tile, vec_a=1, vec_b=vec_b)
     return replace(tile, vec_a=vec_a, vec_b=vec_b, run_b=run_b // vec_b if known else 1)
 

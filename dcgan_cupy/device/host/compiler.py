@@ -78,8 +78,9 @@ def call(command, seconds: float) -> Done:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        for pipe in kept:
-            pipe.close()
+        for pipe in (process.stdout, process.stderr):
+            if pipe:
+                pipe.close()
 
 
 def _collect(process, kept: dict, until: float) -> None:

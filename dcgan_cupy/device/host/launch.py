@@ -49,7 +49,7 @@ class _Pool(NamedTuple):
     """The worker threads of this process: what runs launches, how many there really are, and whose turn it is."""
 
     run: object
-    count: int
+    threads: int
     turn: Turn
 
 
@@ -65,7 +65,7 @@ def _pool(threads: int) -> _Pool:
             found = _pools.get(threads)
             if found is None:
                 found = _start(threads)
-                _pools[threads] = _pools[found.count] = found  # the system may have started fewer
+                _pools[threads] = _pools[found.threads] = found  # the system may have started fewer
     return found
 
 
@@ -110,7 +110,7 @@ class CpuDevice(Device):
         self.flags = ("-DDCGAN_UCONTEXT",) if ucontext else ()
         threads = self.threads_wanted() if threads is None else threads
         self.compiler = find_compiler()
-        self.threads = _pool(threads if build == "fast" else 1).count
+        self.threads = _pool(threads if build == "fast" else 1).threads
 
     @staticmethod
     def threads_wanted() -> int:
@@ -183,6 +183,8 @@ class CpuDevice(Device):
 
 class CpuKernel(Kernel):
     """One compiled kernel: an image for each worker thread, loaded when it is first launched."""
+
+    device: CpuDevice
 
     def __init__(self, device, signature, symbol, text, macros):
         super().__init__(device, signature, symbol)
