@@ -5,7 +5,10 @@
 //   tanh         y = tanh(x)                  dx = dy * (1 - y^2)
 //   sigmoid      y = 1 / (1 + exp(-x))        dx = dy * y * (1 - y)
 //   mapping      1-D grid, one thread per element; i in [0, n), tail threads do nothing
-//   cost         memory bound: forward 8n bytes (x in, y out), backward 12n (y, dy in, dx out); 1 to some 20 FLOP each
+//   cost         forward 8*n bytes: relu_forward 8*n bytes, 0 FLOP; leaky_relu_forward 8*n bytes, n FLOP; tanh_forward
+//                8*n bytes, n FLOP; sigmoid_forward 8*n bytes, 3*n FLOP (a tanhf or an expf is counted as one, and
+//                takes some 20); and back: relu_backward 12*n bytes, 0 FLOP; leaky_relu_backward 12*n bytes, n FLOP;
+//                tanh_backward 12*n bytes, 3*n FLOP; sigmoid_backward 12*n bytes, 3*n FLOP. All memory bound
 //   aliasing     y may be x and dx may be dy: a thread reads its own element before it writes it
 //   lesson       the tail guard, and why neighbouring threads touch neighbouring floats: 32 lanes of a warp read 32
 //                consecutive floats, four sectors of 32 bytes, and nothing else is fetched

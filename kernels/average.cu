@@ -2,7 +2,7 @@
 //
 //   formula    average[i] += rate * (param[i] - average[i])     rate = 1 - decay; 1 / rate steps are remembered
 //   mapping    1-D grid, one thread per parameter
-//   cost       memory bound: 12 bytes a parameter (average read and written, param read), 3 FLOP
+//   cost       average_step 12*n bytes, 3*n FLOP (average read and written, param read): memory bound
 //   aliasing   none
 //   lesson     the difference is added, not two products: an average that has arrived stays to the last bit
 

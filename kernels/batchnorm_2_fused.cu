@@ -12,8 +12,13 @@
 //   shapes      x, y, dy, dx [rows, C]; parts [P, 2, C]; pull [2, C]; all others [C], five of them in one array: statistics [5, C]
 //   mapping     a thread owns V neighbouring channels. parts: grid (channel groups, P), LANES x ROWS threads, a row is read by
 //               neighbouring lanes. joins: one thread a channel. forward and dx: 1-D grid, V elements a thread
-//   cost        memory bound: forward 12 bytes an element (x for the statistics, x again, y), backward 20 (x, dy twice, dx). Rung 1 and
-//               a separate activation move 24 and 32. FLOP an element with a leaky ReLU: 5 and 4, backward 8 and 8
+//   cost        batchnorm_part_statistics 4*rows*C + 8*C*rows/rows_per_part bytes, 5*rows*C FLOP;
+//               batchnorm_join_statistics 8*count*C + 56*C bytes, (2*count + 19)*C FLOP; batchnorm_running_statistics
+//               36*C bytes, 4*C FLOP; batchnorm_activation_forward 8*rows*C bytes, 4*rows*C FLOP;
+//               batchnorm_part_gradients 8*rows*C + 8*C*rows/rows_per_part bytes, 8*rows*C FLOP;
+//               batchnorm_join_gradients 8*count*C + 32*C bytes, (2*count + 10)*C FLOP; batchnorm_activation_backward
+//               12*rows*C bytes, 8*rows*C FLOP (with a leaky ReLU). Memory bound: 12 bytes an element forward, 20
+//               backward, where rung 1 and a separate activation move 24 and 32
 //   aliasing    y may be x, dx may be dy
 //   lesson      fuse what reads the same data; recompute what is cheaper to compute than to fetch. And one pass is enough for a variance:
 //               sum(x^2) - sum(x)^2 / n loses digits only where the mean is many deviations away from 0, so count from a value of the

@@ -3,7 +3,7 @@
 //   fill       x[i] = value
 //   add        y[i] += x[i]
 //   mapping    1-D grid, one thread per element
-//   cost       memory bound: fill 4n bytes, add 12n
+//   cost       fill 4*n bytes, 0 FLOP; add 12*n bytes, n FLOP: memory bound
 //   aliasing   add: y may be x (it doubles)
 //   lesson     the smallest kernels there are: measure these to learn what a launch itself costs
 

@@ -4,7 +4,7 @@
 //              index null: n itself; flip null: never
 //   to_uint8   y = x * 127.5 + 127.5, rounded to the nearest (ties to even), held in 0 .. 255; NaN gives 0
 //   mapping    1-D grid, one thread per element, channels fastest
-//   cost       memory bound: 5 bytes an element
+//   cost       images_to_float 5*N*H*W*C bytes, 2*N*H*W*C FLOP; images_to_uint8 5*n bytes, 3*n FLOP: memory bound
 //   aliasing   none
 //   lesson     a gather costs nothing extra when each row it picks is long and contiguous
 

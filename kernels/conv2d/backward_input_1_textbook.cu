@@ -6,7 +6,8 @@
 //   two names  as a gradient, bias is null. As conv_transpose2d forward, dy is the layer's input, dx its output, bias its bias:
 //              each input value is scattered through the kernel onto the outputs it reaches; this thread gathers what reaches it
 //   mapping    1-D grid, one thread per element of dx, ic fastest
-//   cost       2*OC FLOP a valid tap; one tap in stride_h*stride_w is valid, the others are tested and skipped
+//   cost       conv2d_backward_input 4*(N*OH*OW*OC + KH*KW*IC*OC + N*H*W*IC) bytes, 2*N*OH*OW*KH*KW*IC*OC FLOP without
+//              padding; one tap in stride_h*stride_w is valid, the others are tested and skipped
 //   aliasing   none: dx may not overlap dy or w
 //   lesson     turn a scatter into a gather: no two threads write one address, so no atomics and one fixed order of addition
 

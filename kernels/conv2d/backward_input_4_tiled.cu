@@ -8,7 +8,8 @@
 //              by transpose_weight, because here the sum runs over oc and neighbouring threads take neighbouring ic
 //   shapes     dy[N,OH,OW,OC]  wt[KH,KW,OC,IC]  dx[N,H,W,IC]
 //   mapping    grid (tiles of a phase's pixels, tiles of IC, phases); a block computes BM x BN elements of dx
-//   cost       2*N*OH*OW*KH*KW*IC*OC FLOP in all phases together, stride_h*stride_w times fewer than by inserted zeros
+//   cost       conv2d_backward_input 4*(N*OH*OW*OC + KH*KW*IC*OC + N*H*W*IC) bytes, 2*N*OH*OW*KH*KW*IC*OC FLOP in all
+//              phases together, stride_h*stride_w times fewer than by inserted zeros
 //   aliasing   none
 //   lesson     four small convolutions instead of one with holes. And: a layout that suits one product is wrong for the next; one
 //              exchange of a small matrix is cheaper than uncoalesced loads of it by every block

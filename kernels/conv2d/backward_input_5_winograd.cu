@@ -6,8 +6,9 @@
 //              m[p][tile, ic] = sum over oc of v[p][tile, oc] * u[phase, p][oc, ic]
 //   shapes     dy[N,OH,OW,OC]  u[4, IC/BN, 9, OC, BN]: the taps transformed, by winograd_taps_transposed  dx[N,H,W,IC]
 //   mapping    grid (tiles of BM Winograd tiles, tiles of IC, 4 phases); Winograd tiles are 2 x 2 pixels of one phase of dx
-//   cost       9/16 of rung 4's FLOP where OH and OW are even, and 12 additions for 9 floats of v. dy is read 9/4 times for each
-//              phase and every BN channels of dx
+//   cost       conv2d_backward_input 4*(N*OH*OW*OC + 36*IC*OC + N*H*W*IC) bytes, 18*N*OH*OW*IC*OC FLOP where OH and OW
+//              are even, 9/16 of rung 4's, and 12 additions for 9 floats of v. dy is read 9/4 times for each phase and
+//              every BN channels of dx
 //   aliasing   none
 //   lesson     the transpose of rung 5's forward pass: what lengthened the sum there, the phases, widens the result here
 

@@ -3,7 +3,8 @@
 //   weight     dw[kh,kw,ic,oc] += sum over n, oh, ow of x[n, oh*stride-pad+kh, ow*stride-pad+kw, ic] * dy[n,oh,ow,oc]
 //   shapes     x[N,H,W,IC]  dy[N,OH,OW,OC]  dw[KH,KW,IC,OC]
 //   mapping    weight: 1-D grid, one thread per weight, oc fastest
-//   cost       2*N*OH*OW FLOP a weight, 2*N*OH*OW*KH*KW*IC*OC in all: long sums by few threads
+//   cost       conv2d_backward_weight 4*(N*H*W*IC + N*OH*OW*OC + 2*KH*KW*IC*OC) bytes, 2*N*OH*OW*KH*KW*IC*OC FLOP: long
+//              sums by few threads
 //   aliasing   none
 //   lesson     a sum over the batch that thousands of threads would like to share. Here one thread owns it (simple, and always
 //              the same bits); rung 4 splits it over blocks and adds the parts in a fixed order

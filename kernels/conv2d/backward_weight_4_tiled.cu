@@ -5,7 +5,8 @@
 //              share a tile, each sums M / splits pixels into parts[split, k, oc], and sum_parts adds the parts in order
 //   shapes     x[N,H,W,IC]  dy[N,OH,OW,OC] = [M, OC]  parts[splits, K, OC]  dw[KH,KW,IC,OC] = [K, OC]
 //   mapping    grid (tiles of K, tiles of OC, splits); a block computes BM x BN elements of one part. sum_parts: one thread an element
-//   cost       2*M*K*OC FLOP; parts cost 8 bytes an element and split on top
+//   cost       conv2d_backward_weight 4*(N*H*W*IC + N*OH*OW*OC + KH*KW*IC*OC*N*OH*OW/split_size) bytes,
+//              2*N*OH*OW*KH*KW*IC*OC FLOP; the last summand of the bytes are the parts
 //   aliasing   none
 //   lesson     atomicAdd would need no parts, but the order of its additions changes from run to run, and so do the last bits.
 //              Parts in memory and an ordered sum give the same bits always

@@ -7,7 +7,8 @@
 //   split      the sum over all tiles of the batch is split over blocks as in rung 4; sum_parts adds the parts in order
 //   shapes     x[N,H,W,IC]  dy[N,OH,OW,OC]  parts[splits, 4, 4, IC, OC]  dw[4,4,IC,OC]
 //   mapping    grid (tiles of 4*IC, tiles of OC, splits); a block computes BM x BN elements of each product, its threads as in forward
-//   cost       9/16 of rung 4's FLOP where OH and OW are even; 12 additions for 9 floats of v, 5 for 9 of e
+//   cost       conv2d_backward_weight 4*(N*H*W*IC + N*OH*OW*OC + 16*IC*OC*N*OH*OW/4/split_size) bytes, 18*N*OH*OW*IC*OC
+//              FLOP where OH and OW are even, 9/16 of rung 4's, and 12 additions for 9 floats of v, 5 for 9 of e
 //   aliasing   none
 //   lesson     a bilinear identity has three forms: exchange the result with one of its factors, and it computes that factor's gradient
 

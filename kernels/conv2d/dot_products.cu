@@ -3,7 +3,8 @@
 //   formula    y[n, oc] = bias[oc] + sum over k of x[n, k] * w[k, oc]      k = (kh, kw, ic), ic fastest
 //   shapes     x[N, K]  w[K, OC]  y[N, OC]
 //   mapping    a block of DOT_THREADS threads for each output; neighbouring threads read neighbouring k of x
-//   cost       memory bound: 4*K*N*(1 + OC) bytes asked for, 2*K FLOP an output; w comes from the cache after its first use
+//   cost       dot_products 4*(N*K + K*OC + N*OC) bytes, 2*N*K*OC FLOP: memory bound; w comes from the cache after its
+//              first use
 //   aliasing   none
 //   lesson     when a matrix product has one column, a tile is empty but for that column: a dot product a block wastes nothing
 

@@ -4,8 +4,9 @@
 //              (taps that fall outside the image count as zero; bias may be null)
 //   shapes     x[N,H,W,IC]  w[KH,KW,IC,OC]  y[N,OH,OW,OC]    OH = (H + 2*pad_h - KH) / stride_h + 1, OW likewise
 //   mapping    1-D grid, one thread per output, oc fastest: neighbouring threads share x and read neighbouring weights
-//   cost       2*KH*KW*IC FLOP an output. Each output reads its whole window and filter again from memory: KH*KW*IC*8 bytes,
-//              0.25 FLOP a byte where rung 4 reaches tens. Caches hide some of it
+//   cost       conv2d_forward 4*(N*H*W*IC + KH*KW*IC*OC + N*OH*OW*OC) bytes, 2*N*OH*OW*KH*KW*IC*OC FLOP without
+//              padding. But each output asks for its whole window and filter again: 8*KH*KW*IC bytes, 0.25 FLOP a byte
+//              where rung 4 reaches tens. Caches hide some of it
 //   aliasing   none: y may not overlap x or w
 //   lesson     the index arithmetic of a convolution, with nothing in its way
 

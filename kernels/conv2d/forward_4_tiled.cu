@@ -4,8 +4,8 @@
 //              A[m, k] = x[n, oh*stride-pad+kh, ow*stride-pad+kw, ic], zero outside: a row of A is KH*KW runs of IC floats
 //   shapes     x[N,H,W,IC]  w[KH,KW,IC,OC] = [K, OC]  y[N,OH,OW,OC] = [M, OC]
 //   mapping    grid (tiles of M, tiles of OC), THREADS threads; a block computes BM x BN outputs, a thread TM x TN of them
-//   cost       2*M*K*OC FLOP. From memory: A once for every BN columns, w once for every BM rows: 4*K*(M*OC/BN + M*OC/BM) bytes,
-//              BM*BN / (2*(BM+BN)) FLOP a byte: 32 for 128 x 128 where rung 1 has 0.25
+//   cost       conv2d_forward 4*(N*H*W*IC + KH*KW*IC*OC + N*OH*OW*OC) bytes, 2*N*OH*OW*KH*KW*IC*OC FLOP. A is asked for once
+//              for every BN columns, w once for every BM rows: 32 FLOP a byte for 128 x 128 where rung 1 has 0.25
 //   aliasing   none: y may not overlap x or w
 //   lesson     reuse. A float that is loaded once serves BN (or BM) multiplications from shared memory, TN (or TM) from a register
 

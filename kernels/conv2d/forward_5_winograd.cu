@@ -7,8 +7,9 @@
 //   shapes     x[N,H,W,IC]  u[OC/BN, 9, 4*IC, BN]: the taps transformed, by winograd_taps  y[N,OH,OW,OC], OH = H/2, OW = W/2 rounded down
 //   mapping    grid (tiles of BM Winograd tiles, tiles of OC); Winograd tiles are 2 x 2 pixels of y, TH*TW an image. A block has
 //              9 * TILE_THREADS threads: each works on one product, TM tiles x TN channels of it, as in rung 4
-//   cost       9/16 of rung 4's FLOP where OH and OW are even, and 12 additions for 9 floats of v. x is read 9/4 times for
-//              every BN channels of y, u once for every BM tiles
+//   cost       conv2d_forward 4*(N*H*W*IC + 36*IC*OC + N*OH*OW*OC) bytes, 18*N*OH*OW*IC*OC FLOP where OH and OW are
+//              even, 9/16 of rung 4's, and 12 additions for 9 floats of v. x is read 9/4 times for every BN channels of
+//              y, u once for every BM tiles
 //   aliasing   none
 //   lesson     an identity beats a faster loop. Nothing of v or m is ever in memory: transformed on the way into shared memory, and
 //              back on the way out

@@ -4,7 +4,8 @@
 //              columns[m, (kh,kw,ic)] = dy[m, .] * w[kh,kw,ic,.] is one dense product over all pixels m of dy
 //   shapes     columns[N,OH,OW,KH,KW,IC]  dx[N,H,W,IC]
 //   mapping    1-D grid, one thread for GATHER channels of a pixel (a divisor of IC): the taps are worked out once for all of them
-//   cost       memory bound: 4*N*OH*OW*KH*KW*IC bytes of columns (each is read once) and 4 bytes an element of dx
+//   cost       gather_columns 4*(N*OH*OW*KH*KW*IC + N*H*W*IC) bytes, N*OH*OW*KH*KW*IC FLOP without padding: memory bound, each column
+//              is read once
 //   aliasing   none
 //   lesson     few channels (an image's 3) would leave most of a product's tile empty; turned round, the product is dense and the
 //              scatter becomes a gather

@@ -3,7 +3,8 @@
 //   formula    dw[i] += parts[0, i] + parts[1, i] + ..., in this order, RUN parts at a time
 //   shapes     parts[splits, n]  dw[n]
 //   mapping    1-D grid, one thread an element of dw; i in [0, n)
-//   cost       memory bound: 4*n*splits + 8*n bytes (parts once, dw read and written), n*splits FLOP
+//   cost       sum_parts 4*n*splits + 8*n bytes, n*(1.5*splits + 2) FLOP (parts once, dw read and written): memory
+//              bound
 //   aliasing   none
 //   lesson     the ordered sum that makes a split reduction give the same bits in every run, where atomicAdd would not
 

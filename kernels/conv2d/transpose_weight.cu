@@ -4,7 +4,8 @@
 //   shapes     w[TAPS, R, C]  wt[TAPS, C, R]
 //   mapping    grid (blocks of R for each group of c, TAPS); a thread takes NEIGHBOURS elements, a divisor of C. c comes from
 //              blockIdx: no thread divides
-//   cost       memory bound: 8 bytes an element. The writes are coalesced, the reads hit the cache
+//   cost       transpose_weight 8*taps*R*C bytes, 0 FLOP: memory bound. The writes are coalesced, the reads hit the
+//              cache
 //   aliasing   none
 //   lesson     a layout that suits one product is wrong for the next; one exchange of a small matrix is cheaper than uncoalesced
 //              loads of it by every block

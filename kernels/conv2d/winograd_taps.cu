@@ -4,7 +4,8 @@
 //   shapes     w[4,4,IC,OC]  u[OC/T, 9, 4*IC, T] for forward (row (a, b, ic)), u[4, IC/T, 9, OC, T] for backward_input, T = TILE_WIDTH:
 //              cut into tiles of columns, so that what a block of theirs reads lies together. What a last tile has beyond is never written
 //   mapping    a block covers one row of a tile (for backward_input NEIGHBOURS rows): neighbouring threads write neighbouring floats
-//   cost       memory bound: 16 floats in, 36 out for each (ic, oc): 9/4 of the weights
+//   cost       16 floats in, 36 out for each (ic, oc): winograd_taps 208*IC*OC bytes, 20*IC*OC FLOP;
+//              winograd_taps_transposed 208*IC*OC bytes, 20*IC*OC FLOP: memory bound
 //   aliasing   none
 //   lesson     transform what is used often and is small once, in memory; what is large and used once, on its way through
 

@@ -10,8 +10,9 @@
 //            w[KH,KW,OC,IC] (a transposed convolution's weights)   flipped[KH,KW,IC,OC] (a convolution's)
 //   note     p' is negative where pad > K - 1: then rows at the edge are cut instead of added; the same index line does both
 //   mapping  1-D grid, one thread per element of the result, channels fastest
-//   cost     memory bound, 4 bytes in (at most) and 4 out an element. The convolution behind it multiplies
-//            stride_h * stride_w - 1 zeros for each value: at stride 2, three quarters of its work is for nothing
+//   cost     zero_insert 4*N*C*(H*W + ZH*ZW) bytes, 0 FLOP; flip_kernel 8*KH*KW*IC*OC bytes, 0 FLOP: memory bound. The
+//            convolution behind it multiplies stride_h * stride_w - 1 zeros for each value: at stride 2, three quarters
+//            of its work is for nothing
 //   aliasing none
 //   lesson   why frameworks do not do it this way, and that the direct form gives the same numbers
 
