@@ -14,7 +14,9 @@
 
 #include "reduce.cuh"
 
-#define THREADS 256
+#ifndef THREADS
+#define THREADS 256      // of the one block, a power of two
+#endif
 
 __device__ __forceinline__ void write_result(float loss, float p_sum, float* result, int n, float scale) {
     loss = sum_over_block<THREADS>(loss);

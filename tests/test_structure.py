@@ -361,6 +361,13 @@ def test_every_kernel_is_launched_in_ops(path):
     assert not missing, f"{', '.join(sorted(missing))}: need a launch in ops.py"
 
 
+def test_buffers_are_those_of_the_movers():
+    """The host works out shared memory from what each machine's mover does."""
+    for folder, made in (("gpu", (tiles.Tile, tiles.WinogradTile)), ("cpu", (tiles.CpuTile, tiles.CpuWinogradTile))):
+        text = (KERNELS / "include" / folder / "mover.cuh").read_text()
+        assert {int(re.search(r"^#define BUFFERS (\d)$", text, flags=re.M)[1])} == {tile.buffers for tile in made}
+
+
 def test_tiled_forward_stays_readable():
     """All that the kernel reaches on a GPU: 250 lines, and 8 constants to tune (those that the host gives a Tile)."""
     text = source.load("conv2d/forward_4_tiled.cu")

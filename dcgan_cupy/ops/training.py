@@ -16,7 +16,7 @@ def bce(dev: Device, prob: Array, target: Array, gradient: Array, result: Array,
     """
     n = same_size("bce", prob=prob, target=target, gradient=gradient)
     need_shape("bce", "result", result, (2,))
-    dev.kernel("losses.cu", "bce")(1, BLOCK, prob, target, gradient, result, I32(n), F32(scale))
+    dev.kernel("losses.cu", "bce", THREADS=BLOCK)(1, BLOCK, prob, target, gradient, result, I32(n), F32(scale))
 
 
 def bce_with_logits(
@@ -25,7 +25,9 @@ def bce_with_logits(
     """The same of logits: p = sigmoid(logits).   kernels/losses.cu"""
     n = same_size("bce_with_logits", logits=logits, target=target, gradient=gradient)
     need_shape("bce_with_logits", "result", result, (2,))
-    dev.kernel("losses.cu", "bce_with_logits")(1, BLOCK, logits, target, gradient, result, I32(n), F32(scale))
+    dev.kernel("losses.cu", "bce_with_logits", THREADS=BLOCK)(
+        1, BLOCK, logits, target, gradient, result, I32(n), F32(scale)
+    )
 
 
 def adam_advance(dev: Device, state: Array, factors: Array, beta1: float, beta2: float, fall: float = 0.0) -> None:
