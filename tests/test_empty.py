@@ -38,6 +38,7 @@ def empties():
     for op in (ops.bce, ops.bce_with_logits):
         yield op, (e, e, e, of(2)), "prob" if op is ops.bce else "logits"
     yield ops.adam_step, (of(0), of(0), of(0), of(0), of(2), 0.5, 0.9, 1e-8), "param"
+    yield ops.average_step, (of(0), of(0), 0.1), "average"
     state = np.zeros(3, np.uint64)
     yield ops.random_uniform, (state, e, 0.0, 1.0), "out"
     yield ops.random_normal, (state, e, 0.0, 1.0), "out"
