@@ -1,7 +1,8 @@
 // activations: ReLU, leaky ReLU, tanh and the logistic sigmoid, each with its gradient, element by element.
 //
 //   relu         y = max(x, 0)                dx = y > 0 ? dy : 0
-//   leaky_relu   y = x > 0 ? x : slope * x    dx = y > 0 ? dy : slope * dy     needs slope > 0: then y > 0 exactly where x > 0
+//   leaky_relu   y = x > 0 ? x : slope * x   dx = y > 0 ? dy : slope * dy
+//                needs slope > 0: then y > 0 exactly where x > 0
 //   tanh         y = tanh(x)                  dx = dy * (1 - y^2)
 //   sigmoid      y = 1 / (1 + exp(-x))        dx = dy * y * (1 - y)
 //   mapping      1-D grid, one thread per element; i in [0, n), tail threads do nothing
@@ -13,8 +14,8 @@
 //   lesson       the tail guard, and why neighbouring threads touch neighbouring floats: 32 lanes of a warp read 32
 //                consecutive floats, four sectors of 32 bytes, and nothing else is fetched
 //
-// Every backward needs y only, not x: a network can forget each layer's input as soon as its output is there. The functions stand in
-// activation.cuh, because convolutions and batch norm apply them too.
+// Every backward needs y only, not x: a network can forget each layer's input as soon as its output is there. The
+// functions stand in activation.cuh, because convolutions and batch norm apply them too.
 
 #include "activation.cuh"
 #include "index.cuh"

@@ -2,9 +2,11 @@
 //
 //   advance    t += 1     factors = { lr * (1 - (t-1) * fall) / (1 - beta1^t),  1 / sqrt(1 - beta2^t) }
 //              fall is the part of lr that each step takes away: 1/n leads to 0 over n steps, 0 leaves lr as it is
-//   step       m = beta1*m + (1-beta1)*g     v = beta2*v + (1-beta2)*g^2     p -= factors[0] * m / (sqrt(v) * factors[1] + eps)
-//   state      { t, lr } in device memory, as doubles: a captured graph replays the launch, and only memory can change between
-//              replays. 1 - 0.999^t in float32 would start 1.3e-5 off: one thread does it in double, once a step
+//   step       m = beta1*m + (1-beta1)*g   v = beta2*v + (1-beta2)*g^2
+//              p -= factors[0] * m / (sqrt(v) * factors[1] + eps)
+//   state      { t, lr } in device memory, as doubles: a captured graph replays the launch, and only memory can change
+//              between replays. 1 - 0.999^t in float32 would start 1.3e-5 off: one thread does it in double, once a
+//              step
 //   mapping    advance: one thread. step: 1-D grid, one thread per parameter
 //   cost       adam_step 28*n bytes, 13*n FLOP (p, m, v read and written, g read): memory bound; adam_advance 32 bytes,
 //              12 FLOP

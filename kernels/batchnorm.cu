@@ -1,20 +1,23 @@
-// Batch normalisation over every axis but the channels (Ioffe & Szegedy 2015), with the gradients of training and evaluation.
+// Batch normalisation over every axis but the channels (Ioffe & Szegedy 2015), with the gradients of training and
+// evaluation.
 //
-//   statistics  mean[c] = average of x[., c]     var[c] = average of (x[., c] - mean[c])^2          rows = N*H*W values each
-//               running = (1 - momentum) * running + momentum * new, with var * rows / (rows - 1), the unbiased estimate
+//   statistics  mean[c] = average of x[., c]   var[c] = average of (x[., c] - mean[c])^2   rows = N*H*W values each
+//               running = (1 - momentum) * running + momentum * new, with var * rows / (rows - 1), the unbiased
+//               estimate
 //   forward     xhat = (x - mean) * rstd    y = gamma * xhat + beta    rstd = 1 / sqrt(var + eps)
-//   backward    sum_dy[c] = sum of dy       sum_dy_xhat[c] = sum of dy * xhat       dbeta += sum_dy, dgamma += sum_dy_xhat
+//   backward    sum_dy[c] = sum of dy   sum_dy_xhat[c] = sum of dy * xhat   dbeta += sum_dy, dgamma += sum_dy_xhat
 //               dx = gamma * rstd * (dy - sum_dy / rows - xhat * sum_dy_xhat / rows)
 //               In evaluation mean and var are constants: the same with both sums taken as zero
 //   shapes      x, y, dy, dx [rows, C]; all others [C]
-//   mapping     statistics and sums: a block per 32 channels, 32 x 8 threads, each warp reads 32 neighbouring channels of a row.
-//               forward and dx: 1-D grid, one thread per element
+//   mapping     statistics and sums: a block per 32 channels, 32 x 8 threads, each warp reads 32 neighbouring channels
+//               of a row. forward and dx: 1-D grid, one thread per element
 //   cost        batchnorm_statistics 4*rows*C bytes, 17*rows*C FLOP; batchnorm_forward 8*rows*C bytes, 7*rows*C FLOP;
 //               batchnorm_backward_sums 8*rows*C bytes, 13*rows*C FLOP; batchnorm_backward_input 12*rows*C bytes,
 //               12*rows*C FLOP. Memory bound; the statistics ask for x twice
 //   aliasing    y may be x; dx may be dy
-//   lesson      variance by sum(x^2) - sum(x)^2 / n loses every digit when the mean is large. Subtract the mean first, and
-//               correct for what rounding left in the mean: with d = x - mean, var = avg(d^2) - avg(d)^2, mean += avg(d)
+//   lesson      variance by sum(x^2) - sum(x)^2 / n loses every digit when the mean is large. Subtract the mean first,
+//               and correct for what rounding left in the mean: with d = x - mean, var = avg(d^2) - avg(d)^2, mean +=
+//               avg(d)
 
 #include "index.cuh"
 #include "reduce.cuh"
@@ -44,7 +47,8 @@ void batchnorm_statistics(const float* x, float* mean, float* var, float* runnin
         mean[c] = m;
         var[c] = v;
         running_mean[c] += momentum * (m - running_mean[c]);
-        running_var[c] += momentum * (v * ((float)rows / (float)(rows - 1)) - running_var[c]);    // rows > 1: the host sees to it
+        // rows > 1: the host sees to it
+        running_var[c] += momentum * (v * ((float)rows / (float)(rows - 1)) - running_var[c]);
         if (c == 0) num_batches_tracked[0] += 1;
     }
 }

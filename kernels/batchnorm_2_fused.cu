@@ -1,17 +1,20 @@
 // Batch normalisation, rung 2: one pass for the statistics, and the activation behind it in the same passes.
 //
-//   statistics  a block reads a part of the rows once and adds up, for each channel, d and d^2, d = x - origin. The origin is one value
-//               for the whole channel, the middle one of three of its own: near the mean, seen from the deviation.
-//               join, in double: m = sum of d / rows, mean + low = origin + m as two floats, var = sum of d^2 / rows - m^2
+//   statistics  a block reads a part of the rows once and adds up, for each channel, d and d^2, d = x - origin. The
+//               origin is one value for the whole channel, the middle one of three of its own: near the mean, seen from
+//               the deviation. join, in double: m = sum of d / rows, mean + low = origin + m as two floats, var = sum
+//               of d^2 / rows - m^2
 //   forward     xhat = (x - mean - low) * rstd         p = gamma * xhat + beta = fma(x - mean, scale, shift)
 //                                                      scale = gamma * rstd, shift = beta - low * scale
 //               y = Epilogue::forward(p)               ReLU, leaky ReLU or none (activation.cuh)
-//   backward    g = Epilogue::backward(p, dy)          p has y's sign, which is all that these three ask; it is computed again from x, to the
+//   backward    g = Epilogue::backward(p, dy)
+//               p has y's sign, which is all that these three ask; it is computed again from x, to the
 //                                                      same bits: y need not be read or kept
 //               dx = scale * (g - sum_g / rows - xhat * sum_g_xhat / rows) = scale * (g - pull_0 - (x - mean) * pull_1)
-//   shapes      x, y, dy, dx [rows, C]; parts [P, 2, C]; pull [2, C]; all others [C], five of them in one array: statistics [5, C]
-//   mapping     a thread owns V neighbouring channels. parts: grid (channel groups, P), LANES x ROWS threads, a row is read by
-//               neighbouring lanes. joins: one thread a channel. forward and dx: 1-D grid, V elements a thread
+//   shapes      x, y, dy, dx [rows, C]; parts [P, 2, C]; pull [2, C]; all others [C], five of them in one array:
+//               statistics [5, C]
+//   mapping     a thread owns V neighbouring channels. parts: grid (channel groups, P), LANES x ROWS threads, a row is
+//               read by neighbouring lanes. joins: one thread a channel. forward and dx: 1-D grid, V elements a thread
 //   cost        batchnorm_part_statistics 4*rows*C + 8*C*rows/rows_per_part bytes, 5*rows*C FLOP;
 //               batchnorm_join_statistics 8*count*C + 56*C bytes, (2*count + 19)*C FLOP; batchnorm_running_statistics
 //               36*C bytes, 4*C FLOP; batchnorm_activation_forward 8*rows*C bytes, 4*rows*C FLOP;
@@ -20,9 +23,10 @@
 //               12*rows*C bytes, 8*rows*C FLOP (with a leaky ReLU). Memory bound: 12 bytes an element forward, 20
 //               backward, where rung 1 and a separate activation move 24 and 32
 //   aliasing    y may be x, dx may be dy
-//   lesson      fuse what reads the same data; recompute what is cheaper to compute than to fetch. And one pass is enough for a variance:
-//               sum(x^2) - sum(x)^2 / n loses digits only where the mean is many deviations away from 0, so count from a value of the
-//               channel. Means far from 0 stay two floats: rounded to one, 1e6 would be off by 3e-2
+//   lesson      fuse what reads the same data; recompute what is cheaper to compute than to fetch. And one pass is
+//               enough for a variance: sum(x^2) - sum(x)^2 / n loses digits only where the mean is many deviations away
+//               from 0, so count from a value of the channel. Means far from 0 stay two floats: rounded to one, 1e6
+//               would be off by 3e-2
 
 #include "activation.cuh"
 #include "index.cuh"
@@ -37,7 +41,7 @@
 #define ROWS 8           // rows of threads
 #endif
 #ifndef RUN
-#define RUN 64           // rows that a thread adds up before it adds their sum to the others': rounding errors of short sums are small
+#define RUN 64           // rows that a thread adds up before it adds their sum to the others': short sums round less
 #endif
 #ifndef KNOWN
 #define KNOWN (void)0    // sizes that the host promises, as assignments: C = 64
@@ -50,18 +54,22 @@
 #define SCALE (statistics + 3 * C)
 #define SHIFT (statistics + 4 * C)
 
-// The middle one of three values of a channel: an outlier among them is not it. At n/7 of the rows, not at n/4 or n/2: those are
-// corners of images, which convolutions treat in their own way.
+// The middle one of three values of a channel: an outlier among them is not it. At n/7 of the rows, not at n/4 or n/2:
+// those are corners of images, which convolutions treat in their own way.
 __device__ __forceinline__ float origin(const float* x, int rows, int C, int c) {
     float a = x[rows / 7 * C + c], b = x[rows / 7 * 3 * C + c], d = x[rows / 7 * 5 * C + c];
     return fmaxf(fminf(a, b), fminf(fmaxf(a, b), d));                // passes over a NaN: the sums will not
 }
 
-// parts[blockIdx.y, 0 and 1, c] = a and b, added over the block's rows of threads. Every thread of the block must come here.
+// parts[blockIdx.y, 0 and 1, c] = a and b, added over the block's rows of threads. Every thread of the block must come
+// here.
 __device__ __forceinline__ void write_part(const float (&a)[V], const float (&b)[V], float* parts, int c, int C) {
     __shared__ float a_s[ROWS][LANES * V], b_s[ROWS][LANES * V];
 #pragma unroll
-    for (int v = 0; v < V; v++) a_s[threadIdx.y][threadIdx.x * V + v] = a[v], b_s[threadIdx.y][threadIdx.x * V + v] = b[v];
+    for (int v = 0; v < V; v++) {
+        a_s[threadIdx.y][threadIdx.x * V + v] = a[v];
+        b_s[threadIdx.y][threadIdx.x * V + v] = b[v];
+    }
     __syncthreads();                                                 // every row of threads has left its sums
     if (threadIdx.y != 0 || c >= C) return;                          // no barrier below
 #pragma unroll
@@ -100,7 +108,8 @@ void batchnorm_part_statistics(const float* x, float* parts, int rows, int C, in
 }
 
 extern "C" __global__
-void batchnorm_join_statistics(const float* x, const float* parts, const float* gamma, const float* beta, float* statistics,
+void batchnorm_join_statistics(const float* x, const float* parts, const float* gamma, const float* beta,
+    float* statistics,
                                float* running_mean, float* running_var, long long* num_batches_tracked,
                                int rows, int C, int count, float momentum, float eps) {
     int c = global_thread();
@@ -117,13 +126,15 @@ void batchnorm_join_statistics(const float* x, const float* parts, const float* 
     SCALE[c] = scale;
     SHIFT[c] = (float)(beta[c] - low * scale);
     running_mean[c] = (float)(running_mean[c] + momentum * (mean - running_mean[c]));
-    running_var[c] = (float)(running_var[c] + momentum * (m2 / (rows - 1) - running_var[c]));     // rows > 1: the host sees to it
+    // rows > 1: the host sees to it
+    running_var[c] = (float)(running_var[c] + momentum * (m2 / (rows - 1) - running_var[c]));
     if (c == 0) num_batches_tracked[0] += 1;
 }
 
 // Evaluation: the running statistics take the batch's place.
 extern "C" __global__
-void batchnorm_running_statistics(const float* running_mean, const float* running_var, const float* gamma, const float* beta,
+void batchnorm_running_statistics(const float* running_mean, const float* running_var, const float* gamma,
+    const float* beta,
                                   float* statistics, int C, float eps) {
     int c = global_thread();
     if (c >= C) return;
@@ -141,7 +152,7 @@ void batchnorm_activation_forward(const float* x, const float* statistics, float
     int i = global_thread();
     if (i >= rows * (C / V)) return;
     int c = i % (C / V) * V;
-    float p[V];                                                      // all loads before the first store: y may be x, so no compiler
+    float p[V];  // all loads before the first store: y may be x, so no compiler
 #pragma unroll                                                       // may widen loads that stand between stores
     for (int v = 0; v < V; v++) p[v] = Epilogue::forward(fmaf(x[i * V + v] - MEAN[c + v], SCALE[c + v], SHIFT[c + v]));
 #pragma unroll
@@ -192,7 +203,8 @@ void batchnorm_join_gradients(const float* parts, const float* statistics, float
 }
 
 extern "C" __global__
-void batchnorm_activation_backward(const float* x, const float* dy, const float* statistics, const float* pull, float* dx,
+void batchnorm_activation_backward(const float* x, const float* dy, const float* statistics, const float* pull,
+    float* dx,
                                    int rows, int C) {                // pull null: evaluation
     KNOWN;
     int i = global_thread();

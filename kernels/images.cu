@@ -11,7 +11,8 @@
 #include "index.cuh"
 
 extern "C" __global__
-void images_to_float(const unsigned char* images, const int* index, const unsigned char* flip, float* y, int N, int H, int W, int C) {
+void images_to_float(const unsigned char* images, const int* index, const unsigned char* flip, float* y, int N, int H,
+    int W, int C) {
     int i = global_thread();
     if (i >= N * H * W * C) return;
     int c = i % C, col = i / C % W, h = i / C / W % H, n = i / C / W / H;

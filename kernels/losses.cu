@@ -4,13 +4,14 @@
 //                    each log is held at -100 or more, and p * (1 - p) at 1e-12 or more: p = 0 and p = 1 stay finite
 //   bce_with_logits  p = sigmoid(x): loss = mean(max(x, 0) - x * t + log(1 + exp(-|x|)))    dx = (p - t) / n
 //                    the same loss, with no way to overflow and a gradient that does not vanish when p rounds to 0 or 1
-//   result           result[0] = scale * loss, result[1] = mean of p; the gradient carries scale too (-1 turns descent to ascent)
+//   result           result[0] = scale * loss, result[1] = mean of p; the gradient carries scale too (-1 turns descent
+//                    to ascent)
 //   mapping          one block of 256 threads strides over n values
 //   cost             bce 12*n bytes, 23*n FLOP; bce_with_logits 12*n bytes, 21*n FLOP; and one block's latency: n is a
 //                    batch, a few hundred values
 //   aliasing         gradient may be prob (or logits)
-//   lesson           a reduction inside one block: partial sums in registers, then a tree in shared memory. Ten million losses added one
-//                    by one would lose two digits: LongSum keeps what each addition rounds off
+//   lesson           a reduction inside one block: partial sums in registers, then a tree in shared memory. Ten million
+//                    losses added one by one would lose two digits: LongSum keeps what each addition rounds off
 
 #include "reduce.cuh"
 

@@ -1,8 +1,9 @@
-// Random numbers: Philox4x32-10 (Salmon et al. 2011), uniform and normal. Counter-based: number i is a function of (seed, stream, i).
+// Random numbers: Philox4x32-10 (Salmon et al. 2011), uniform and normal. Counter-based: number i is a function of
+// (seed, stream, i).
 //
 //   philox      10 rounds of two 32 x 32 -> 64 bit products over a 128-bit counter; 4 words of 32 bits come out
-//   uniform     24 high bits of a word times 2^-24: [0, 1) in steps a float holds exactly; then low + (high - low) * u, which may round to
-//               high: then last, the float below it
+//   uniform     24 high bits of a word times 2^-24: [0, 1) in steps a float holds exactly; then low + (high - low) * u,
+//               which may round to high: then last, the float below it
 //   normal      Box-Muller on pairs: r = sqrt(-2 ln u1), angle 2 pi u2 with u1 in (0, 1]; mean + std * r * (cos, sin)
 //   state       { seed, stream, offset } in device memory; random_advance moves the offset on after a draw
 //   mapping     1-D grid, one thread per 4 numbers: thread i takes counter offset + i
@@ -10,14 +11,16 @@
 //               FLOP; random_advance 16 bytes, 0 FLOP; and some 25 integer products and additions a number: compute
 //               bound on a CPU, not on a GPU
 //   aliasing    none
-//   lesson      a generator without memory: any thread computes its numbers from its index. And bit-equal results on every device:
-//               only +, *, / and sqrt, which IEEE 754 fixes, and fmaf where a product is added, so that no compiler may choose
+//   lesson      a generator without memory: any thread computes its numbers from its index. And bit-equal results on
+//               every device: only +, *, / and sqrt, which IEEE 754 fixes, and fmaf where a product is added, so that
+//               no compiler may choose
 
 #include "index.cuh"
 
 struct Words { unsigned w[4]; };
 
-__device__ __forceinline__ Words philox4x32_10(unsigned c0, unsigned c1, unsigned c2, unsigned c3, unsigned k0, unsigned k1) {
+__device__ __forceinline__ Words philox4x32_10(unsigned c0, unsigned c1, unsigned c2, unsigned c3, unsigned k0,
+    unsigned k1) {
     for (int round = 0; round < 10; round++) {
         unsigned hi0 = __umulhi(0xD2511F53u, c0), lo0 = 0xD2511F53u * c0;
         unsigned hi1 = __umulhi(0xCD9E8D57u, c2), lo1 = 0xCD9E8D57u * c2;
@@ -37,13 +40,15 @@ __device__ __forceinline__ Words words_of_thread(const unsigned long long* state
                          (unsigned)seed, (unsigned)(seed >> 32));
 }
 
-// ln u for u in [2^-24, 1]: u = m * 2^e with m in [0.75, 1.5), and ln m = 2 atanh(s), s = (m - 1) / (m + 1), |s| <= 0.2.
+// ln u for u in [2^-24, 1]: u = m * 2^e with m in [0.75, 1.5), and ln m = 2 atanh(s), s = (m - 1) / (m + 1), |s| <=
+// 0.2.
 __device__ __forceinline__ float log_unit(float u) {
     unsigned bits = __float_as_uint(u) - 0x3f400000u;        // exponent counted from 0.75
     int e = (int)bits >> 23;
     float m = __uint_as_float((bits & 0x007fffffu) + 0x3f400000u);
     float s = (m - 1.0f) / (m + 1.0f), s2 = s * s;
-    float series = fmaf(s2, fmaf(s2, fmaf(s2, fmaf(s2, fmaf(s2, 1.0f / 11, 1.0f / 9), 1.0f / 7), 1.0f / 5), 1.0f / 3), 1.0f);
+    float series = fmaf(s2, fmaf(s2, fmaf(s2, fmaf(s2, fmaf(s2, 1.0f / 11, 1.0f / 9), 1.0f / 7), 1.0f / 5), 1.0f / 3),
+        1.0f);
     return fmaf((float)e, 0.693147181f, 2.0f * s * series);
 }
 
@@ -51,8 +56,10 @@ __device__ __forceinline__ float log_unit(float u) {
 __device__ __forceinline__ void cos_sin_turn(float u, float* cosine, float* sine) {
     int quarter = (int)fmaf(u, 4.0f, 0.5f);                  // [0, 4]
     float a = fmaf(u, 4.0f, -(float)quarter) * 1.57079633f, a2 = a * a;
-    float s = a * fmaf(a2, fmaf(a2, fmaf(a2, fmaf(a2, 2.75573192e-6f, -1.98412698e-4f), 8.33333333e-3f), -1.66666667e-1f), 1.0f);
-    float c = fmaf(a2, fmaf(a2, fmaf(a2, fmaf(a2, fmaf(a2, -2.75573192e-7f, 2.48015873e-5f), -1.38888889e-3f), 4.16666667e-2f), -0.5f), 1.0f);
+    float s = a * fmaf(a2, fmaf(a2, fmaf(a2, fmaf(a2, 2.75573192e-6f, -1.98412698e-4f), 8.33333333e-3f),
+        -1.66666667e-1f), 1.0f);
+    float c = fmaf(a2, fmaf(a2, fmaf(a2, fmaf(a2, fmaf(a2, -2.75573192e-7f, 2.48015873e-5f), -1.38888889e-3f),
+        4.16666667e-2f), -0.5f), 1.0f);
     float x = quarter & 1 ? s : c, y = quarter & 1 ? c : s;  // a quarter turn swaps them, and changes one sign
     *cosine = quarter == 1 || quarter == 2 ? -x : x;
     *sine = quarter == 2 || quarter == 3 ? -y : y;
@@ -89,9 +96,11 @@ void random_advance(unsigned long long* state, int counters) {
 }
 
 extern "C" __global__
-void philox_words(const unsigned* counters, const unsigned* keys, unsigned* out, int n) {    // the bare generator, for known answers
+// the bare generator, for known answers
+void philox_words(const unsigned* counters, const unsigned* keys, unsigned* out, int n) {
     int i = global_thread();
     if (i >= n) return;
-    Words r = philox4x32_10(counters[4 * i], counters[4 * i + 1], counters[4 * i + 2], counters[4 * i + 3], keys[2 * i], keys[2 * i + 1]);
+    Words r = philox4x32_10(counters[4 * i], counters[4 * i + 1], counters[4 * i + 2], counters[4 * i + 3],
+        keys[2 * i], keys[2 * i + 1]);
     for (int k = 0; k < 4; k++) out[4 * i + k] = r.w[k];
 }

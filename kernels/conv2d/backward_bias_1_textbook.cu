@@ -2,10 +2,12 @@
 //
 //   formula    db[oc] += sum over n, oh, ow of dy[n,oh,ow,oc]
 //   shapes     dy[rows, C], rows = N*OH*OW, C = OC; db[C]
-//   mapping    a block of CHANNELS x ROW_THREADS threads for CHANNELS channels: a warp reads neighbouring channels of a row
+//   mapping    a block of CHANNELS x ROW_THREADS threads for CHANNELS channels: a warp reads neighbouring channels of a
+//              row
 //   cost       conv2d_backward_bias 4*rows*C bytes, 5*rows*C FLOP (LongSum): memory bound
 //   aliasing   none
-//   lesson     a sum by channel: each thread takes every ROW_THREADS-th row, then the block adds its threads' sums in a fixed order
+//   lesson     a sum by channel: each thread takes every ROW_THREADS-th row, then the block adds its threads' sums in a
+//              fixed order
 
 #include "index.cuh"
 #include "reduce.cuh"

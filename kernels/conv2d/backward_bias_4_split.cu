@@ -2,7 +2,8 @@
 //
 //   bias       parts[p, oc] = sum over the rows of part p of dy[row, oc]; sum_parts.cu adds the parts to db
 //   shapes     dy[rows, C], rows = N*OH*OW, C = OC; parts[P, C]
-//   mapping    a thread owns NEIGHBOURS channels. Grid (channel groups, P), LANES x ROWS threads, a row is read by neighbouring lanes
+//   mapping    a thread owns NEIGHBOURS channels. Grid (channel groups, P), LANES x ROWS threads, a row is read by
+//              neighbouring lanes
 //   cost       conv2d_backward_bias 4*C*(rows + rows/rows_per_part) bytes, 1.5*rows*C FLOP: memory bound
 //   aliasing   none
 //   lesson     rung 1 has one block for 32 channels: 16 channels keep one multiprocessor busy and 131 idle
@@ -19,7 +20,7 @@
 #define ROWS 8           // rows of threads
 #endif
 #ifndef RUN
-#define RUN 64           // rows that a thread adds up before it adds their sum to the others': rounding errors of short sums are small
+#define RUN 64           // rows that a thread adds up before it adds their sum to the others': short sums round less
 #endif
 #ifndef KNOWN
 #define KNOWN (void)0    // sizes that the host promises, as assignments: C = 64

@@ -1,15 +1,18 @@
-// conv2d_backward_input, rung 1: the gradient of a convolution's input, which is also the transposed convolution itself.
+// conv2d_backward_input, rung 1: the gradient of a convolution's input, which is also the transposed convolution
+// itself.
 //
-//   formula    dx[n,h,w,ic] = bias[ic] + sum over kh, kw, oc of dy[n, (h+pad-kh)/stride, (w+pad-kw)/stride, oc] * w[kh,kw,ic,oc]
-//              where both divisions are exact and land inside dy
+//   formula    dx[n,h,w,ic] = bias[ic] + sum over kh, kw, oc of dy[n, (h+pad-kh)/stride, (w+pad-kw)/stride, oc] *
+//              w[kh,kw,ic,oc] where both divisions are exact and land inside dy
 //   shapes     dy[N,OH,OW,OC]  w[KH,KW,IC,OC]  dx[N,H,W,IC]
-//   two names  as a gradient, bias is null. As conv_transpose2d forward, dy is the layer's input, dx its output, bias its bias:
-//              each input value is scattered through the kernel onto the outputs it reaches; this thread gathers what reaches it
+//   two names  as a gradient, bias is null. As conv_transpose2d forward, dy is the layer's input, dx its output, bias
+//              its bias: each input value is scattered through the kernel onto the outputs it reaches; this thread
+//              gathers what reaches it
 //   mapping    1-D grid, one thread per element of dx, ic fastest
 //   cost       conv2d_backward_input 4*(N*OH*OW*OC + KH*KW*IC*OC + N*H*W*IC) bytes, 2*N*OH*OW*KH*KW*IC*OC FLOP without
 //              padding; one tap in stride_h*stride_w is valid, the others are tested and skipped
 //   aliasing   none: dx may not overlap dy or w
-//   lesson     turn a scatter into a gather: no two threads write one address, so no atomics and one fixed order of addition
+//   lesson     turn a scatter into a gather: no two threads write one address, so no atomics and one fixed order of
+//              addition
 
 #include "index.cuh"
 

@@ -6,8 +6,8 @@
 //   cost       conv2d_backward_weight 4*(N*H*W*IC + N*OH*OW*OC + 2*KH*KW*IC*OC) bytes, 2*N*OH*OW*KH*KW*IC*OC FLOP: long
 //              sums by few threads
 //   aliasing   none
-//   lesson     a sum over the batch that thousands of threads would like to share. Here one thread owns it (simple, and always
-//              the same bits); rung 4 splits it over blocks and adds the parts in a fixed order
+//   lesson     a sum over the batch that thousands of threads would like to share. Here one thread owns it (simple, and
+//              always the same bits); rung 4 splits it over blocks and adds the parts in a fixed order
 
 #include "index.cuh"
 

@@ -1,4 +1,5 @@
-// dot_products: the convolution of a filter as large as the image, for very few outputs, such as the discriminator's last layer.
+// dot_products: the convolution of a filter as large as the image, for very few outputs, such as the discriminator's
+// last layer.
 //
 //   formula    y[n, oc] = bias[oc] + sum over k of x[n, k] * w[k, oc]      k = (kh, kw, ic), ic fastest
 //   shapes     x[N, K]  w[K, OC]  y[N, OC]
@@ -6,7 +7,8 @@
 //   cost       dot_products 4*(N*K + K*OC + N*OC) bytes, 2*N*K*OC FLOP: memory bound; w comes from the cache after its
 //              first use
 //   aliasing   none
-//   lesson     when a matrix product has one column, a tile is empty but for that column: a dot product a block wastes nothing
+//   lesson     when a matrix product has one column, a tile is empty but for that column: a dot product a block wastes
+//              nothing
 
 #include "activation.cuh"
 #include "reduce.cuh"

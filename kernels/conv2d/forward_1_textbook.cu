@@ -1,7 +1,7 @@
 // conv2d_forward, rung 1: the definition. One thread computes one output by the formula.
 //
-//   forward    y[n,oh,ow,oc] = bias[oc] + sum over kh, kw, ic of x[n, oh*stride-pad+kh, ow*stride-pad+kw, ic] * w[kh,kw,ic,oc]
-//              (taps that fall outside the image count as zero; bias may be null)
+//   forward    y[n,oh,ow,oc] = bias[oc] + sum over kh, kw, ic of x[n, oh*stride-pad+kh, ow*stride-pad+kw, ic] *
+//              w[kh,kw,ic,oc] (taps that fall outside the image count as zero; bias may be null)
 //   shapes     x[N,H,W,IC]  w[KH,KW,IC,OC]  y[N,OH,OW,OC]    OH = (H + 2*pad_h - KH) / stride_h + 1, OW likewise
 //   mapping    1-D grid, one thread per output, oc fastest: neighbouring threads share x and read neighbouring weights
 //   cost       conv2d_forward 4*(N*H*W*IC + KH*KW*IC*OC + N*OH*OW*OC) bytes, 2*N*OH*OW*KH*KW*IC*OC FLOP without

@@ -1,13 +1,13 @@
 // conv2d_forward, rung 4: the convolution as a matrix product whose left matrix is never written down (implicit GEMM).
 //
-//   product    y[m, oc] = bias[oc] + sum over k of A[m, k] * w[k, oc]      m = (n, oh, ow), k = (kh, kw, ic), ic fastest
-//              A[m, k] = x[n, oh*stride-pad+kh, ow*stride-pad+kw, ic], zero outside: a row of A is KH*KW runs of IC floats
+//   product    y[m, oc] = bias[oc] + sum over k of A[m, k] * w[k, oc]   m = (n, oh, ow), k = (kh, kw, ic), ic fastest
+//              A[m, k] = x[n, oh*stride-pad+kh, ow*stride-pad+kw, ic], zero outside: KH*KW runs of IC floats a row
 //   shapes     x[N,H,W,IC]  w[KH,KW,IC,OC] = [K, OC]  y[N,OH,OW,OC] = [M, OC]
-//   mapping    grid (tiles of M, tiles of OC), THREADS threads; a block computes BM x BN outputs, a thread TM x TN of them
-//   cost       conv2d_forward 4*(N*H*W*IC + KH*KW*IC*OC + N*OH*OW*OC) bytes, 2*N*OH*OW*KH*KW*IC*OC FLOP. A is asked for once
-//              for every BN columns, w once for every BM rows: 32 FLOP a byte for 128 x 128 where rung 1 has 0.25
+//   mapping    grid (tiles of M, tiles of OC), THREADS threads; a block computes BM x BN outputs, a thread TM x TN
+//   cost       conv2d_forward 4*(N*H*W*IC + KH*KW*IC*OC + N*OH*OW*OC) bytes, 2*N*OH*OW*KH*KW*IC*OC FLOP. A is asked for
+//              once for every BN columns, w once for every BM rows: 32 FLOP a byte for 128 x 128 where rung 1 has 0.25
 //   aliasing   none: y may not overlap x or w
-//   lesson     reuse. A float that is loaded once serves BN (or BM) multiplications from shared memory, TN (or TM) from a register
+//   lesson     reuse: a float loaded once serves BN (or BM) products from shared memory, TN (or TM) from a register
 
 #include "gemm_tile.cuh"
 
@@ -26,7 +26,7 @@ void conv2d_forward(const float* x, const float* w, const float* bias, float* y,
 
     PieceA a;
     Piece<RIGHT, BK, BN, BN> b;
-    int top[PieceA::SHARE], left[PieceA::SHARE];                     // upper left corner of the windows whose rows this thread loads
+    int top[PieceA::SHARE], left[PieceA::SHARE];  // upper left corner of the windows whose rows this thread loads
     const float* image[PieceA::SHARE];                               // null past the last row
 #pragma unroll(PieceA::UNROLL)
     for (int i = 0; i < PieceA::SHARE; i++) {
@@ -39,9 +39,10 @@ void conv2d_forward(const float* x, const float* w, const float* bias, float* y,
 
     auto load = [&](int k0) {
         a.load([&](int i, int, int column, int length) -> const float* {
-            int k = k0 + column, in_row = k % (KW * IC), h = top[i] + k / (KW * IC);     // a row of the window lies side by side
+            int k = k0 + column, in_row = k % (KW * IC), h = top[i] + k / (KW * IC);
             int first = left[i] + in_row / IC, last = left[i] + (in_row + length - 1) / IC;
-            bool inside = image[i] && k < K && (unsigned)h < (unsigned)H && first >= 0 && last < W && in_row + length <= KW * IC;
+            bool inside = image[i] && k < K && (unsigned)h < (unsigned)H && first >= 0 && last < W
+                && in_row + length <= KW * IC;
             return inside ? image[i] + (h * W + left[i]) * IC + in_row : nullptr;
         });
         b.load([&](int, int row, int column, int length) -> const float* {
@@ -50,7 +51,7 @@ void conv2d_forward(const float* x, const float* w, const float* bias, float* y,
     };
     auto store = [&](float* a_to, float* b_to) { a.store(a_to); b.store(b_to); };
     auto multiply = [&](const float* a_from, const float* b_from) { multiply_rows<4>(a_from, b_from, acc, ty, tx); };
-    steps(0, K, a_s, BM * A_PITCH, b_s, BK * BN, load, store, multiply);
+    steps<BM * A_PITCH, BK * BN>(0, K, a_s, b_s, load, store, multiply);
 
 #pragma unroll
     for (int i = 0; i < TM; i++) {

@@ -1,18 +1,24 @@
-// conv2d_forward, rung 5, for kernel 4, stride 2, padding 1: fewer multiplications, by Winograd's F(2 x 2, 2 x 2) on stride phases.
+// conv2d_forward, rung 5, for kernel 4, stride 2, padding 1: fewer multiplications, by Winograd's F(2 x 2, 2 x 2) on
+// stride phases.
 //
-//   phases     y[oh] = sum over kh of x[2*oh - 1 + kh] * w[kh]. With kh = a + 2*t: pixels d_a[j] = x[2*j + a - 1] of one parity meet the
-//              taps g_t = w[a + 2*t] of one parity: y[oh] = sum over a, t of d_a[oh + t] * g_t, a stride-1 filter of 2 taps for each a
-//   products   in two dimensions four phases (a, b), each of 2 x 2 taps: nine products (winograd.cuh). The phases only lengthen the
-//              sum: m[p][tile, oc] = sum over k of v[p][tile, k] * u[p][k, oc]      k = (a, b, ic), ic fastest; p in [0, 9)
-//   shapes     x[N,H,W,IC]  u[OC/BN, 9, 4*IC, BN]: the taps transformed, by winograd_taps  y[N,OH,OW,OC], OH = H/2, OW = W/2 rounded down
-//   mapping    grid (tiles of BM Winograd tiles, tiles of OC); Winograd tiles are 2 x 2 pixels of y, TH*TW an image. A block has
-//              9 * TILE_THREADS threads: each works on one product, TM tiles x TN channels of it, as in rung 4
+//   phases     y[oh] = sum over kh of x[2*oh - 1 + kh] * w[kh]. With kh = a + 2*t: pixels d_a[j] = x[2*j + a - 1] of
+//              one parity meet the taps g_t = w[a + 2*t] of one parity: y[oh] = sum over a, t of d_a[oh + t] * g_t, a
+//              stride-1 filter of 2 taps for each a
+//   products   in two dimensions four phases (a, b), each of 2 x 2 taps: nine products (winograd.cuh). The phases only
+//              lengthen the
+//              sum: m[p][tile, oc] = sum over k of v[p][tile, k] * u[p][k, oc]
+//              k = (a, b, ic), ic fastest; p in [0, 9)
+//   shapes     x[N,H,W,IC]  u[OC/BN, 9, 4*IC, BN]: the taps transformed, by winograd_taps  y[N,OH,OW,OC], OH = H/2, OW
+//              = W/2 rounded down
+//   mapping    grid (tiles of BM Winograd tiles, tiles of OC); Winograd tiles are 2 x 2 pixels of y, TH*TW an image. A
+//              block has 9 * TILE_THREADS threads: each works on one product, TM tiles x TN channels of it, as in rung
+//              4
 //   cost       conv2d_forward 4*(N*H*W*IC + 36*IC*OC + N*OH*OW*OC) bytes, 18*N*OH*OW*IC*OC FLOP where OH and OW are
 //              even, 9/16 of rung 4's, and 12 additions for 9 floats of v. x is read 9/4 times for every BN channels of
 //              y, u once for every BM tiles
 //   aliasing   none
-//   lesson     an identity beats a faster loop. Nothing of v or m is ever in memory: transformed on the way into shared memory, and
-//              back on the way out
+//   lesson     an identity beats a faster loop. Nothing of v or m is ever in memory: transformed on the way into shared
+//              memory, and back on the way out
 
 #include "winograd.cuh"
 
@@ -53,7 +59,7 @@ void conv2d_forward(const float* x, const float* u, const float* bias, float* y,
     auto multiply = [&](const float* a_from, const float* b_from) {
         multiply_rows<ROW_READ>(a_from + product * (BM * A_PITCH), taps.slab(product, b_from), acc, ty, tx);
     };
-    steps(0, K, a_s, 9 * BM * A_PITCH, b_s, 9 * BK * BN, load, store, multiply);
+    steps<9 * BM * A_PITCH, 9 * BK * BN>(0, K, a_s, b_s, load, store, multiply);
 
     join_products<VEC_B, true>(shared, acc, product, ty, tx, [&](int row, int column, float (&m)[3][3][VEC_B]) {
         int t = m0 + row, tw = t % TW, th = t / TW % TH, n = t / TW / TH, oc = oc0 + column;

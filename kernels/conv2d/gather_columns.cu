@@ -3,12 +3,13 @@
 //   formula    dx[n,h,w,ic] = bias[ic] + sum over the taps that reach it of columns[n, oh, ow, kh, kw, ic]
 //              columns[m, (kh,kw,ic)] = dy[m, .] * w[kh,kw,ic,.] is one dense product over all pixels m of dy
 //   shapes     columns[N,OH,OW,KH,KW,IC]  dx[N,H,W,IC]
-//   mapping    1-D grid, one thread for GATHER channels of a pixel (a divisor of IC): the taps are worked out once for all of them
-//   cost       gather_columns 4*(N*OH*OW*KH*KW*IC + N*H*W*IC) bytes, N*OH*OW*KH*KW*IC FLOP without padding: memory bound, each column
-//              is read once
+//   mapping    1-D grid, one thread for GATHER channels of a pixel (a divisor of IC): the taps are worked out once for
+//              all of them
+//   cost       gather_columns 4*(N*OH*OW*KH*KW*IC + N*H*W*IC) bytes, N*OH*OW*KH*KW*IC FLOP without padding: memory
+//              bound, each column is read once
 //   aliasing   none
-//   lesson     few channels (an image's 3) would leave most of a product's tile empty; turned round, the product is dense and the
-//              scatter becomes a gather
+//   lesson     few channels (an image's 3) would leave most of a product's tile empty; turned round, the product is
+//              dense and the scatter becomes a gather
 
 #include "activation.cuh"
 #include "index.cuh"
@@ -26,7 +27,8 @@ void gather_columns(const float* columns, const float* bias, float* dx,
     KNOWN;
     int i = global_thread();
     if (i >= N * H * W * (IC / GATHER)) return;
-    int ic = i % (IC / GATHER) * GATHER, col = i / (IC / GATHER) % W, h = i / (IC / GATHER) / W % H, n = i / (IC / GATHER) / W / H;
+    int ic = i % (IC / GATHER) * GATHER, col = i / (IC / GATHER) % W, h = i / (IC / GATHER) / W % H,
+        n = i / (IC / GATHER) / W / H;
     float sum[GATHER];
 #pragma unroll
     for (int v = 0; v < GATHER; v++) sum[v] = bias ? bias[ic + v] : 0.0f;

@@ -18,7 +18,7 @@ extern "C" __global__
 void sum_parts(const float* parts, float* dw, int n, int splits) {
     int i = global_thread();
     if (i >= n) return;
-    float sum = 0.0f, run = 0.0f;                                    // short sums first: rounding errors grow with their length
+    float sum = 0.0f, run = 0.0f;  // short sums first: rounding errors grow with their length
     for (int s = 0; s < splits; s++) {
         run += parts[s * n + i];
         if (s % RUN == RUN - 1) sum += run, run = 0.0f;

@@ -2,13 +2,13 @@
 //
 //   formula    wt[t, c, r] = w[t, r, c]      t in [0, TAPS), r in [0, R), c in [0, C)
 //   shapes     w[TAPS, R, C]  wt[TAPS, C, R]
-//   mapping    grid (blocks of R for each group of c, TAPS); a thread takes NEIGHBOURS elements, a divisor of C. c comes from
-//              blockIdx: no thread divides
+//   mapping    grid (blocks of R for each group of c, TAPS); a thread takes NEIGHBOURS elements, a divisor of C. c
+//              comes from blockIdx: no thread divides
 //   cost       transpose_weight 8*taps*R*C bytes, 0 FLOP: memory bound. The writes are coalesced, the reads hit the
 //              cache
 //   aliasing   none
-//   lesson     a layout that suits one product is wrong for the next; one exchange of a small matrix is cheaper than uncoalesced
-//              loads of it by every block
+//   lesson     a layout that suits one product is wrong for the next; one exchange of a small matrix is cheaper than
+//              uncoalesced loads of it by every block
 
 #include "copy.cuh"
 #include "index.cuh"

@@ -2,13 +2,15 @@
 //
 //   step 1   z = stride - 1 zeros between neighbours, p' = K - pad - 1 zeros around
 //   step 2   insert the zeros: height (H - 1) * stride + 1
-//   step 3   pad: p' rows above, p' + output_padding below                         zero_insert does steps 2 and 3 at once
+//   step 3   pad: p' rows above, p' + output_padding below   zero_insert does steps 2 and 3 at once
 //   step 4   convolve with stride 1 and the kernel turned by 180 degrees           flip_kernel, then conv2d_forward
-//            output height = (H - 1) * stride + 1 + 2p' + output_padding - K + 1 = stride * (H - 1) + K - 2*pad + output_padding
+//            output height = (H - 1) * stride + 1 + 2p' + output_padding - K + 1 = stride * (H - 1) + K - 2*pad +
+//            output_padding
 //
 //   shapes   x[N,H,W,C]   z[N,ZH,ZW,C]  ZH = (H-1)*stride_h + 1 + 2p'_h + output_padding_h
 //            w[KH,KW,OC,IC] (a transposed convolution's weights)   flipped[KH,KW,IC,OC] (a convolution's)
-//   note     p' is negative where pad > K - 1: then rows at the edge are cut instead of added; the same index line does both
+//   note     p' is negative where pad > K - 1: then rows at the edge are cut instead of added; the same index line does
+//            both
 //   mapping  1-D grid, one thread per element of the result, channels fastest
 //   cost     zero_insert 4*N*C*(H*W + ZH*ZW) bytes, 0 FLOP; flip_kernel 8*KH*KW*IC*OC bytes, 0 FLOP: memory bound. The
 //            convolution behind it multiplies stride_h * stride_w - 1 zeros for each value: at stride 2, three quarters

@@ -4,8 +4,8 @@ template <int V> struct Wide { typedef float type; };                // what one
 template <> struct Wide<2> { typedef float2 type; };
 template <> struct Wide<4> { typedef float4 type; };
 
-// to = from, COUNT floats side by side, V at a time where that is 4 (16 bytes) or 2. All are read before the first is written, so
-// that the compiler may read them together: it cannot know that `to` and `from` do not overlap.
+// to = from, COUNT floats side by side, V at a time where that is 4 (16 bytes) or 2. All are read before the first is
+// written, so that the compiler may read them together: it cannot know that `to` and `from` do not overlap.
 template <int V, int COUNT = V> __device__ __forceinline__ void copy(float* to, const float* from) {
     typedef typename Wide<V % 4 == 0 ? 4 : V>::type Each;
     constexpr int N = COUNT * sizeof(float) / sizeof(Each);

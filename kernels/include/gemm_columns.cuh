@@ -4,7 +4,8 @@
 #include "gemm_tile.cuh"
 
 // acc += a_s b_s with a_s as [BK][BM], a thread's rows TM side by side.
-__device__ __forceinline__ void multiply_columns(const float* a_s, const float* b_s, float (&acc)[TM][TN], int ty, int tx) {
+__device__ __forceinline__ void multiply_columns(const float* a_s, const float* b_s, float (&acc)[TM][TN], int ty,
+    int tx) {
 #pragma unroll 1
     for (int k = 0; k < BK; k++) {
         __align__(16) float a[TM], b[TN];

@@ -8,7 +8,8 @@
 #define ROW_THREADS 8          // rows read side by side
 #endif
 
-// A long sum whose rounding error does not grow with its length (Kahan 1965): what rounding took from one addition goes into the next.
+// A long sum whose rounding error does not grow with its length (Kahan 1965): what rounding took from one addition goes
+// into the next.
 struct LongSum {
     float sum = 0.0f, over = 0.0f;                           // over: by how much the sum is too large
     __device__ __forceinline__ void add(float value) {
@@ -18,8 +19,8 @@ struct LongSum {
     }
 };
 
-// For blocks of CHANNELS x ROW_THREADS threads: adds `value` over threadIdx.y. The row threadIdx.y == 0 gets the sum of its
-// channel, the others get undefined values. Every thread of the block must come here.
+// For blocks of CHANNELS x ROW_THREADS threads: adds `value` over threadIdx.y. The row threadIdx.y == 0 gets the sum of
+// its channel, the others get undefined values. Every thread of the block must come here.
 __device__ __forceinline__ float sum_over_rows(float value) {
     __shared__ float part[ROW_THREADS][CHANNELS];
     __syncthreads();                                         // an earlier call may still be reading part

@@ -1,21 +1,24 @@
-// Winograd's minimal filtering F(2 x 2, 2 x 2): a stride-1 correlation with 2 x 2 taps, two by two outputs at a time, by 9 products
-// where the direct form has 16.
+// Winograd's minimal filtering F(2 x 2, 2 x 2): a stride-1 correlation with 2 x 2 taps, two by two outputs at a time,
+// by 9 products where the direct form has 16.
 //
-//   one dimension    two outputs of a filter with two taps, from three inputs:    y0 = d0 g0 + d1 g1      y1 = d1 g0 + d2 g1
-//                    m0 = (d0 - d1) g0    m1 = d1 (g0 + g1)    m2 = (d1 - d2) g1          y0 = m0 + m1      y1 = m1 - m2
+//   one dimension    two outputs of a filter with two taps, from three inputs:   y0 = d0 g0 + d1 g1
+//                    y1 = d1 g0 + d2 g1
+//                    m0 = (d0 - d1) g0   m1 = d1 (g0 + g1)   m2 = (d1 - d2) g1   y0 = m0 + m1   y1 = m1 - m2
 //                    3 products, not 4. Multiply it out: m0 + m1 = d0 g0 - d1 g0 + d1 g0 + d1 g1
 //   its transpose    the filter's gradient is the same sum with the outputs' gradients e in the taps' place:
 //                    dg0 = d0 e0 + d1 e1    dg1 = d1 e0 + d2 e1
 //   two dimensions   the same along rows, then along columns: 3 x 3 products
-//   channels         a product of numbers becomes a product of matrices: nine of them side by side, [tiles, channels in] x
-//                    [channels in, channels out]; the sums over channels are taken before the last step, once for all
+//   channels         a product of numbers becomes a product of matrices: nine of them side by side, [tiles, channels
+//                    in] x [channels in, channels out]; the sums over channels are taken before the last step, once for
+//                    all
 //   exact            every coefficient is 0, 1 or -1: integers stay integers
 //
-// A tile is a patch of 2 x 2 outputs; d is its 3 x 3 inputs. The nine products lie in threadIdx.x's highest part, so that on a GPU
-// a warp works on one of them.
+// A tile is a patch of 2 x 2 outputs; d is its 3 x 3 inputs. The nine products lie in threadIdx.x's highest part, so
+// that on a GPU a warp works on one of them.
 //
-// Kernel 4, stride 2, padding 1 splits into such filters: pixels of one parity meet taps of one parity only, 2 x 2 of the 4 x 4.
-// Source: Winograd 1980; Lavin & Gray 2015, section 4; the split by stride: Huang et al. 2021 (Decomposable Winograd Method).
+// Kernel 4, stride 2, padding 1 splits into such filters: pixels of one parity meet taps of one parity only, 2 x 2 of
+// the 4 x 4. Source: Winograd 1980; Lavin & Gray 2015, section 4; the split by stride: Huang et al. 2021 (Decomposable
+// Winograd Method).
 #pragma once
 
 #ifndef BM               // as in gemm_tile.cuh, and two more
@@ -118,10 +121,11 @@ __device__ __forceinline__ void read_window(float (&d)[3][3][V], Window at, int 
         }
 }
 
-// A transformed operand in shared memory: nine slabs of ROWS x WIDTH floats, rows PITCH apart; a row is a tile, a column a channel.
-// SIZE 3: inputs, 2: gradients of outputs. A thread takes V channels of a tile at a time.
+// A transformed operand in shared memory: nine slabs of ROWS x WIDTH floats, rows PITCH apart; a row is a tile, a
+// column a channel. SIZE 3: inputs, 2: gradients of outputs. A thread takes V channels of a tile at a time.
 template <int SIZE, int ROWS, int WIDTH, int PITCH, int V> struct Slabs {
-    static constexpr int IN_ROW = WIDTH / V, GROUPS = ROWS * IN_ROW, SHARE = (GROUPS + THREADS - 1) / THREADS, SLAB = ROWS * PITCH;
+    static constexpr int IN_ROW = WIDTH / V, GROUPS = ROWS * IN_ROW, SHARE = (GROUPS + THREADS - 1) / THREADS,
+        SLAB = ROWS * PITCH;
     static_assert(WIDTH % V == 0, "groups fill rows");
 
     static __device__ __forceinline__ int group(int i) { return threadIdx.x + i * THREADS; }
@@ -140,15 +144,16 @@ template <int SIZE, int ROWS, int WIDTH, int PITCH, int V> struct Slabs {
 
 #include "winograd_mover.cuh"
 
-// Brings the nine results of each element together: threads lay down their acc in m_s, PASSES rounds of BM / PASSES rows, and
-// write(row, column, m) gets the outputs of V neighbouring columns in the first 2 x 2 of m. BY_ROWS: a thread's rows are those of
-// multiply_rows, else those of multiply_columns. Every thread of the block must come here.
+// Brings the nine results of each element together: threads lay down their acc in m_s, PASSES rounds of BM / PASSES
+// rows, and write(row, column, m) gets the outputs of V neighbouring columns in the first 2 x 2 of m. BY_ROWS: a
+// thread's rows are those of multiply_rows, else those of multiply_columns. Every thread of the block must come here.
 template <int V, bool BY_ROWS, class Write>
-__device__ __forceinline__ void join_products(float* m_s, const float (&acc)[TM][TN], int product, int ty, int tx, Write write) {
+__device__ __forceinline__ void join_products(float* m_s, const float (&acc)[TM][TN], int product, int ty, int tx,
+    Write write) {
     constexpr int EACH = TM / PASSES, ROUND = BM / PASSES;           // rows of a thread, and of all, in a round
 #pragma unroll
     for (int pass = 0; pass < PASSES; pass++) {
-        __syncthreads();                                             // m_s is free: the last step, or the last round, has been read
+        __syncthreads();  // m_s is free: the last step, or the last round, has been read
 #pragma unroll
         for (int i = 0; i < EACH; i++)
 #pragma unroll

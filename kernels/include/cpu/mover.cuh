@@ -1,5 +1,6 @@
-// How pieces of A and B get into shared memory on a CPU, where that is the first-level cache: straight from memory, whole rows at a
-// time, into one buffer. A core has no loads to hide behind arithmetic; what it likes are long runs and few barriers.
+// How pieces of A and B get into shared memory on a CPU, where that is the first-level cache: straight from memory,
+// whole rows at a time, into one buffer. A core has no loads to hide behind arithmetic; what it likes are long runs and
+// few barriers.
 #pragma once
 
 #define BUFFERS 1
@@ -12,8 +13,8 @@
 
 enum Operand { LEFT, RIGHT };                                        // A, B
 
-// One operand's piece, ROWS x WIDTH floats, rows PITCH apart, brought in by all threads of the block. A group is V neighbouring
-// floats, a run RUN groups of one row.
+// One operand's piece, ROWS x WIDTH floats, rows PITCH apart, brought in by all threads of the block. A group is V
+// neighbouring floats, a run RUN groups of one row.
 template <Operand OPERAND, int ROWS, int WIDTH, int PITCH> struct Piece {
     static constexpr int V = OPERAND == LEFT ? VEC_A : VEC_B, RUN = OPERAND == LEFT ? RUN_A : RUN_B;
     static constexpr int IN_ROW = WIDTH / (V * RUN), RUNS = ROWS * IN_ROW;
@@ -28,8 +29,9 @@ template <Operand OPERAND, int ROWS, int WIDTH, int PITCH> struct Piece {
 
     __device__ __forceinline__ void store(float* to) { shared = to; }                             // before load
 
-    // source(i, row, column, length): where the `length` floats of this thread's run i from (row, column) on start in memory, if
-    // they lie there side by side, else null. A run that does not is asked for by groups; for a group null means zeros.
+    // source(i, row, column, length): where the `length` floats of this thread's run i from (row, column) on start in
+    // memory, if they lie there side by side, else null. A run that does not is asked for by groups; for a group null
+    // means zeros.
     template <class Source> __device__ __forceinline__ void load(Source source) {
 #pragma unroll 1
         for (int i = 0; i < SHARE; i++) {
@@ -50,14 +52,14 @@ template <Operand OPERAND, int ROWS, int WIDTH, int PITCH> struct Piece {
     }
 };
 
-// Steps through the sum: store(a_s, b_s) names the place, load(k0) fills it, multiply(a_s, b_s) uses it.
-template <class Load, class Store, class Multiply>
-__device__ __forceinline__ void steps(int first, int last, float* a_s, int, float* b_s, int, Load load, Store store, Multiply multiply) {
+// Steps through the sum: store(a_s, b_s) names the place, load(k0) fills it, work(a_s, b_s) uses it.
+template <int A_SIZE, int B_SIZE, class Load, class Store, class Work>
+__device__ __forceinline__ void steps(int first, int last, float* a_s, float* b_s, Load load, Store store, Work work) {
     store(a_s, b_s);
     for (int k0 = first; k0 < last; k0 += BK) {
         if (k0 > first) __syncthreads();                             // everybody has read the last piece
         load(k0);
         __syncthreads();                                             // this piece is there
-        multiply(a_s, b_s);
+        work(a_s, b_s);
     }
 }

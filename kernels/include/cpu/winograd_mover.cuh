@@ -1,12 +1,13 @@
-// How the operands of Winograd's nine products get into shared memory on a CPU: as in mover.cuh, pixels transformed at once. Taps need
-// not be copied at all where their rows fill the tile: the caches do what shared memory does on a GPU.
+// How the operands of Winograd's nine products get into shared memory on a CPU: as in mover.cuh, pixels transformed at
+// once. Taps need not be copied at all where their rows fill the tile: the caches do what shared memory does on a GPU.
 #pragma once
 
 #ifndef TAPS_DIRECT
 #define TAPS_DIRECT 0    // 1: threads read the transformed taps where they lie
 #endif
 
-template <int SIZE, int ROWS, int WIDTH, int PITCH, int V> struct TransformedPiece : Slabs<SIZE, ROWS, WIDTH, PITCH, V> {
+template <int SIZE, int ROWS, int WIDTH, int PITCH, int V>
+struct TransformedPiece : Slabs<SIZE, ROWS, WIDTH, PITCH, V> {
     typedef Slabs<SIZE, ROWS, WIDTH, PITCH, V> S;
     static constexpr int UNROLL = 1;
     float* shared;                                                   // where the next piece goes
@@ -29,7 +30,7 @@ template <int SIZE, int ROWS, int WIDTH, int PITCH, int V> struct TransformedPie
 struct Taps {
     const float* u;
     int K, columns;
-    const float* now;                                                // the current piece, where the taps are read directly
+    const float* now;  // the current piece, where the taps are read directly
     Piece<RIGHT, 9 * BK, BN, BN> piece;                              // row = (product, k)
 
     __device__ __forceinline__ void store(float* b_s) { piece.store(b_s); }                       // before load

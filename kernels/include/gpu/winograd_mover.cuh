@@ -1,8 +1,9 @@
-// How the operands of Winograd's nine products get into shared memory on a GPU: as in mover.cuh. Pixels wait in registers while the
-// block computes, and are transformed on their way into the other buffer.
+// How the operands of Winograd's nine products get into shared memory on a GPU: as in mover.cuh. Pixels wait in
+// registers while the block computes, and are transformed on their way into the other buffer.
 #pragma once
 
-template <int SIZE, int ROWS, int WIDTH, int PITCH, int V> struct TransformedPiece : Slabs<SIZE, ROWS, WIDTH, PITCH, V> {
+template <int SIZE, int ROWS, int WIDTH, int PITCH, int V>
+struct TransformedPiece : Slabs<SIZE, ROWS, WIDTH, PITCH, V> {
     typedef Slabs<SIZE, ROWS, WIDTH, PITCH, V> S;
     static constexpr int UNROLL = S::SHARE;
     __align__(16) float staged[S::SHARE][3][3][V];
@@ -40,5 +41,7 @@ struct Taps {
 
     __device__ __forceinline__ void store(float* b_s) const { piece.store(b_s); }
 
-    __device__ __forceinline__ const float* slab(int product, const float* b_s) const { return b_s + product * (BK * BN); }
+    __device__ __forceinline__ const float* slab(int product, const float* b_s) const {
+        return b_s + product * (BK * BN);
+    }
 };
