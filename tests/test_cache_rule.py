@@ -16,7 +16,7 @@ from dcgan_cupy.data.fetch import fetch
 from dcgan_cupy.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
-STRANGER = 65534
+OTHER_USER = 65534
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
 
 
@@ -70,8 +70,8 @@ def test_a_planted_set_is_not_used(root, where):
     planted = bytearray(path.read_bytes())
     planted[-3000:] = bytes(3000)
     path.write_bytes(planted)
-    os.chown(root / where, STRANGER, -1)
-    with pytest.warns(RuntimeWarning, match=rf"need a folder of your own, got one of user {STRANGER}"):
+    os.chown(root / where, OTHER_USER, -1)
+    with pytest.warns(RuntimeWarning, match=rf"need a folder of your own, got one of user {OTHER_USER}"):
         assert (opened().images == want).all()
 
 
@@ -79,7 +79,7 @@ def test_a_planted_set_is_not_used(root, where):
 @pytest.mark.parametrize("suffix", [".npy", ".json"])
 def test_a_file_of_somebody_else_is_made_again(root, suffix):
     want = np.array(opened().images)
-    os.chown(kept_by(root, suffix), STRANGER, -1)
+    os.chown(kept_by(root, suffix), OTHER_USER, -1)
     done = []
     assert (opened(progress=lambda *p: done.append(p)).images == want).all() and done
     assert kept_by(root, suffix).stat().st_uid == 0
@@ -128,8 +128,8 @@ def test_a_link_of_somebody_else_is_not_followed(root):
     root.mkdir(mode=0o700)
     (root / "data").symlink_to(root.parent / "large")
     assert isinstance(opened().images, np.memmap)  # our own link, to a larger disk
-    os.chown(root / "data", STRANGER, -1, follow_symlinks=False)
-    with pytest.warns(RuntimeWarning, match=rf"got one of user {STRANGER}"):
+    os.chown(root / "data", OTHER_USER, -1, follow_symlinks=False)
+    with pytest.warns(RuntimeWarning, match=rf"got one of user {OTHER_USER}"):
         opened()
 
 
@@ -147,7 +147,7 @@ def test_a_warm_cache_is_read_without_writing_anything(root, monkeypatch):
 def test_what_root_prepared_is_read_by_others(root, monkeypatch):
     """Their own user is played: roots's files seen by somebody else."""
     want = np.array(opened().images)
-    monkeypatch.setattr(os, "getuid", lambda: STRANGER)
+    monkeypatch.setattr(os, "getuid", lambda: OTHER_USER)
     monkeypatch.setattr(faces, "draw", lambda *_: pytest.fail("drawn again"))
     assert (opened().images == want).all()
     with pytest.raises(UserError, match=r"need a folder of your own, got one of user 0"):

@@ -214,10 +214,10 @@ def code(path):
 
 
 def test_kernels_holds_only_cuda_and_its_guide():
-    strangers = [
+    others = [
         p for p in KERNELS.rglob("*") if p.is_file() and p.suffix not in (".cu", ".cuh") and p.name != "README.md"
     ]
-    assert not strangers
+    assert not others
 
 
 @files(CUDA + HEADERS)

@@ -127,7 +127,7 @@ class CheckDevice(CpuDevice):
 
     tiles: whose tiles, and way into shared memory, the operations choose ("gpu": what a GPU would run).
     costs: count requests too.
-    seconds: the longest a launch may take. chosen: (block, warp) whose access patterns are kept, None: the dearest.
+    seconds: the longest a launch may take. chosen: (block, warp) whose access patterns are kept, None: the costliest.
     """
 
     def __init__(self, tiles: str = "gpu", costs: bool = True, seconds: float = 600, chosen=None):

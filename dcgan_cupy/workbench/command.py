@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         "--tiles", choices=("gpu", "cpu"), default="gpu", help="whose tile constants our kernels take (default gpu)"
     )
     p.add_argument("--gpu", default="h200", help=f"the card of the roofline: {', '.join(CARDS)} (default h200)")
-    p.add_argument("--warp", metavar="BLOCK:WARP", help="whose access patterns to show (default: the dearest)")
+    p.add_argument("--warp", metavar="BLOCK:WARP", help="whose access patterns to show (default: the costliest)")
     p.add_argument(
         "--html", metavar="FILE", help="write a page: the source with its costs, patterns as pictures, the roofline"
     )

@@ -62,7 +62,7 @@ def _launch(r, gpu: str) -> str:
         parts += [
             "<h2>Access patterns</h2>",
             (
-                '<p class="legend">The dearest request of each place: 32 lanes above; below, the 32-byte sectors of'
+                '<p class="legend">The costliest request of each place: 32 lanes above; below, the 32-byte sectors of'
                 " global memory that they touch, or the banks of shared memory with the passes each needs. Grey: nobody"
                 " asked for it.</p>"
             ),
@@ -162,7 +162,7 @@ def _n(n: int) -> str:
 
 
 def _pictures(r) -> list[str]:
-    """The dearest places first: those that waste most, then those that ask most; one for each line and kind."""
+    """The costliest places first: those that waste most, then those that ask most; one for each line and kind."""
     seen, made = set(), []
     for a in sorted(r.accesses, key=lambda a: (-(a.sectors - a.ideal + a.extra), -a.requests)):
         if a.pattern and (a.file, a.line, a.kind, a.shared) not in seen and len(made) < 8:

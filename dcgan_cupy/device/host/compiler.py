@@ -24,7 +24,7 @@ NO_COMPILER = (
     "or clang++ or g++ from your system, or set CXX"
 )
 LIMIT = "DCGAN_CUPY_COMPILE_SECONDS"
-SECONDS = 300  # the longest that one kernel may take to compile, where LIMIT does not say: the dearest of ours takes 20
+SECONDS = 300  # the longest that one kernel may take to compile, where LIMIT does not say: the slowest of ours takes 20
 VERSION_SECONDS = 60
 OUTPUT = 1 << 20  # bytes kept of what a compiler prints
 

@@ -37,7 +37,7 @@
 #define WATCH_MEETING(first, mask)                 // the lanes of `mask` have met; `first` is the warp's first thread
 #endif
 #if defined(__OPTIMIZE__) && !defined(WATCHED)
-#define FLATTEN __attribute__((flatten))           // the kernel and its device functions dissolve in the loop over threads
+#define FLATTEN __attribute__((flatten))           // the kernel and its device functions are inlined into the loop over threads
 #else
 #define FLATTEN                                    // a debug build keeps them apart, so that a debugger can stop in them
 #endif
