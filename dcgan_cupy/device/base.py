@@ -66,6 +66,11 @@ class Device:
         """One line for people: what the device is and what compiles for it."""
         raise NotImplementedError
 
+    @property
+    def advice(self) -> str:
+        """How it could be faster, in a line, or an empty text."""
+        return ""
+
     def empty(self, shape, dtype=np.float32):
         """An array of undefined contents, C order."""
         made = self._allocate(shape, dtype)

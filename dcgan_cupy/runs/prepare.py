@@ -62,7 +62,8 @@ def prepare(config, console: Console, saved: checkpoint.Checkpoint | None = None
     folder = _folder(config, saved, restart)
     try:
         device = devices.get(config.device)
-        _say(console, "device", f"{device.description}\n          {_because(config, device)}")
+        told = (device.description, _because(config, device), device.advice)
+        _say(console, "device", "\n          ".join(filter(None, told)))
         _compile(device, planned, console)
         trainer = Trainer(config, device)
         if weights:

@@ -17,6 +17,7 @@ from ..base import Device, Graph, Kernel, KernelError
 from ..turns import Turn
 from . import keep
 from .build import HERE, build, find_compiler
+from .compiler import ADVICE
 
 # A variable on the device that kernels may write: each worker's image would have one of its own.
 STATE = re.compile(
@@ -128,6 +129,10 @@ class CpuDevice(Device):
     def description(self) -> str:
         threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
         return f"CPU, {_cpu_name()}, {threads}, {self.compiler.version} ({self.compiler.found})"
+
+    @property
+    def advice(self) -> str:
+        return "" if self.compiler.is_clang or self.compiler.found == "$CXX" else ADVICE
 
     def _allocate(self, shape, dtype):
         """Starts on a 64-byte boundary: a cache line, and the widest vector."""
