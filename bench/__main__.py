@@ -1,7 +1,7 @@
 """python -m bench [--out DIR] [--minutes M] [--device auto|cpu|gpu]: kernels and training steps beside PyTorch.
 
-The most important rows come first, and the file is written anew after each: stop it at any time. Its tables and
-pictures: python -m bench.report FILE.
+The most important rows come first, and the file is written anew after each: stop it at any time. Compiling counts: a
+row whose kernels are not ready in time is left out, and said to be. Tables and pictures: python -m bench.report FILE.
 """
 
 import argparse
@@ -16,20 +16,39 @@ from dcgan_cupy import device
 from dcgan_cupy.errors import UserError
 
 from . import kernels, steps
-from .measure import header, roofline
+from .measure import LeftOut, busy, header, roofline
+from .report import left_out
 
+RESULTS = Path(__file__).parent / "results"
 KERNEL_SIZES = {"cpu": ((16, 64, 32), (64, 16, 64)), "gpu": ((16, 64, 32), (64, 128, 64))}
 """Features, batch, image size of the kernel tables: the CPU's default run, and the seeds' network."""
 
 
 class Results:
-    """The file of a run, whole after every row."""
+    """The file of a run, from its first row on, and whole after every row."""
 
     def __init__(self, folder: Path, dev):
         self.values = {"header": header(dev), "steps": [], "kernels": [], "growth": [], "left_out": []}
         described = dev.description.split(",")[1 if dev.kind == "cpu" else 0]
         name = re.sub(r"\W+", "-", described.lower()).strip("-")
         self.path = folder / f"{name}-{self.values['header']['date']}.json"
+
+    @property
+    def measured(self) -> int:
+        """Number of rows."""
+        return sum(len(self.values[section]) for section in ("steps", "kernels", "growth"))
+
+    def need_to_write(self) -> None:
+        """Raises: UserError where the file could not be written: known before hours of measuring."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+            temporary.write_text("")
+            temporary.unlink()
+        except OSError as error:
+            raise UserError(
+                f"bench: --out: need a folder that can be written, got {self.path.parent}: {error.strerror}"
+            ) from None
 
     def save(self) -> None:
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
@@ -41,26 +60,48 @@ class Results:
         self.save()
         print(line, flush=True)
 
+    def leave_out(self, what: str, why: str) -> None:
+        """A row that is not there, and the reason."""
+        for entry in self.values["left_out"]:
+            if (entry["what"], entry["why"]) == (what, why):
+                entry["rows"] += 1
+                break
+        else:
+            self.values["left_out"].append({"what": what, "why": why, "rows": 1})
+        if self.measured:
+            self.save()
+
 
 LONG = 12  # minutes from which there is time for the textbook rung at full width
 
 
 def run(dev, results: Results, minutes: float) -> None:
-    """Steps get half of the time, kernels a third, growth what is left."""
+    """Steps get half of the time, kernels a third, growth what is left; the first step up to all but a fifth.
+
+    On a machine that has no kernel yet, nearly all of two minutes goes into compiling that one row's.
+    """
     begun = time.monotonic()
     end = begun + 60 * minutes
-    limits = results.values["header"]["roofline"] = roofline("cuda" if dev.kind == "gpu" else "cpu")
+    head = results.values["header"]
+    limits = head["roofline"] = roofline("cuda" if dev.kind == "gpu" else "cpu")
     print(f"roofline: {limits['gflops']} GFLOP/s (PyTorch's matrix product), {limits['gb_per_s']} GB/s (copy)")
+    if found := busy(limits, dev, {RESULTS, results.path.parent}):
+        head["busy"] = found
+        print(f"warning: {found}", flush=True)
 
     print("\nstep (features, batch, size): images/s, ratio to the best PyTorch mode")
     steps_end = begun + 30 * minutes
     for i, size in enumerate(steps.SIZES):
         share = 0.5 if len(steps.SIZES) - i > 1 else 1.0  # the last is the largest
-        row = steps.compare(dev, *size, rounds=15, budget=(steps_end - time.monotonic()) * share)
-        if row is None:
-            results.add("left_out", {"step": size, "why": "no time"}, f"  {size}: left out, it needs more minutes")
-        else:
+        now = time.monotonic()
+        budget = compiling = (steps_end - now) * share
+        if i == 0:
+            compiling, budget = (end - now) * 0.8, max(budget, (end - now) * 0.1)
+        try:
+            row = steps.compare(dev, *size, rounds=15, budget=budget, compile_budget=compiling)
             results.add("steps", row, f"  {size}: {row['images_per_s']}  ratio {row['ratio']} ({row['best_peer']})")
+        except LeftOut as why:
+            results.leave_out(f"step {size}", str(why))
 
     print("\nlayer and pass: ms of the best rung, ms of PyTorch, ratio, GFLOP/s, GB/s, % of roofline")
     for size, share in zip(KERNEL_SIZES[dev.kind], (0.3, 0.6)):
@@ -79,6 +120,7 @@ def run(dev, results: Results, minutes: float) -> None:
                 f"{row['torch']['ms']:9.3f}  {row['ratio']:.2f}  {row['gflops']:7.1f} {row['gb_per_s']:7.1f}  "
                 f"{row['percent_of_roofline']:.0f} %",
             ),
+            lambda why, features=size[0]: results.leave_out(f"layers of {features} features", why),
         )
 
     print("\ngrowth: ms a step, PyTorch channels_last")
@@ -92,15 +134,17 @@ def run(dev, results: Results, minutes: float) -> None:
             f"  {row['along']}: {row['features'], row['batch'], row['size']} {row[steps.OURS]['ms']:.1f}  "
             f"{row['channels_last']['ms']:.1f}",
         ),
+        lambda point, why: results.leave_out(f"growth along {point[0]} {point[1:]}", why),
     )
 
 
 def main(arguments=None) -> int:
-    """Exit codes: 0 done, 1 a check failed, 2 wrong use, 130 interrupted (what was measured is kept)."""
+    """Exit codes: 0 done, 1 a check failed or nothing was measured, 2 wrong use, 130 interrupted.
+
+    What was measured is kept in each case.
+    """
     parser = argparse.ArgumentParser(prog="python -m bench", description="kernels and training steps beside PyTorch")
-    parser.add_argument(
-        "--out", default=str(Path(__file__).parent / "results"), help="folder of the results (default: bench/results)"
-    )
+    parser.add_argument("--out", default=str(RESULTS), help="folder of the results (default: bench/results)")
     parser.add_argument("--minutes", type=float, default=15, help="time to stay within (default: 15)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "gpu"))
     given = parser.parse_args(arguments)
@@ -110,13 +154,7 @@ def main(arguments=None) -> int:
         dev = device.get(given.device)
         steps.threads(getattr(dev, "threads", os.cpu_count()))
         results = Results(Path(given.out), dev)
-        try:
-            results.path.parent.mkdir(parents=True, exist_ok=True)
-            results.save()
-        except OSError as error:
-            raise UserError(
-                f"bench: --out: need a folder that can be written, got {given.out}: {error.strerror}"
-            ) from None
+        results.need_to_write()
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
@@ -128,7 +166,13 @@ def main(arguments=None) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     finally:
-        print(f"\n{results.path}: {time.monotonic() - begun:.0f} s")
+        print(f"\n{results.path if results.measured else 'no file'}: {time.monotonic() - begun:.0f} s")
+    for line in left_out(results.values):
+        print(line)
+    if not results.measured:
+        why = results.values["left_out"][0]["why"]
+        print(f"bench: --minutes: need more than {given.minutes:g} to measure anything: {why}", file=sys.stderr)
+        return 1
     failed = [
         f"{row['layer']} {row['pass']}: errors {row['errors']}, need less than {kernels.LIMIT}"
         for row in results.values["kernels"]

@@ -8,8 +8,9 @@ import torch
 
 from dcgan_cupy import ops
 from dcgan_cupy.choices import RUNGS
+from dcgan_cupy.device import RecorderDevice
 
-from .measure import sample, summary, torch_seconds
+from .measure import LeftOut, compiled, sample, summary, torch_seconds
 
 PASSES = ("forward", "backward_input", "backward_weight")
 NOT_A_KERNEL = ("direct", "best")  # direct is textbook's convolution, best a choice among the others
@@ -36,24 +37,18 @@ def layers(features: int, batch: int, size: int):
     yield f"G{number}", (batch, size, size, 3), (4, 4, 3, c), 2, 1
 
 
-class Case:
-    """One layer's arrays on both sides."""
+class Ours:
+    """One layer's arrays on our side."""
 
-    def __init__(self, dev, name, x_shape, w_shape, stride, padding, rng):
+    def __init__(self, dev, name, x_shape, w_shape, stride, padding):
         self.dev, self.name, self.stride, self.padding = dev, name, (stride, stride), (padding, padding)
         n, h, _, ic = x_shape
         oh = (h + 2 * padding - 4) // stride + 1
-        dy_shape = (n, oh, oh, w_shape[3])
-        x, w, dy = (rng.standard_normal(s).astype(np.float32) for s in (x_shape, w_shape, dy_shape))
-        self.x, self.w, self.dy = dev.array(x), dev.array(w), dev.array(dy)
-        self.y, self.dx, self.dw = dev.empty(dy_shape), dev.empty(x_shape), dev.zeros(w_shape)
-        self.device = "cuda" if dev.kind == "gpu" else "cpu"
-        layout = {"device": self.device, "memory_format": torch.channels_last}
-        self.tx = torch.from_numpy(x).permute(0, 3, 1, 2).to(**layout)
-        self.tw = torch.from_numpy(w).permute(3, 2, 0, 1).to(**layout)
-        self.tdy = torch.from_numpy(dy).permute(0, 3, 1, 2).to(**layout)
-        self.flop = 2 * math.prod(dy_shape) * 16 * ic
-        self.bytes = 4 * (math.prod(x_shape) + math.prod(w_shape) + math.prod(dy_shape))
+        self.shapes = x_shape, w_shape, (n, oh, oh, w_shape[3])
+        self.x, self.w, self.dy = (dev.empty(shape) for shape in self.shapes)
+        self.dx, self.dw, self.y = (dev.empty(shape) for shape in self.shapes)
+        self.flop = 2 * math.prod(self.shapes[2]) * 16 * ic
+        self.bytes = 4 * sum(map(math.prod, self.shapes))
 
     def ours(self, direction: str, rung: str):
         """Runs one pass."""
@@ -64,6 +59,30 @@ class Case:
             ops.conv2d_backward_input(self.dev, self.dy, self.w, None, self.dx, *rest)
         else:
             ops.conv2d_backward_weight(self.dev, self.x, self.dy, self.dw, *rest)
+
+
+def needed(kind: str, shape: tuple, direction: str, textbook: bool) -> dict:
+    """The kernels that row_of() will ask for."""
+    recorder = RecorderDevice(kind)
+    case = Ours(recorder, *shape)
+    ops.fill(recorder, case.dw, 0.0)
+    for rung in rungs(case, textbook):
+        case.ours(direction, rung)
+    return recorder.kernels
+
+
+class Case(Ours):
+    """One layer's arrays on both sides."""
+
+    def __init__(self, dev, name, x_shape, w_shape, stride, padding, rng):
+        super().__init__(dev, name, x_shape, w_shape, stride, padding)
+        x, w, dy = (rng.standard_normal(shape).astype(np.float32) for shape in self.shapes)
+        self.x, self.w, self.dy = dev.array(x), dev.array(w), dev.array(dy)
+        self.device = "cuda" if dev.kind == "gpu" else "cpu"
+        layout = {"device": self.device, "memory_format": torch.channels_last}
+        self.tx = torch.from_numpy(x).permute(0, 3, 1, 2).to(**layout)
+        self.tw = torch.from_numpy(w).permute(3, 2, 0, 1).to(**layout)
+        self.tdy = torch.from_numpy(dy).permute(0, 3, 1, 2).to(**layout)
 
     def peer(self, direction: str):
         """The same pass in PyTorch (channels_last), and its result in our layout."""
@@ -84,7 +103,7 @@ class Case:
         return float(np.linalg.norm(got - want) / np.linalg.norm(want))
 
 
-def rungs(case: Case, textbook: bool) -> list[str]:
+def rungs(case: Ours, textbook: bool) -> list[str]:
     """The rungs that differ for this layer. textbook: with the first one, which takes a CPU long."""
     special = case.w.shape[:2] == (4, 4) and case.stride == (2, 2) and case.padding == (1, 1)
     return [
@@ -126,16 +145,19 @@ def row_of(case: Case, direction: str, limits: dict, rounds: int, deadline: floa
     }  # NaN fails too
 
 
-def measure(dev, features, batch, size, limits, rounds, end, textbook, add) -> None:
-    """add(row) for each layer and pass until the time (monotonic) is over."""
+def measure(dev, features, batch, size, limits, rounds, end, textbook, add, leave_out) -> None:
+    """add(row), or leave_out(why), for each layer and pass: compiled and timed until the time (monotonic) is over."""
     rng = np.random.default_rng(0)
     shapes = list(layers(features, batch, size))
     for i, shape in enumerate(shapes):
-        case = Case(dev, *shape, rng)
+        case = None
         for j, direction in enumerate(PASSES):
-            left = end - time.monotonic()
-            if left < 0:
-                return
-            share = left / (len(PASSES) * (len(shapes) - i) - j)
+            try:
+                compiled(dev, needed(dev.kind, shape, direction, textbook), end)
+            except LeftOut as why:
+                leave_out(str(why))
+                continue
+            case = case or Case(dev, *shape, rng)
+            share = max(end - time.monotonic(), 0) / (len(PASSES) * (len(shapes) - i) - j)
             row = row_of(case, direction, limits, rounds, time.monotonic() + share, textbook)
             add({"features": features, "batch": batch, "size": size, **row})

@@ -1,6 +1,10 @@
-"""Timing: interleaved samples, medians with p10 and p90; what the machine could do; who measured what."""
+"""Timing: interleaved samples, medians with p10 and p90; what the machine could do; who measured what.
+
+And compiling within a time.
+"""
 
 import datetime
+import json
 import platform
 import subprocess
 import sys
@@ -11,6 +15,25 @@ import numpy as np
 import torch
 
 import dcgan_cupy
+
+
+class LeftOut(Exception):
+    """A row that is not measured. Its text is why."""
+
+
+def compiled(dev, kernels, end: float) -> None:
+    """Compiles the kernels of a row, as many at once as cores, until the time (monotonic) is over.
+
+    What was compiled by then is kept, for other rows and for the next run.   Raises: LeftOut where some are missing.
+    """
+
+    def progress(done: int, total: int) -> None:
+        if done < total and time.monotonic() > end:
+            raise LeftOut(f"{done} of its {total} kernels were ready in time; they are kept, so the next run has them")
+
+    if time.monotonic() > end:
+        raise LeftOut("no time left")
+    dev.prepare(kernels, progress)
 
 
 def sample(works: dict, rounds: int, deadline: float) -> dict[str, list[float]]:
@@ -65,6 +88,37 @@ def roofline(device: str) -> dict:
         "gflops": round(2 * n**3 / np.median(gemm[1:]) / 1e9, 1),
         "gb_per_s": round(8 * size / np.median(copy[1:]) / 1e9, 1),
     }
+
+
+FAR_BELOW = 0.7  # of the limits measured before: repeated runs of a quiet machine differ by less than 15 %
+
+
+def busy(limits: dict, dev, folders) -> str:
+    """That other work seems to be on the machine, in a sentence: its limits are far below the last ones on record.
+
+    folders: of results. Only those of the same processor with as many threads count, and none that was busy itself.
+    """
+    last = {}
+    for path in (path for folder in folders for path in Path(folder).glob("*.json")):
+        try:
+            head = json.loads(path.read_text(encoding="utf-8"))["header"]
+            if _machine(head["device"]) == _machine(dev.description) and head["roofline"] and not head.get("busy"):
+                last = max(last, head, key=lambda head: head.get("date", ""))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            continue  # another's file: nothing to compare with
+    low = [
+        f"{limits[key]:g} {unit} where {last['date']} had {last['roofline'][key]:g}"
+        for key, unit in (("gflops", "GFLOP/s"), ("gb_per_s", "GB/s"))
+        if last and limits[key] < FAR_BELOW * last["roofline"][key]
+    ]
+    return (
+        f"the machine is busy: its measured limit is {' and '.join(low)}; take no figure from this run" if low else ""
+    )
+
+
+def _machine(description: str) -> str:
+    """The part of a device's description that is not the compiler's."""
+    return ",".join(description.split(",")[:3]) if description.startswith("CPU") else description.split(",")[0]
 
 
 def header(dev) -> dict:

@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from dcgan_cupy.errors import UserError
+from dcgan_cupy.errors import UserError, printable
 
 NAMES = {
     "dcgan_cupy": "this project",
@@ -93,6 +93,15 @@ def kernels_table(result: dict) -> str:
     )
 
 
+def left_out(result: dict) -> list[str]:
+    """What was not measured: one line for each reason."""
+    groups = {}
+    for entry in result["left_out"]:
+        rows = f" ({entry['rows']} rows)" if entry["rows"] > 1 else ""
+        groups.setdefault(entry["why"], []).append(entry["what"] + rows)
+    return [f"Not measured, {why}: {', '.join(what)}." for why, what in groups.items()]
+
+
 def report(result: dict, images: str | None = None, layers: bool = True) -> str:
     """Who measured what, the steps, the layers, what was left out.
 
@@ -105,16 +114,13 @@ def report(result: dict, images: str | None = None, layers: bool = True) -> str:
         f" {head['precision']}"
         + (f"; measured limits {limits['gflops']} GFLOP/s and {limits['gb_per_s']} GB/s." if limits else ".")
     ]
+    parts += [f"**Warning: {head['busy']}.**"] if head.get("busy") else []
     parts += [steps_table(result)] if result["steps"] else []
     parts += (
         [f"![time of a step as batch, features and image size grow]({images})"] if images and result["growth"] else []
     )
     parts += [kernels_table(result), FLOP] if layers and result["kernels"] else []
-    parts += (
-        ["Left out for want of time: " + ", ".join(f"step {tuple(row['step'])}" for row in result["left_out"]) + "."]
-        if result["left_out"]
-        else []
-    )
+    parts += left_out(result)
     return "\n\n".join(parts)
 
 
@@ -123,7 +129,10 @@ def plot(result: dict, path: Path) -> None:
 
     Needs matplotlib (the bench extra).
     """
-    import matplotlib
+    try:
+        import matplotlib
+    except ImportError:
+        raise UserError("bench.report: --images: need matplotlib (pip install 'dcgan_cupy[bench]'), got none") from None
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
@@ -152,15 +161,81 @@ def plot(result: dict, path: Path) -> None:
     os.replace(temporary, path)
 
 
+ABOVE_0 = "a number above 0"  # in a form, as int, float and str are: times are divided by, and drawn on logarithms
+TIMES = {"ms": ABOVE_0, "p10": ABOVE_0, "p90": ABOVE_0}
+WHERE = {"features": ABOVE_0, "batch": ABOVE_0, "size": ABOVE_0}
+FORM = {
+    "header": dict.fromkeys(("device", "runs", "kind", "date", "commit", "torch", "precision"), str),
+    "steps": [{**WHERE, "ratio": float}],
+    "kernels": [
+        {
+            "features": int,
+            "layer": str,
+            "pass": str,
+            "torch": TIMES,
+            **dict.fromkeys(("ratio", "gflops", "gb_per_s", "percent_of_roofline"), float),
+        }
+    ],
+    "growth": [{"along": str, **WHERE, **dict.fromkeys(COLOURS, TIMES)}],
+    "left_out": [{"what": str, "why": str, "rows": float}],
+}
+OPTIONAL = {
+    "header": {"roofline": {"gflops": float, "gb_per_s": float}, "busy": str},
+    "steps": dict.fromkeys(NAMES, TIMES),
+    "kernels": dict.fromkeys(RUNGS, TIMES),
+}
+
+
+def fault_of(value, form, where: str = "") -> str:
+    """What a result file has not, or has as something else; nothing where it has the form."""
+    if isinstance(form, list):
+        if not isinstance(value, list):
+            return f"{where}: need a list"
+        return next(filter(None, (fault_of(row, form[0], f"{where}[{i}]") for i, row in enumerate(value))), "")
+    if isinstance(form, dict):
+        if not isinstance(value, dict):
+            return f"{where or 'all of it'}: need an object"
+        parts = [(key, part) for key, part in form.items()]
+        parts += [(key, part) for key, part in OPTIONAL.get(where.split("[")[0], {}).items() if key in value]
+        found = (
+            fault_of(value[key], part, f"{where}.{key}".strip(".")) if key in value else f"{where}: need {key!r}"
+            for key, part in parts
+        )
+        return next(filter(None, found), "").removeprefix(": ")
+    if form is str:
+        return "" if isinstance(value, str) else f"{where}: need a text"
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")
+    if form is ABOVE_0:
+        return "" if number and value > 0 else f"{where}: need {ABOVE_0}"
+    return "" if number else f"{where}: need a number"
+
+
+def load(path: str) -> dict:
+    """A result file. Raises: UserError, in one sentence, with what is wrong with any other."""
+    try:
+        if not Path(path).is_file():
+            raise OSError("there is no such regular file")
+        result = json.loads(Path(path).read_text(encoding="utf-8"))
+        fault = fault_of(result, FORM)
+    except (OSError, ValueError, RecursionError) as error:
+        fault = str(getattr(error, "strerror", None) or error)
+    if fault:
+        raise UserError(f"bench.report: file: need a result file (bench/results/*.json), got {path}: {fault}")
+    return result
+
+
 def rewrite(readme: Path, text: str) -> None:
     """Puts the text between the two marks. Raises: UserError where they are not there, once each and in order."""
-    old = readme.read_text()
+    try:
+        old = readme.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UserError(f"bench.report: --readme: need a text file, got {readme}: {error}") from None
     before, begin, rest = old.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end) or BEGIN in rest or END in before + after:
         raise UserError(f"bench.report: --readme: need the lines {BEGIN} and {END} once each, got {readme} without")
     temporary = readme.with_name(f".{readme.name}")
-    temporary.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+    temporary.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
     os.replace(temporary, readme)
 
 
@@ -172,12 +247,7 @@ def main(arguments=None) -> int:
     parser.add_argument("--images", help="draw the plots into this folder")
     given = parser.parse_args(arguments)
     try:
-        try:
-            result = json.loads(Path(given.file).read_text())
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"bench.report: file: need a result file (bench/results/*.json), got {given.file}: {error}"
-            ) from None
+        result = load(given.file)
         picture = None
         if given.images and result["growth"]:
             picture = Path(given.images) / f"growth-{result['header']['kind']}.png"
@@ -189,7 +259,7 @@ def main(arguments=None) -> int:
                 rewrite(Path(path), report(result, shown, layers))
         print(report(result, os.path.relpath(picture) if picture else None))
     except (UserError, OSError) as error:
-        print(error, file=sys.stderr)
+        print(printable(error), file=sys.stderr)
         return 2
     return 0
 

@@ -10,23 +10,28 @@ from dcgan_cupy.config import Config
 from dcgan_cupy.preflight import plan
 from dcgan_cupy.trainer import Trainer
 
-from .measure import sample, summary
+from .measure import LeftOut, compiled, sample, summary
 from .peer import Peer, modes
 
 SIZES = ((16, 64, 32), (32, 64, 32), (16, 64, 64), (64, 128, 64))  # features, batch, image size
 OURS = "dcgan_cupy"
+ROUNDS = 3  # at least: fewer have no median
+PER_SAMPLE = 3  # steps of a sample of growth, the one that is not counted among them
 COMPILES = 40  # seconds that torch.compile takes for a step before its first
 
 
 class Ours:
-    """One training step of this project on a batch that lies on the device."""
+    """One training step of this project on a batch that lies on the device.
 
-    def __init__(self, dev, features: int, batch: int, size: int):
+    Raises: LeftOut where its kernels are not compiled by the time given (monotonic).
+    """
+
+    def __init__(self, dev, features: int, batch: int, size: int, compile_end: float):
         self.dev = dev
         config = Config(features_g=features, features_d=features, batch_size=batch, image_size=size, steps=1).resolved(
             dev.kind
         )
-        dev.prepare(plan(config, dev.kind).kernels)
+        compiled(dev, plan(config, dev.kind).kernels, compile_end)
         self.trainer = Trainer(config, dev)
         images = np.random.default_rng(0).uniform(-1, 1, (batch, size, size, 3))
         self.real = dev.array(images.astype(np.float32))
@@ -57,34 +62,34 @@ def timed(step, steps: int):
     return run
 
 
-def compare(dev, features: int, batch: int, size: int, rounds: int, budget: float) -> dict | None:
+def compare(dev, features: int, batch: int, size: int, rounds: int, budget: float, compile_budget: float) -> dict:
     """One row: our step against each mode of PyTorch, in turn.
 
-    None where not even three rounds fit into the budget, in seconds.
+    budget, compile_budget: seconds for measuring, and before it for compiling our kernels.
+    Raises: LeftOut where our kernels, or three rounds beside one mode of PyTorch at the least, do not fit.
     """
-    device, end = "cuda" if dev.kind == "gpu" else "cpu", time.monotonic() + budget
+    device = "cuda" if dev.kind == "gpu" else "cpu"
+    ours = Ours(dev, features, batch, size, time.monotonic() + compile_budget)
+    end = time.monotonic() + budget
     sides, missing = {}, {}
     for name in (OURS, *modes(device)):
         left = end - time.monotonic()
-        if name != OURS and left < (COMPILES if name == "compile" else 0):
+        if left < (COMPILES if name == "compile" else 0):
+            missing[name] = "no time"
+            continue
+        try:
+            side = ours if name == OURS else Peer(features, batch, size, name, device)
+            side.step()  # compiles, allocates
+            once = seconds(side.step)
+        except (RuntimeError, OSError, MemoryError) as error:  # torch.compile needs a compiler, a large net memory
+            missing[name] = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            continue
+        if ROUNDS * (once + sum(other for _, other in sides.values())) > end - time.monotonic():
             missing[name] = "no time"
         else:
-            try:
-                side = Ours(dev, features, batch, size) if name == OURS else Peer(features, batch, size, name, device)
-                side.step()  # compiles, allocates
-                once = seconds(side.step)
-                if 4 * once * (len(sides) + 1) > end - time.monotonic():
-                    missing[name] = f"no time: {once:.1f} s a step"
-                else:
-                    sides[name] = side, once
-            except (
-                RuntimeError,
-                OSError,
-                MemoryError,
-            ) as error:  # torch.compile needs a compiler, a large net memory: the row says so
-                missing[name] = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            sides[name] = side, once
     if OURS not in sides or len(sides) < 2:
-        return None
+        raise LeftOut("; ".join(f"{name}: {why}" for name, why in missing.items()))
     steps = max(1, min(10, int(0.4 / max(once for _, once in sides.values()))))
     works = {name: timed(side.step, steps) for name, (side, _) in sides.items()}
     times = {name: summary(t) for name, t in sample(works, rounds, end).items()}
@@ -113,31 +118,24 @@ def growth_points(kind: str):
     return [(what, *point) for what, points in lines.items() for point in points]
 
 
-def growth(dev, rounds: int, end: float, add) -> None:
-    """add(row):
-
-    Time of a step, ours and PyTorch's channels_last, at each of the points that the time (monotonic) allows.
+def growth(dev, rounds: int, end: float, add, leave_out) -> None:
+    """add(row), or leave_out(point, why): time of a step, ours and PyTorch's channels_last, at each of the points that
+    the time (monotonic) allows.
     """
     device = "cuda" if dev.kind == "gpu" else "cpu"
-    for what, features, batch, size in growth_points(dev.kind):
-        if time.monotonic() > end:
-            return
-        sides = {
-            OURS: Ours(dev, features, batch, size),
-            "channels_last": Peer(features, batch, size, "channels_last", device),
-        }
-        for side in sides.values():
-            side.step()
-        times = sample({name: timed(side.step, 2) for name, side in sides.items()}, rounds, end)
-        add(
-            {
-                "along": what,
-                "features": features,
-                "batch": batch,
-                "size": size,
-                **{name: summary(t) for name, t in times.items()},
-            }
-        )
+    for what, *point in growth_points(dev.kind):
+        try:
+            sides = {OURS: Ours(dev, *point, end), "channels_last": Peer(*point, "channels_last", device)}
+            for side in sides.values():
+                side.step()
+            if ROUNDS * PER_SAMPLE * sum(seconds(side.step) for side in sides.values()) > end - time.monotonic():
+                raise LeftOut("no time left")
+        except LeftOut as why:
+            leave_out((what, *point), str(why))
+            continue
+        times = sample({name: timed(side.step, PER_SAMPLE - 1) for name, side in sides.items()}, rounds, end)
+        row = dict(zip(("along", "features", "batch", "size"), (what, *point), strict=True))
+        add(row | {name: summary(t) for name, t in times.items()})
 
 
 def threads(count: int) -> None:

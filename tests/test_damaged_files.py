@@ -1,8 +1,11 @@
 """Data files that are cut short or damaged, in every format."""
 
+import gc
 import gzip
 import os
 import struct
+import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -234,3 +237,19 @@ def test_a_file_of_no_bytes_in_a_folder_of_packed_files(place):
     specimens.cifar10_binary(place, IMAGES, LABELS)
     (place / "data_batch_3.bin").write_bytes(b"")
     assert (opened(place).images == IMAGES).all()
+
+
+@pytest.mark.parametrize("write", specimens.EVERY, ids=lambda write: write.__name__)
+@pytest.mark.parametrize("keep", [1.0, 0.7])
+def test_every_file_is_closed(write, keep, place, recwarn):
+    """Whether it can be read or not."""
+    name, data = whole(write)
+    path = place / name
+    path.write_bytes(data[: int(keep * len(data))])
+    gc.collect()
+    recwarn.clear()
+    warnings.simplefilter("always", ResourceWarning)
+    with suppress(DataError):
+        opened(path)
+    gc.collect()
+    assert [str(one.message) for one in recwarn if one.category is ResourceWarning] == []

@@ -184,3 +184,15 @@ def test_files_that_change_while_they_are_read(write, place, monkeypatch):
     dataset = opened(path)
     whole = {image.tobytes() for image in IMAGES}
     assert all(image.tobytes() in whole for image in dataset.images) and dataset.skipped
+
+
+def test_a_member_without_a_name(place):
+    """ZipInfo.is_dir() of such a one is an IndexError. Found by fuzzing, in a zip of pictures and in one of arrays."""
+    path = specimens.zipped(place, IMAGES, LABELS)
+    with zipfile.ZipFile(place / "arrays.zip", "w") as archive:
+        archive.write(specimens.npy(place, IMAGES, LABELS), "x.npy")
+    for archived in (path, place / "arrays.zip"):
+        with zipfile.ZipFile(archived, "a") as archive:
+            archive.writestr("y", b"nothing")
+            archive.filelist[-1].filename = ""
+        assert len(opened(archived).images) == len(IMAGES)

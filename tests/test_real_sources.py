@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import time
 import zipfile
 
 import numpy as np
@@ -9,7 +10,10 @@ import pytest
 import specimens
 from test_real_folders import COLOUR, GREY, LABELS, idx_file, idx_labels, opened, own_cache, put, refused  # noqa: F401
 
+from dcgan_cupy.data import make_reader
 from dcgan_cupy.data.__main__ import main
+
+SIZES = "CRC", "file_size", "compress_size"
 
 # ------------------------------------------------------------------------------------------- LSUN, Caffe, EMNIST, fake
 
@@ -86,6 +90,61 @@ def test_a_folder_of_archives(tmp_path):
         assert (got.images == COLOUR[plain]).all() and got.attributes["label"].tolist() == [i % 2 for i in plain]
     got = opened(tmp_path / "packed")
     assert (got.images == COLOUR).all() and got.attributes["label"].tolist() == [0, 1] * 6
+
+
+def test_zips_in_a_zip(tmp_path):
+    """Not compressed, as most programs put them there: read in place, the inner names are folders. Of those that are
+    compressed, damaged or in an inner one, the count or the reason.
+    """
+    specimens.zipped(tmp_path, COLOUR, LABELS)
+    data = (tmp_path / "pictures.zip").read_bytes()
+    broken = bytearray(data)
+    broken[-30:] = bytes(30)
+    with zipfile.ZipFile(tmp_path / "outer.zip", "w") as archive:
+        archive.writestr("cats.zip", data)
+        archive.writestr("sets/dogs.zip", data)
+        archive.writestr("broken.zip", broken)
+        archive.writestr("packed.zip", data, zipfile.ZIP_DEFLATED)
+        archive.write(tmp_path / "pictures.zip", "z.txt")
+    one = opened(tmp_path / "pictures.zip").images
+    got = opened(tmp_path / "outer.zip", on_bad="skip")
+    assert (got.images == np.concatenate([one, one])).all()
+    assert got.skipped == [("broken.zip", "a zip archive that is damaged")]
+    reader = make_reader(str(tmp_path / "outer.zip"), 32)
+    assert reader.total == 2 * len(one) and reader.left_out["zip"] == 1 and reader.left_out["txt"] >= 1
+    with zipfile.ZipFile(tmp_path / "twice.zip", "w") as archive:
+        archive.write(tmp_path / "outer.zip", "outer.zip")
+    assert "which holds other archives ('outer.zip'): unpack it first" in refused(tmp_path / "twice.zip")
+
+
+def test_one_inner_zip_named_many_times_is_read_once(tmp_path):
+    """A directory that names one inner archive thousands of times would make a megabyte 10^8 names."""
+    specimens.zipped(tmp_path, COLOUR, LABELS)
+    with zipfile.ZipFile(tmp_path / "outer.zip", "w") as archive:
+        archive.write(tmp_path / "pictures.zip", "0.zip")
+        for i in range(1, 3000):
+            info = archive.infolist()[0]
+            info = info.from_file(tmp_path / "pictures.zip", f"{i}.zip")
+            info.CRC, info.file_size, info.compress_size = (getattr(archive.filelist[0], k) for k in SIZES)
+            info.header_offset = 0
+            archive.filelist.append(info)
+        archive._didModify = True
+    begun = time.perf_counter()
+    got = opened(tmp_path / "outer.zip", on_bad="skip")
+    assert len(got.images) == len(COLOUR) and time.perf_counter() - begun < 2
+
+
+def test_a_member_of_an_inner_zip_stays_inside_it(tmp_path):
+    specimens.zipped(tmp_path, COLOUR, LABELS)
+    data = bytearray((tmp_path / "pictures.zip").read_bytes())
+    name = next(name for name in zipfile.ZipFile(tmp_path / "pictures.zip").namelist() if name.endswith(".png"))
+    struct.pack_into("<I", data, data.rfind(name.encode()) - 4, len(data) + 100)  # its place, before its name
+    with zipfile.ZipFile(tmp_path / "outer.zip", "w") as archive:
+        archive.writestr("a.zip", data)
+        archive.write(tmp_path / "pictures.zip", "b.zip")
+    got = opened(tmp_path / "outer.zip", on_bad="skip")
+    assert len(got.images) == 2 * len(COLOUR) - 1
+    assert [reason for _, reason in got.skipped] == ["it lies outside of its archive"]
 
 
 @pytest.mark.parametrize("inner, what", [("set/data.mdb", "an LMDB"), ("a.zip", "other archives")])

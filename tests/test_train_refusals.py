@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from train_cases import command, place, read_log, shown, start, tree, write  # noqa: F401
 
-from dcgan_cupy.device import get, gpu
+from dcgan_cupy.device import Device, get, gpu
 from dcgan_cupy.networks import Discriminator, Generator
 from dcgan_cupy.runs import checkpoint, prepare
 from dcgan_cupy.runs.folder import RunFolder
@@ -203,12 +203,12 @@ BAD = [
 @pytest.mark.parametrize("flags, message", BAD, ids=[f"{shown(flags)}-{i}" for i, (flags, _) in enumerate(BAD)])
 def test_bad_flag_one_sentence_and_nothing_written(command, place, flags, message):
     flags = [word if isinstance(word, str) else word() for word in flags]
-    before = tree(place)
+    before, compiled = tree(place), Device.compilations
     code, out, err = command("--steps", "2", *flags) if "--epochs" not in flags else command(*flags)
     assert code == 2 and message in err
     assert err.count("\n") == 1 and err.endswith("\n") and "Traceback" not in out + err and "Errno" not in err
     assert err.startswith(("train: ", "open_dataset: ", "Generator.", "Discriminator.")), "the sentence says where"
-    assert tree(place) == before
+    assert tree(place) == before and Device.compilations == compiled, "refused before the first kernel is compiled"
 
 
 @pytest.mark.parametrize("threads", ["many", "-1", "1.5", "100000", "1" + 22 * "0"])

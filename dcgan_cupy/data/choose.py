@@ -4,11 +4,12 @@ import zipfile
 from pathlib import Path
 
 from .formats import cifar, idx, lmdb, matlab, numpy_files, packed_files, tars
-from .formats.archive import Tar, Zip, is_image, refuse, zip_directory
+from .formats.archive import Tar, is_image, refuse
 from .formats.folder import Folder, find_images
 from .formats.packed_files import Member
 from .formats.pixel_blocks import Block, Blocks
 from .formats.several import Several
+from .formats.zips import Zip, names_in
 from .picture import kind_of
 from .reader import DataError, Look, Reader
 from .splits import category, check_classes, split_of
@@ -160,10 +161,9 @@ def _of_archive(path: Path, raw: bytes) -> str:
     """zip or tar of images, or the packed format of the files inside."""
     form = "zip" if raw[:2] == b"PK" else "tar"
     if form == "zip":
-        infos = zip_directory(path)
-        if any(is_image(info.filename) for info in infos):
+        if any(map(is_image, names_in(path))):
             return form
-        if any(info.filename.endswith("data.pkl") for info in infos):
+        if any(name.endswith("data.pkl") for name in names_in(path)):
             raise DataError(f"open_dataset: source: need {NEED}, got {str(path)!r} ({packed_files.OTHERS[0][1]})")
     else:
         try:

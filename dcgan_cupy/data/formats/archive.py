@@ -1,4 +1,5 @@
-"""Images in a zip or tar archive, read where they lie: nothing is unpacked, so no name in it can lead anywhere.
+"""Images in an archive, read where they lie: nothing is unpacked, so no name in it can lead anywhere. Tars; zips.py has
+the other.
 
 The directory of the archive is read once; workers then read each member's bytes at its place in the file. A compressed
 tar has no
@@ -7,7 +8,6 @@ places: it is unrolled from the front, and workers are handed the bytes.
 
 import os
 import struct
-import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -28,7 +28,6 @@ from . import tars
 
 STORED, DEFLATED = 0, 8
 BLOBS = 1 << 26  # bytes of members that are held at a time
-ENTRY = 16  # bytes in memory for each of a zip's directory
 MEMBER_LIMIT = 20_000_000  # names in one archive: a file of some MB can claim more than fits in memory
 
 
@@ -206,95 +205,6 @@ def suffix_of(name: str) -> str:
 def refuse(path: Path, what: str, error) -> DataError:
     """The error for an archive that cannot be read at all."""
     return DataError(f"open_dataset: source: need a whole {what}, got {str(path)!r} ({picture.reason(error)})")
-
-
-# ------------------------------------------------------------------------------------------------------------------ zip
-
-
-class Zip(Packed):
-    """Images in a zip archive, such as CelebA's img_align_celeba.zip."""
-
-    format = "zip"
-
-    def list_members(self):
-        found, skipped, held, end = [], [], Held(self.path), 0
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            for info in sorted(zip_directory(self.path), key=lambda info: info.header_offset):
-                name = info.filename
-                if info.is_dir() or is_hidden(name):
-                    continue
-                why = _unfit(info)
-                piece = Piece(
-                    info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC, local=True
-                )
-                if not is_image(name) and (why or not kind_of(head_of(descriptor, piece))):
-                    self.left_out[suffix_of(name)] += 1
-                    continue
-                if not why and info.header_offset < end:
-                    why = "it lies where another member does"
-                if info.compress_size <= BYTE_LIMIT:  # larger ones are not read, wherever they lie
-                    end = max(end, info.header_offset + 30 + info.compress_size)
-                held.add(name)
-                if why:
-                    skipped.append((name, why))
-                else:
-                    found.append((name, piece))
-        finally:
-            os.close(descriptor)
-        return sorted(found), sorted(skipped)
-
-
-def _unfit(info: zipfile.ZipInfo) -> str:
-    """Why a member cannot be read, or nothing."""
-    if (info.external_attr >> 16) & 0o170000 == 0o120000:
-        return "a link, not followed"
-    if info.flag_bits & 1:
-        return "encrypted"
-    return "" if info.compress_type in (STORED, DEFLATED) else "compressed by another method than deflate"
-
-
-def head_of(descriptor: int, piece: Piece, size: int = HEAD) -> bytes:
-    """A member's first bytes, or fewer."""
-    header = os.pread(descriptor, 30, piece.start) if piece.local else b""
-    start = piece.start + (30 + sum(struct.unpack("<HH", header[26:30])) if len(header) == 30 else 0)
-    data = os.pread(descriptor, min(piece.packed, 4 * size), start)
-    if piece.method == DEFLATED:
-        try:
-            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size)
-        except zlib.error:
-            return b""
-    return data[:size]
-
-
-def _directory_bytes(path: Path) -> int:
-    """What the archive says its directory has, at its end; 0 if it does not say."""
-    with open(path, "rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - (1 << 16) - 22))
-        tail = file.read()
-    at = tail.rfind(b"PK\x05\x06")
-    if at < 0 or at + 16 > len(tail):
-        return 0
-    (told,) = struct.unpack_from("<I", tail, at + 12)
-    return min(told, size)
-
-
-def zip_directory(path: Path) -> list[zipfile.ZipInfo]:
-    """The members of a zip archive. Raises: DataError if it has no directory that can be read."""
-    try:
-        if ENTRY * _directory_bytes(path) > MEMORY + path.stat().st_size:
-            raise Unreadable(f"too dear: its directory would take more than {MEMORY >> 20:,} MB")
-        with zipfile.ZipFile(path) as archive:
-            infos = archive.infolist()
-    except Exception as error:  # zipfile raises much, for directories that are damaged on purpose
-        raise refuse(path, "zip archive", error) from None
-    if len(infos) > MEMBER_LIMIT:
-        raise refuse(path, "zip archive", f"{len(infos):,} members, more than {MEMBER_LIMIT:,}")
-    return infos
-
-
-# ------------------------------------------------------------------------------------------------------------------ tar
 
 
 class Tar(Packed):

@@ -185,6 +185,7 @@ class MatlabRows:
         rows, why = [], ""
         try:
             if self._stream is None or start != self._next:
+                self._leave()
                 self._file = self.member.opener()
                 self._stream = Stream(self._file, self.start, self.deflated)
                 self._stream.skip(start * self.row)
@@ -192,7 +193,14 @@ class MatlabRows:
                 rows.append(self._stream.read(self.row))
             self._next = stop
         except (Damaged, *BROKEN) as error:
-            why, self._stream = str(error), None
+            why = str(error)
+        if why or stop == self.shape[3]:
+            self._leave()
         if not rows:
             return why
         return np.frombuffer(b"".join(rows), np.uint8).reshape(-1, c, w, h).transpose(0, 3, 2, 1)
+
+    def _leave(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._file = self._stream = None

@@ -15,7 +15,7 @@ from ..splits import class_labels, split_of
 from . import arrays
 from .cifar import is_planar, planar
 from .idx import Rows
-from .packed_files import Member, natural, of_path, size_in_zip, unreadable
+from .packed_files import Member, natural, of_path, open_inside, size_in_zip, unreadable
 from .pixel_blocks import Block
 
 MAGIC = b"\x93NUMPY"
@@ -144,8 +144,7 @@ def _of_npz(member: Member) -> list[Block]:
 
 
 def _in_npz(member: Member, info: zipfile.ZipInfo):
-    archive = zipfile.ZipFile(member.opener())
-    return archive.open(info)
+    return open_inside(lambda use: use(zipfile.ZipFile(use(member.opener()))).open(info))
 
 
 def _last(name: str) -> str:

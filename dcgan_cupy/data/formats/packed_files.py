@@ -9,7 +9,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -189,7 +189,7 @@ def other_kind(head: bytes) -> str:
 def of_zip(path: Path) -> list[Member]:
     """The members of a zip archive."""
     with zipfile.ZipFile(path) as archive:
-        infos = [info for info in archive.infolist() if not info.is_dir() and not info.flag_bits & 1]
+        infos = [info for info in archive.infolist() if not info.filename.endswith("/") and not info.flag_bits & 1]
     _few(path, len(infos))
     found = [
         Member(info.filename, size_in_zip(info), lambda name=info.filename: _in_zip(path, name), info.compress_size)
@@ -212,19 +212,20 @@ def size_in_zip(info: zipfile.ZipInfo) -> int:
 
 
 def _in_zip(path: Path, name: str) -> BinaryIO:
-    archive = zipfile.ZipFile(path)
-    return _closing(archive.open(name), archive)
+    return open_inside(lambda use: use(zipfile.ZipFile(path)).open(name))
 
 
-def _closing(file: BinaryIO, archive) -> BinaryIO:
-    """An open member that closes its archive too."""
-    close = file.close
+def open_inside(opener: Callable) -> BinaryIO:
+    """An open member of an archive that closes with it. opener(use): opens it, by way of use(what closes later)."""
+    with ExitStack() as stack:
+        file = opener(stack.enter_context)
+        close, rest = file.close, stack.pop_all()
 
-    def close_both() -> None:
+    def close_all() -> None:
         close()
-        archive.close()
+        rest.close()
 
-    file.close = close_both
+    file.close = close_all
     return file
 
 
@@ -245,8 +246,7 @@ def of_tar(path: Path) -> list[Member]:
 
 
 def _in_tar(path: Path, info: tarfile.TarInfo) -> BinaryIO:
-    archive = tarfile.open(path)  # noqa: SIM115  closed with the member
-    return _closing(archive.extractfile(info), archive)
+    return open_inside(lambda use: use(tarfile.open(path)).extractfile(info))
 
 
 def natural(name: str) -> list:
