@@ -12,9 +12,6 @@ FUSED = ("tiled", "winograd", "best")
 DEFAULT_RUNG = "best"
 """The rung of the layers where none is named, on every device."""
 
-IMAGE_SIZES = (16, 32, 64, 128)
-"""Height and width of the images that the networks can be built for, px."""
-
 NETWORKS = ("seeds", "example")
 """The networks: the seeds' (biases in D's first layer and in both last ones), or those of PyTorch's examples/dcgan."""
 

@@ -4,8 +4,9 @@ import math
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from .choices import DECAYS, DEVICES, FORMATS, IMAGE_SIZES, LATENTS, LOSSES, NETWORKS, ON_BAD, RUNGS, SPLITS
+from .choices import DECAYS, DEVICES, FORMATS, LATENTS, LOSSES, NETWORKS, ON_BAD, RUNGS, SPLITS
 from .errors import UserError
+from .sizes import need_size
 
 DEVICE_DEFAULTS = {
     "cpu": {"image_size": 32, "features_g": 16, "features_d": 16, "batch_size": 64, "steps": 1000},
@@ -20,11 +21,14 @@ PRIORS = {"seeds": "uniform", "example": "normal"}
 SIZE, COUNT = 2**16, 2**31  # bounds of sizes and of counts: beyond them only arithmetic would break
 
 
-def setting(default, help, least=None, below=None, choices=None, aliases=()):
-    """A field with what the command needs to know about it. least, below: the range [least, below)."""
-    return field(
-        default=default, metadata={"help": help, "least": least, "below": below, "choices": choices, "aliases": aliases}
-    )
+def setting(default, help, least=None, below=None, choices=None, aliases=(), form=None):
+    """A field with what the command needs to know about it.
+
+    least, below: the range [least, below).   form: (where, value) -> the one form in which a value is held, for a field
+    of several types; it refuses others.
+    """
+    facts = {"help": help, "least": least, "below": below, "choices": choices, "aliases": aliases, "form": form}
+    return field(default=default, metadata=facts)
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,8 @@ class Config:
     classes: str | None = setting(None, "only these classes or LSUN categories, with commas between them")
     crop: int | None = setting(
         None,
-        "side of the square cut from the middle of each image first, px (default: its short side)",
+        "short side of what is cut from the middle of each image first, px: a square for square images (default: as"
+        " large as it gets)",
         least=1,
         below=SIZE,
     )
@@ -50,8 +55,11 @@ class Config:
         "images that cannot be read: skip them, or fail (default: skip one in a hundred, fail on more)",
         choices=ON_BAD,
     )
-    image_size: int | None = setting(
-        None, "height and width of the images, px", choices=IMAGE_SIZES, aliases=("--imageSize",)
+    image_size: int | str | None = setting(
+        None,
+        "height and width of the images, px: 64, or height x width: 48x80; sides of m * 2^k, m from 3 to 7, one k",
+        aliases=("--imageSize",),
+        form=need_size,
     )
     channels: int = setting(3, "colours of the images: 1 (grey) or 3", choices=(1, 3), aliases=("--nc",))
     flip: bool = setting(False, "mirror images at random")
@@ -135,7 +143,7 @@ class Config:
 
     def __post_init__(self):
         for f in fields(self):
-            check(f, getattr(self, f.name))
+            object.__setattr__(self, f.name, checked(f, getattr(self, f.name)))
         for name in ("lr", "lr_g", "lr_d"):
             if getattr(self, name) == 0:
                 raise UserError(f"train: {flag(name)}: need more than 0, got 0")
@@ -164,11 +172,14 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def check(f, value: Any) -> None:
-    """Raises UserError unless the value suits the field."""
+def checked(f, value: Any) -> Any:
+    """The value, in the form in which it is held.   Raises: UserError unless it suits the field."""
     if value is None and f.default is None:
-        return
+        return None
     meta, where = f.metadata, f"train: {flag(f.name)}"
+    if meta["form"]:
+        return meta["form"](where, value)
+    given = value
     kind = type_of(f)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
@@ -184,11 +195,12 @@ def check(f, value: Any) -> None:
     if not inside:
         limits = [f"at least {least}" if least is not None else "", f"less than {below}" if below is not None else ""]
         raise UserError(f"{where}: need {NAMES[kind]}, {' and '.join(filter(None, limits))}, got {value!r}")
+    return given
 
 
 NAMES = {int: "a whole number", float: "a finite number", str: "a text", bool: "yes or no"}
 
 
 def type_of(f) -> type:
-    """int, float, str or bool."""
-    return next(t for t in (bool, int, float, str) if f.type in (t, t | None))
+    """int, float, str or bool; str where a text is put into a form."""
+    return str if f.metadata["form"] else next(t for t in (bool, int, float, str) if f.type in (t, t | None))

@@ -1,27 +1,30 @@
-"""The networks of the seeds and of PyTorch's example, for images of 16 to 128 pixels.
+"""The networks of the seeds and of PyTorch's example, for images of 12 to 512 pixels.
 
-2^k pixels take k - 2 stages of stride 2 and one of stride 1.
+m * 2^k pixels, m from 3 to 7, take k stages of stride 2 and one of kernel m: 4, as in both originals, at powers of two.
 """
 
 from . import ops
-from .choices import IMAGE_SIZES
 from .errors import UserError
 from .layers import BatchNorm2d, Conv2d, ConvTranspose2d, LeakyReLU, ReLU, Sequential, Sigmoid, Tanh, fuse, initialise
 from .memory import Turns, share_gradients
+from .sizes import Stages, need_size, stages
 
 ALIGN = (
     16  # parameters start on multiples of this many floats in their flat buffer: 64 bytes, so wide loads stay aligned
 )
 
 
-def _check(where: str, image_size: int, channels_img: int, **sizes) -> None:
-    if image_size not in IMAGE_SIZES:
-        raise UserError(f"{where}: image_size: need one of {', '.join(map(str, IMAGE_SIZES))}, got {image_size!r}")
+def _check(where: str, image_size, channels_img: int, **sizes) -> Stages:
+    """The stages that lead to this size.   Raises: UserError."""
+    image_size = need_size(f"{where}: image_size", image_size)
     if channels_img not in (1, 3):
         raise UserError(f"{where}: channels_img: need 1 (grey) or 3 (colour), got {channels_img!r}")
     for name, value in sizes.items():
         if not isinstance(value, int) or value < 1:
             raise UserError(f"{where}: {name}: need a whole number of at least 1, got {value!r}")
+    found = stages(image_size)
+    assert found is not None  # need_size has seen to it
+    return found
 
 
 def _numbers(where: str, name: str, value, array):
@@ -137,19 +140,20 @@ class _Network(Sequential):
 class Discriminator(_Network):
     """Image -> probability that it is real, shape [N, 1, 1, 1].
 
-    Shapes: x [N, image_size, image_size, channels_img] in [-1, 1].
-    Arguments: features_d channels after the first layer; random a Random that draws the weights (None leaves them as
-    made); kernels the rung; bn_gain_mean the mean of the batch-norm gains (1, or 0 as in the second seed).
+    Shapes: x [N, height, width, channels_img] in [-1, 1].
+    Arguments: image_size height and width, or both as "48x80" or (48, 80) (sizes.py); features_d channels after the
+    first layer; random a Random that draws the weights (None leaves them as made); kernels the rung; bn_gain_mean the
+    mean of the batch-norm gains (1, or 0 as in the second seed).
     Source: Radford et al. 2015; the second seed's Discriminator.
     """
 
     def __init__(
         self, channels_img=3, features_d=64, image_size=64, *, device, kernels=None, random=None, bn_gain_mean=1.0
     ):
-        _check("Discriminator", image_size, channels_img, features_d=features_d)
+        doublings, small = _check("Discriminator", image_size, channels_img, features_d=features_d)
         conv = [Conv2d(channels_img, features_d, 4, 2, 1, device=device, kernels=kernels)]  # image_size / 2
-        stages, channels, size = [conv[0], LeakyReLU(0.2, device=device)], features_d, image_size // 2
-        while size > 4:
+        stages, channels = [conv[0], LeakyReLU(0.2, device=device)], features_d
+        for _ in range(doublings - 1):
             stages.append(
                 Sequential(
                     Conv2d(channels, 2 * channels, 4, 2, 1, bias=False, device=device, kernels=kernels),  # size / 2
@@ -158,8 +162,8 @@ class Discriminator(_Network):
                     device=device,
                 )
             )
-            channels, size = 2 * channels, size // 2
-        stages.append(Conv2d(channels, 1, 4, 2, 0, device=device, kernels=kernels))  # 4 -> 1
+            channels = 2 * channels
+        stages.append(Conv2d(channels, 1, small, 2, 0, device=device, kernels=kernels))  # m -> 1
         self.sigmoid = Sigmoid(device=device)
         stages.append(self.sigmoid)
         super().__init__("disc", Sequential(*stages, device=device), random, bn_gain_mean, device)
@@ -170,7 +174,7 @@ class Discriminator(_Network):
 class Generator(_Network):
     """z -> image in [-1, 1].
 
-    Shapes: z [N, 1, 1, z_dim]; result [N, image_size, image_size, channels_img].
+    Shapes: z [N, 1, 1, z_dim]; result [N, height, width, channels_img].
     Arguments: features_g as in the seeds: at 64 pixels the first stage has 16 * features_g channels, each further one
     half. Others as in Discriminator.
     Source: Radford et al. 2015; the second seed's Generator.
@@ -188,24 +192,24 @@ class Generator(_Network):
         random=None,
         bn_gain_mean=1.0,
     ):
-        _check("Generator", image_size, channels_img, z_dim=z_dim, features_g=features_g)
+        doublings, small = _check("Generator", image_size, channels_img, z_dim=z_dim, features_g=features_g)
         self.z_dim = z_dim
 
-        def block(channels_in, channels_out, stride, padding):
+        def block(channels_in, channels_out, kernel, stride, padding):
             return Sequential(
                 ConvTranspose2d(
-                    channels_in, channels_out, 4, stride, padding, bias=False, device=device, kernels=kernels
+                    channels_in, channels_out, kernel, stride, padding, bias=False, device=device, kernels=kernels
                 ),
                 BatchNorm2d(channels_out, device=device, kernels=kernels),
                 ReLU(device=device),
                 device=device,
             )
 
-        channels, size = features_g * image_size // 4, 4
-        stages = [block(z_dim, channels, 1, 0)]  # 1 -> 4
-        while size < image_size // 2:
-            stages.append(block(channels, channels // 2, 2, 1))  # size * 2
-            channels, size = channels // 2, 2 * size
+        channels = features_g << doublings
+        stages = [block(z_dim, channels, small, 1, 0)]  # 1 -> m
+        for _ in range(doublings - 1):
+            stages.append(block(channels, channels // 2, 4, 2, 1))  # size * 2
+            channels //= 2
         stages.append(ConvTranspose2d(channels, channels_img, 4, 2, 1, device=device, kernels=kernels))  # image_size
         stages.append(Tanh(device=device))
         super().__init__("gen", Sequential(*stages, device=device), random, bn_gain_mean, device)
@@ -221,18 +225,18 @@ class ExampleDiscriminator(_Network):
     def __init__(
         self, channels_img=3, features_d=64, image_size=64, *, device, kernels=None, random=None, bn_gain_mean=1.0
     ):
-        _check("ExampleDiscriminator", image_size, channels_img, features_d=features_d)
+        doublings, small = _check("ExampleDiscriminator", image_size, channels_img, features_d=features_d)
         shared = {"bias": False, "device": device, "kernels": kernels}
         stages = [Conv2d(channels_img, features_d, 4, 2, 1, **shared), LeakyReLU(0.2, device=device)]  # image_size / 2
-        channels, size = features_d, image_size // 2
-        while size > 4:
+        channels = features_d
+        for _ in range(doublings - 1):
             stages += [
                 Conv2d(channels, 2 * channels, 4, 2, 1, **shared),  # size / 2
                 BatchNorm2d(2 * channels, device=device, kernels=kernels),
                 LeakyReLU(0.2, device=device),
             ]
-            channels, size = 2 * channels, size // 2
-        stages.append(Conv2d(channels, 1, 4, 1, 0, **shared))  # 4 -> 1
+            channels = 2 * channels
+        stages.append(Conv2d(channels, 1, small, 1, 0, **shared))  # m -> 1
         self.sigmoid = Sigmoid(device=device)
         stages.append(self.sigmoid)
         super().__init__("main", Sequential(*stages, device=device), random, bn_gain_mean, device)
@@ -260,22 +264,22 @@ class ExampleGenerator(_Network):
         random=None,
         bn_gain_mean=1.0,
     ):
-        _check("ExampleGenerator", image_size, channels_img, z_dim=z_dim, features_g=features_g)
+        doublings, small = _check("ExampleGenerator", image_size, channels_img, z_dim=z_dim, features_g=features_g)
         self.z_dim = z_dim
         shared = {"bias": False, "device": device, "kernels": kernels}
 
-        def stage(channels_in, channels_out, stride, padding):
+        def stage(channels_in, channels_out, kernel, stride, padding):
             return [
-                ConvTranspose2d(channels_in, channels_out, 4, stride, padding, **shared),
+                ConvTranspose2d(channels_in, channels_out, kernel, stride, padding, **shared),
                 BatchNorm2d(channels_out, device=device, kernels=kernels),
                 ReLU(device=device),
             ]
 
-        channels, size = features_g * image_size // 8, 4
-        stages = stage(z_dim, channels, 1, 0)  # 1 -> 4
-        while size < image_size // 2:
-            stages += stage(channels, channels // 2, 2, 1)  # size * 2
-            channels, size = channels // 2, 2 * size
+        channels = features_g << (doublings - 1)
+        stages = stage(z_dim, channels, small, 1, 0)  # 1 -> m
+        for _ in range(doublings - 1):
+            stages += stage(channels, channels // 2, 4, 2, 1)  # size * 2
+            channels //= 2
         stages += [ConvTranspose2d(channels, channels_img, 4, 2, 1, **shared), Tanh(device=device)]  # image_size
         super().__init__("main", Sequential(*stages, device=device), random, bn_gain_mean, device)
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from . import ops
 from .device import RecorderDevice
+from .sizes import sides
 from .trainer import Trainer
 
 
@@ -23,7 +24,9 @@ def plan(config, kind: str, pictures: int = 1) -> Plan:
     config: a resolved Config.   kind: "cpu" or "gpu".
     """
     device = RecorderDevice(kind)
-    shape = (config.batch_size, config.image_size, config.image_size, config.channels)
+    size = sides(config.image_size)
+    assert size is not None  # Config has seen to it
+    shape = (config.batch_size, *size, config.channels)
     real, pixels = device.empty(shape), device.empty(shape, "uint8")
     data = device.bytes
     ops.images_to_float(device, pixels, real)

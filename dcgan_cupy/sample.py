@@ -1,5 +1,6 @@
 """python -m dcgan_cupy.sample: images out of a run, a checkpoint or a file of weights."""
 
+import math
 import os
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from .command import Parser, number, printable, refuse_existing, run
 from .errors import UserError
 from .runs.model import BATCH, Sampler, latents, load, read_latents
 from .runs.pictures import GRID_LIMIT, grid
+from .sizes import sides
 
 SUFFIXES = (".png", ".webp", ".jpg", ".jpeg")
 
@@ -72,10 +74,10 @@ def sample(arguments: list[str]) -> None:
     count = given.count or (64 if z is None else len(z))
     if z is not None and count > len(z):
         raise UserError(f"sample: --count: need at most the {len(z)} vectors of {given.z}, got {count}")
-    size = model.config.image_size
-    if as_grid and count * size * size > GRID_LIMIT:
+    pixels = math.prod(sides(model.config.image_size))
+    if as_grid and count * pixels > GRID_LIMIT:
         raise UserError(
-            f"sample: --count: need at most {GRID_LIMIT // size // size} images in one grid, got {count}; take --files"
+            f"sample: --count: need at most {GRID_LIMIT // pixels} images in one grid, got {count}; take --files"
         )
     dev = devices.get(given.device)
     sampler = Sampler(model, dev, min(given.batch, count))

@@ -9,7 +9,7 @@ from dataclasses import fields
 from rich.console import Console
 
 from .command import Parser, number, plain, run
-from .config import Config, flag, type_of
+from .config import Config, checked, flag, type_of
 from .errors import UserError
 from .runs.display import Display
 from .runs.prepare import prepare
@@ -47,6 +47,9 @@ def parse_given(arguments: list[str]) -> dict:
         "--config", metavar="FILE", help="settings of another run (its settings.json); flags go before them"
     )
     given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
+    for f in fields(Config):
+        if f.metadata["form"] and f.name in given:
+            given[f.name] = checked(f, given[f.name])
     dataset, data = given.pop("dataset", None), given.get("data", "faces")
     for name in ("workers", "ngpu", "cuda", "mps", "accel"):
         given.pop(name, None)

@@ -79,7 +79,7 @@ class Trainer:
     def step(self, real, z=None, read: bool = True) -> Step | None:
         """One update of D, then one of G. Threads that call it at once step one after the other.
 
-        real: [batch_size, image_size, image_size, channels] in [-1, 1].   z: [batch_size, 1, 1, z_dim], drawn where
+        real: [batch_size, height, width, channels] in [-1, 1].   z: [batch_size, 1, 1, z_dim], drawn where
         None.
         read: wait for the result and return it; otherwise return None at once (a GPU goes on working).
 
@@ -181,7 +181,7 @@ class Trainer:
         return ("generator", self.g, self.adam_g), ("discriminator", self.d, self.adam_d)
 
     def sample(self, z, averaged: bool = False):
-        """G(z) in evaluation mode, float in [-1, 1], [N, size, size, channels]: no image depends on the others.
+        """G(z) in evaluation mode, float in [-1, 1], [N, height, width, channels]: no image depends on the others.
 
         averaged: with the averaged weights, of a run with --ema.
         """

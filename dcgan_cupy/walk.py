@@ -1,6 +1,7 @@
 """python -m dcgan_cupy.walk: a path through the latent space, as a strip of pictures or a looping animation."""
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from .errors import UserError
 from .runs.model import BATCH, Sampler, latents, load
 from .runs.pictures import GRID_LIMIT, grid, scaled
 from .sample import write
+from .sizes import sides
 
 STRIP, MOVING = (".png",), (".gif", ".webp", ".apng")
 LINEAR, SPHERICAL = "linear", "spherical"
@@ -83,9 +85,9 @@ def walk(arguments: list[str]) -> None:
     moving = suffix in MOVING
     kind = given.path or (SPHERICAL if model.config.prior == "normal" else LINEAR)
     frames = given.frames or (24 if moving else 8)
-    size, total = model.config.image_size, frames * len(given.seeds)
-    if total * size * size > GRID_LIMIT:
-        raise UserError(f"walk: --frames: need at most {GRID_LIMIT // size // size} images in all, got {total}")
+    pixels, total = math.prod(sides(model.config.image_size)), frames * len(given.seeds)
+    if total * pixels > GRID_LIMIT:
+        raise UserError(f"walk: --frames: need at most {GRID_LIMIT // pixels} images in all, got {total}")
     dev = devices.get(given.device)
     points = np.concatenate([next(latents(model, dev, 1, seed, given.truncation)) for seed in given.seeds])
     z = path(points, frames, kind, loop=moving)

@@ -52,6 +52,8 @@ def test_defaults_are_the_papers():
         ("--workers 2", {}),
         ("--batchSize 32", {"batch_size": 32}),
         ("--imageSize 64", {"image_size": 64}),
+        ("--imageSize 64x64", {"image_size": 64}),
+        ("--image-size 48x80", {"image_size": "48x80"}),
         ("--nc 1", {"channels": 1}),
         ("--nz 50", {"z_dim": 50}),
         ("--ngf 8", {"features_g": 8}),
@@ -189,5 +191,7 @@ def test_help_names_every_setting_and_needs_no_dataset():
         for name in (flag(setting.name), *setting.metadata["aliases"]):
             assert name in done.stdout, name
     assert (
-        "16|32|64|128" in done.stdout and "non-saturating|minimax" in done.stdout and "(default: 0.0002)" in done.stdout
+        "height x width: 48x80" in done.stdout
+        and "non-saturating|minimax" in done.stdout
+        and "(default: 0.0002)" in done.stdout
     )

@@ -178,12 +178,21 @@ FILES = {
     ),
     "kernels of 3": (
         lambda: npz(main__0__weight=far("x", (5, 16, 3, 3))),
-        "need shape (5, 16, 4, 4) for convolution 1",
+        "need 4 convolutions, one with kernel 6 x 6, for images of 48 x 48 px, got 5 with 3 x 3 in FILE",
+    ),
+    "kernels of 7x5": (
+        lambda: npz(main__6__weight=far("x", (8, 4, 7, 5))),
+        "need shape (8, 4, 4, 4) for convolution 3 of FILE, got (8, 4, 7, 5)",
+    ),
+    "kernels of nothing": (
+        lambda: npz(main__0__weight=np.zeros((5, 16, 0, 0))),
+        "FILE, whose 5 convolutions make 0 x 0 px: need sides of m * 2^k px",
     ),
     "four channels": (lambda: npz(main__12__weight=far("x", (2, 4, 4, 4))), "need images of 1 or 3 channels, got 4"),
     "a deeper one": (
-        lambda: npz(**{f"main__{i}__weight": far("x", (2, 2, 4, 4)) for i in (15, 18)}),
-        "need images of 16, 32, 64, 128 px, got FILE, whose 7 convolutions make 256 px",
+        lambda: npz(**{f"main__{i}__weight": far("x", (2, 2, 4, 4)) for i in (15, 18, 21, 24)}),
+        "FILE, whose 9 convolutions make 1024 x 1024 px: need sides of m * 2^k px, m from 3 to 7, one k of 2 or more"
+        " for both, at most 512, got 1024; the nearest is 512",
     ),
     "a hundred layers": (
         lambda: npz(**{f"main__{i}__weight": far("x", (1, 1, 4, 4)) for i in range(20, 120)}),

@@ -164,12 +164,12 @@ def test_evaluation_does_not_depend_on_the_batch(device, rng, which):
     "make, message",
     [
         (
-            lambda d: Discriminator(image_size=48, device=d),
-            r"^Discriminator: image_size: need one of 16, 32, 64, 128, got 48$",
+            lambda d: Discriminator(image_size=50, device=d),
+            r"^Discriminator: image_size: need sides of m \* 2\^k px, m from 3 to 7, .*, got 50; the nearest is 48$",
         ),
         (
             lambda d: Discriminator(image_size=8, device=d),
-            r"^Discriminator: image_size: need one of 16, 32, 64, 128, got 8$",
+            r"^Discriminator: image_size: need sides of .*, got 8; the nearest is 12$",
         ),
         (
             lambda d: Discriminator(2, device=d),
@@ -186,8 +186,12 @@ def test_evaluation_does_not_depend_on_the_batch(device, rng, which):
             r"^Generator: features_g: need a whole number of at least 1, got 1.5$",
         ),
         (
-            lambda d: Generator(10, 3, 2, 256, device=d),
-            r"^Generator: image_size: need one of 16, 32, 64, 128, got 256$",
+            lambda d: Generator(10, 3, 2, (32, 64), device=d),
+            r"^Generator: image_size: need sides of .*, got 32x64; the nearest is 32x56$",
+        ),
+        (
+            lambda d: Generator(10, 3, 2, 64.0, device=d),
+            r"^Generator: image_size: need a size in px such as 64, or height x width such as 48x80, got 64.0$",
         ),
     ],
 )

@@ -35,6 +35,7 @@ ORDER = [
     ["command"],
     ["device"],
     ["cache", "reference"],
+    ["sizes"],
     ["machine", "choices", "errors"],
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}

@@ -89,6 +89,7 @@ def old_run(path: str) -> str:
 
 
 LIMIT = "less than 65536"
+SIDES = "need sides of m * 2^k px, m from 3 to 7, one k of 2 or more for both, at most 512"
 
 
 BAD = [
@@ -112,9 +113,16 @@ BAD = [
     (["--lr", "1e-999"], "--lr: need more than 0, got 0"),
     (["--beta1", "1"], "--beta1: need a finite number, at least 0.0 and less than 1.0, got 1.0"),
     (["--beta2", "-0.1"], "--beta2: need a finite number, at least 0.0 and less than 1.0, got -0.1"),
-    (["--image-size", "48"], "--image-size: need one of 16, 32, 64, 128, got 48"),
-    (["--imageSize", "0"], "--image-size: need one of 16, 32, 64, 128, got 0"),
-    (["--imageSize", "256"], "--image-size: need one of 16, 32, 64, 128, got 256"),
+    (["--image-size", "50"], f"--image-size: {SIDES}, got 50; the nearest is 48"),
+    (["--imageSize", "0"], f"--image-size: {SIDES}, got 0; the nearest is 12"),
+    (["--imageSize", "600"], f"--image-size: {SIDES}, got 600; the nearest is 512"),
+    (["--image-size", "30"], f"--image-size: {SIDES}, got 30; the nearest is 28 or 32"),
+    (["--image-size", "32x64"], f"--image-size: {SIDES}, got 32x64; the nearest is 32x56"),
+    (["--image-size", "48x80x3"], "--image-size: need a size in px such as 64, or height x width such as 48x80, got"),
+    (["--image-size", "large"], "--image-size: need a size in px such as 64, or height x width such as 48x80, got 'l"),
+    (["--image-size", "-16"], "--image-size: need a size in px such as 64, or height x width such as 48x80, got '-16"),
+    (["--image-size", "64.0"], "--image-size: need a size in px such as 64, or height x width such as 48x80, got '64"),
+    (["--image-size", "9" * 400], "--image-size: need a size in px such as 64, or height x width such as 48x80, got"),
     (["--channels", "2"], "--channels: need one of 1, 3, got 2"),
     (["--batch-size", "1"], "--batch-size: need a whole number, at least 2"),
     (["--batch-size", "-4"], "--batch-size: need a whole number, at least 2"),

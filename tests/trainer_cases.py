@@ -3,12 +3,14 @@
 import foreign_networks
 import numpy as np
 import pytest
+import sized_networks
 import torch
 from torch import nn
 
 from bench.peer import Discriminator, Generator
 from dcgan_cupy.config import Config
 from dcgan_cupy.layers import LeakyReLU, ReLU
+from dcgan_cupy.sizes import sides
 from dcgan_cupy.trainer import Trainer
 
 
@@ -22,7 +24,7 @@ def config(**settings) -> Config:
 
 def images(rng, cfg: Config) -> np.ndarray:
     """A batch of float32 images in [-1, 1], [n, h, w, c]."""
-    return rng.uniform(-1, 1, (cfg.batch_size, cfg.image_size, cfg.image_size, cfg.channels)).astype(np.float32)
+    return rng.uniform(-1, 1, (cfg.batch_size, *sides(cfg.image_size), cfg.channels)).astype(np.float32)
 
 
 def latents(rng, cfg: Config) -> np.ndarray:
@@ -45,18 +47,22 @@ def nchw(x: np.ndarray) -> torch.Tensor:
 
 
 class Judge:
-    """The same game in PyTorch, from the trainer's present weights, in float64."""
+    """The same game in PyTorch, from the trainer's present weights, in float64 (or dtype)."""
 
-    def __init__(self, trainer: Trainer):
+    def __init__(self, trainer: Trainer, dtype=torch.float64):
         cfg = trainer.config
-        self.trainer, self.minimax = trainer, cfg.loss == "minimax"
-        if cfg.network == "example":
+        self.trainer, self.minimax, self.dtype = trainer, cfg.loss == "minimax", dtype
+        d, g = (cfg.channels, cfg.features_d), (cfg.z_dim, cfg.channels, cfg.features_g)
+        if cfg.image_size in sized_networks.SIZES:
+            make_g, make_d = sized_networks.CLASSES[cfg.network]
+            shape = sized_networks.SIZES[cfg.image_size]
+            self.d, self.g = make_d(*d, *shape), make_g(*g, *shape)
+        elif cfg.network == "example":
             assert cfg.image_size == 64
-            self.d = foreign_networks.Rows(cfg.channels, cfg.features_d).double()
-            self.g = foreign_networks.ExampleGenerator(cfg.z_dim, cfg.channels, cfg.features_g).double()
+            self.d, self.g = foreign_networks.Rows(*d), foreign_networks.ExampleGenerator(*g)
         else:
-            self.d = Discriminator(cfg.channels, cfg.features_d, cfg.image_size).double()
-            self.g = Generator(cfg.z_dim, cfg.channels, cfg.features_g, cfg.image_size).double()
+            self.d, self.g = Discriminator(*d, cfg.image_size), Generator(*g, cfg.image_size)
+        self.d.to(dtype), self.g.to(dtype)
         for ours, theirs in ((trainer.d, self.d), (trainer.g, self.g)):
             theirs.load_state_dict({name: torch.from_numpy(a) for name, a in ours.state_dict().items()}, strict=True)
         self.sides = [*follow(trainer.d, self.d), *follow(trainer.g, self.g)]
@@ -72,10 +78,10 @@ class Judge:
 
     def step(self, real, z) -> tuple:
         """The five numbers of trainer.Step, after the trainer's own step."""
-        bce, real = nn.BCELoss(), nchw(real)
-        one, zero = (torch.full((len(real), 1, 1, 1), value, dtype=torch.float64) for value in (1.0, 0.0))
+        bce, real = nn.BCELoss(), nchw(real).to(self.dtype)
+        one, zero = (torch.full((len(real), 1, 1, 1), value, dtype=self.dtype) for value in (1.0, 0.0))
         self.adam_d.zero_grad()
-        fake = self.g(nchw(z))
+        fake = self.g(nchw(z).to(self.dtype))
         d_real, d_fake = self.d(real), self.d(fake.detach())
         loss_d = bce(d_real, one) + bce(d_fake, zero)
         loss_d.backward()
@@ -138,7 +144,7 @@ def settle(theirs: nn.Module, ours) -> None:
     """The trainer's gradient in place of the judge's own where both are but rounding."""
     mine = trainer_gradients(ours)
     for name, p in theirs.named_parameters():
-        limit, other = NEAR * p.grad.square().mean().sqrt(), torch.from_numpy(mine[name]).double()
+        limit, other = NEAR * p.grad.square().mean().sqrt(), torch.from_numpy(mine[name]).to(p.dtype)
         p.grad = torch.where((p.grad.abs() <= limit) & (other.abs() <= limit), other, p.grad)
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from ..cache import why_not_read
 from ..choices import FORMATS, ON_BAD, SPLITS
 from ..machine import counted
+from ..sizes import sides
 from .choose import reader_of
 from .faces import DEFAULT_COUNT, Faces
 from .fetch import CONSENT, FETCHED, fetched_folder
@@ -41,8 +42,8 @@ MOST_BAD = 0.01  # the share of unreadable images that is skipped when nothing e
 class Dataset:
     """Images of one size, in memory or mapped from the cache.
 
-    Shapes: images uint8 [N, size, size, channels]; attributes: name -> [N, ...], empty where nothing is known; `label`
-    counts from 0 and `classes` holds the labels' names, where the source has names.
+    Shapes: images uint8 [N, height, width, channels]; attributes: name -> [N, ...], empty where nothing is known;
+    `label` counts from 0 and `classes` holds the labels' names, where the source has names.
     `skipped` holds (path, reason) of every file that gave no image, `notes` what else is to be known: where a container
     is damaged, and which attribute was left out. `source` is the name or the full path.
     Raises: DataError for images of another kind, or an attribute that has not one value an image.
@@ -74,7 +75,7 @@ class Dataset:
 
 def open_dataset(
     source: str,
-    image_size: int,
+    image_size: int | str | tuple[int, int],
     channels: int = 3,
     *,
     seed: int = 0,
@@ -89,9 +90,10 @@ def open_dataset(
 ) -> Dataset:
     """The images of `source`: a name ("faces", "mnist" …), or a path (./faces for a folder of that name).
 
+    `image_size`: height and width, or both: "48x80", (48, 80).
     `count`: how many; without it 10,000 faces, or every image of a file.   `seed`: which faces; files ignore it.
-    `crop`: the side of the square that is cut from the middle of each image before it is resized (default: the short
-    side).
+    `crop`: the short side of what is cut from the middle of each image before it is resized, in the shape of the result
+    (default: as large as it gets).
     `format`: one of FORMATS, instead of the one that the content shows.   `split`: train, test or all, where the source
     tells them apart.
     `classes`: the only ones to be read, of class folders, LSUN's categories or EMNIST's sets (default: all).
@@ -131,7 +133,7 @@ def open_dataset(
     )
 
 
-def check(source: str, image_size: int, channels: int = 3, *, on_bad: str | None = None, least: int = 1, **options):
+def check(source: str, image_size, channels: int = 3, *, on_bad: str | None = None, least: int = 1, **options):
     """The reader of a source that open_dataset would take as far as can be told without decoding; `options` as there.
 
     `least`: images that are needed, such as a batch.   Raises: DataError.
@@ -157,7 +159,7 @@ def check(source: str, image_size: int, channels: int = 3, *, on_bad: str | None
 
 def make_reader(
     source: str,
-    image_size: int,
+    image_size: int | str | tuple[int, int],
     channels: int = 3,
     *,
     seed: int = 0,
@@ -168,7 +170,9 @@ def make_reader(
     classes: tuple[str, ...] = (),
 ) -> Reader:
     """The reader that fits the source; nothing has been decoded yet. Raises: DataError if none does."""
-    image_size = _whole("image_size", image_size, *SIZES)
+    image_size = sides(image_size) or image_size
+    for side in image_size if isinstance(image_size, tuple) else (image_size,):
+        _whole("image_size", side, *SIZES)
     if isinstance(channels, bool) or channels not in (1, 3):
         raise DataError(f"open_dataset: channels: need 1 (grey) or 3 (RGB), got {channels!r}")
     seed = _whole("seed", seed, 0)

@@ -24,6 +24,7 @@ from ..config import Config
 from ..errors import UserError, printable
 from ..machine import counted, in_bytes
 from ..runs.pictures import grid
+from ..sizes import named, shown, sides
 from . import FORMATS, ON_BAD, SPLITS, as_flags, make_reader, open_dataset
 from .fetch import CONSENT, fetch
 from .left_out import others
@@ -50,10 +51,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "command", choices=("info", "prepare", "grid", "clear", "fetch"), metavar="info|prepare|grid|clear|fetch"
     )
     parser.add_argument("source", nargs="*", help="a path, or faces, mnist, fashion-mnist, cifar10, svhn")
-    parser.add_argument("--image-size", type=int, help="height and width, px (default: as training takes here)")
+    parser.add_argument(
+        "--image-size", type=_size, help="height and width, px: 64, or 48x80 (default: as training takes here)"
+    )
     parser.add_argument("--device", default="auto", choices=DEVICES, help="the one to train on, which decides the size")
     parser.add_argument("--channels", type=int, default=Config.channels, choices=(1, 3))
-    parser.add_argument("--crop", type=int, help="side of the square cut from the middle of each image first, px")
+    parser.add_argument("--crop", type=int, help="short side of what is cut from the middle first, px")
     parser.add_argument("--format", choices=FORMATS, help="what the data are (default: what their content shows)")
     parser.add_argument("--split", default="train", choices=SPLITS)
     parser.add_argument("--classes", help="only these, with commas: class folders, LSUN's categories, EMNIST's sets")
@@ -74,7 +77,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return given
 
 
-def size_of(given) -> int:
+def _size(text: str) -> int | str:
+    if sides(text) is None:
+        raise argparse.ArgumentTypeError(f"need px such as 64, or height x width such as 48x80, got {text!r}")
+    return named(text)
+
+
+def size_of(given) -> int | str:
     """The image size that was asked for, or the one that training takes on this machine: what is prepared is then
     used."""
     if given.image_size is not None:
@@ -165,7 +174,7 @@ def info(given, console) -> None:
     _say(
         console,
         "as",
-        f"{given.image_size} x {given.image_size} px, {counted(given.channels, 'channel')}: "
+        f"{shown(given.image_size)} px, {counted(given.channels, 'channel')}: "
         f"{in_bytes(reader.total * int(np.prod(reader.look.shape)))}",
     )
     _say(console, "cache", entry.with_suffix(".npy") if found else "not prepared yet")
@@ -202,7 +211,7 @@ def prepare(given, console) -> None:
     _say(
         console,
         "images",
-        f"{len(dataset):,} of {given.image_size} x {given.image_size} px ({in_bytes(dataset.images.nbytes)}) "
+        f"{len(dataset):,} of {shown(given.image_size)} px ({in_bytes(dataset.images.nbytes)}) "
         f"from {dataset.source}, {dataset.format}",
     )
     _say(console, "time", f"{seconds:.1f} s, {len(dataset) / seconds:,.0f} images/s")

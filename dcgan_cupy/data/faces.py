@@ -6,8 +6,8 @@ Face `index` of `seed` is always the same face, however many are drawn, in whate
 every trait comes from a random generator of its own, started from [seed, index]. A face is a pile of flat polygons,
 back to front, on a canvas several times too large, which one filter then brings down to size; so edges are smooth.
 
-Units: a drawing coordinate is a fraction of the picture's side; x to the right, y down, (0, 0) the middle of the head.
-Colours are RGB triples of 0..255.
+Units: a drawing coordinate is a fraction of the picture's short side; x to the right, y down, (0, 0) the middle of the
+head. Colours are RGB triples of 0..255.
 """
 
 from collections.abc import Iterator
@@ -17,6 +17,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ..sizes import sides
 from .reader import Batch, Look, Task, code_version, span
 
 DEFAULT_COUNT = 10_000
@@ -297,7 +298,10 @@ class Sketch:
 
     def __init__(self, canvas: Image.Image, face: Traits):
         self.brush = ImageDraw.Draw(canvas)
-        self.side, self.face = canvas.width, face
+        width, height = canvas.size
+        self.side, self.face = min(width, height), face
+        down = max((height - self.side) / 2, height - 1.5 * self.side)  # the shirt ends 1.5 sides below
+        self.corner = np.array([(width - self.side) / 2, down])  # of the square that the face is painted in
         self.tilt(0.0)
 
     def tilt(self, angle: float) -> None:
@@ -306,7 +310,7 @@ class Sketch:
         zoom = self.side * self.face.scale
         middle = np.array([0.5 + self.face.shift[0], 0.49 + self.face.shift[1]]) * self.side
         self.matrix = np.array([[c, s], [-s, c]]) * zoom
-        self.offset = middle + self.NECK * zoom - self.NECK @ self.matrix
+        self.offset = self.corner + middle + self.NECK * zoom - self.NECK @ self.matrix
 
     def fill(self, points: np.ndarray, colour: RGB) -> None:
         pixels = points @ self.matrix + self.offset
@@ -457,12 +461,13 @@ def _side_locks(sketch: Sketch, face: Traits, puff: float) -> None:
 # --------------------------------------------------------------------------------------------------- face and body
 
 
-def _backdrop(face: Traits, side: int) -> Image.Image:
+def _backdrop(face: Traits, height: int, width: int) -> Image.Image:
     """The background: the attribute's colour along the top, as it is or growing lighter towards the bottom."""
     low = face.background if face.backdrop == 1 else _mix(face.background, WHITE, 0.45)
-    share = _span(0, 1, side)[:, None] ** 1.5
+    share = _span(0, 1, height)[:, None] ** 1.5
     column = np.array(face.background) * (1 - share) + np.array(low) * share
-    return Image.fromarray((column + 0.5).astype(np.uint8)[:, None, :]).resize((side, side), Image.Resampling.NEAREST)
+    column = Image.fromarray((column + 0.5).astype(np.uint8)[:, None, :])
+    return column.resize((width, height), Image.Resampling.NEAREST)
 
 
 def _body(sketch: Sketch, face: Traits) -> None:
@@ -589,16 +594,17 @@ def _mouth(sketch: Sketch, face: Traits) -> None:
     sketch.fill(teeth, (252, 250, 246))
 
 
-def draw(index: int, size: int, seed: int = 0) -> tuple[Image.Image, dict]:
-    """Face `index` of `seed` at size x size pixels, RGB, and its attributes (see ATTRIBUTES)."""
+def draw(index: int, size, seed: int = 0) -> tuple[Image.Image, dict]:
+    """Face `index` of `seed`, RGB, and its attributes (see ATTRIBUTES).   size: as paint's."""
     face = traits(index, seed)
     return paint(face, size), _attributes(face)
 
 
-def paint(face: Traits, size: int) -> Image.Image:
-    """The picture of a face with these traits, size x size pixels, RGB."""
-    side = size * (8 if size <= 32 else 4)
-    canvas = _backdrop(face, side)
+def paint(face: Traits, size) -> Image.Image:
+    """The picture of a face with these traits, RGB.   size: px of a square's side, or (height, width)."""
+    height, width = sides(size)
+    zoom = 8 if min(height, width) <= 32 else 4
+    canvas = _backdrop(face, height * zoom, width * zoom)
     sketch = Sketch(canvas, face)
     if face.backdrop == 2:
         sketch.fill(_ellipse(0, 0, 0.46, 0.46), _mix(face.background, WHITE, 0.6))
@@ -616,7 +622,7 @@ def paint(face: Traits, size: int) -> Image.Image:
     _nose(sketch, face)
     _mouth(sketch, face)
     _hair_front(sketch, face)
-    return canvas.resize((size, size), Image.Resampling.HAMMING, reducing_gap=4.0)
+    return canvas.resize((width, height), Image.Resampling.HAMMING, reducing_gap=4.0)
 
 
 # ---------------------------------------------------------------------------------------------------------- reader

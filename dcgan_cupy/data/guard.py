@@ -70,7 +70,7 @@ def _serving() -> subprocess.Popen:
 
 
 def _ask(child: subprocess.Popen, data: bytes, look: Look) -> tuple[int, bytes]:
-    request = json.dumps([look.size, look.channels, look.crop]).encode()
+    request = json.dumps([*look.shape, look.crop]).encode()
     for part in (HEADER.pack(len(request), len(data)), request, data):
         view = memoryview(part)
         while view:

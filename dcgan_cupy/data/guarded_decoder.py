@@ -21,12 +21,13 @@ def serve(given, answers) -> None:
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     while len(header := given.read(HEADER.size)) == HEADER.size:
         lengths = HEADER.unpack(header)
-        size, channels, crop = json.loads(given.read(lengths[0]))
+        *size, channels, crop = json.loads(given.read(lengths[0]))
         data = given.read(lengths[1])
         _limit_memory(picture.decoded_bytes(data))
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
         try:
-            status, answer = 0, np.ascontiguousarray(picture.decode_here(data, Look(size, channels, crop))).tobytes()
+            pixels = picture.decode_here(data, Look(tuple(size), channels, crop))
+            status, answer = 0, np.ascontiguousarray(pixels).tobytes()
         except MemoryError:
             status, answer = 1, TOO_DEAR.encode()
         except Exception as error:  # decoders raise nearly everything for a damaged file

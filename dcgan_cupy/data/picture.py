@@ -1,7 +1,7 @@
 """One image of any kind, as uint8 pixels of the size asked for. It may come from anyone: nothing in it can stop or hang
 a run.
 
-    encoded file ─► header checked ─► decoded ─► upright, on white, RGB or grey ─► square cut from the centre ─► resized
+    encoded file ─► header checked ─► decoded ─► upright, on white, RGB or grey ─► cut from the centre ─► resized
 
 The resizing is Pillow's LANCZOS, whose support grows with the reduction: nothing is left out, so nothing aliases.
 Plain JPEGs are decoded by simplejpeg, where there is one: the same pixels from the same libjpeg-turbo, but Pillow takes
@@ -85,7 +85,7 @@ def fit_each(
     names: Sequence[str], pixels: np.ndarray, look: Look, attributes: dict[str, np.ndarray] | None = None
 ) -> Batch:
     """The same for images that need no decoding: uint8 [n, H, W], [n, H, W, 1], [n, H, W, 3] or [n, H, W, 4]."""
-    if pixels.ndim == 4 and pixels.shape[1:] == look.shape and look.crop in (None, look.size):
+    if pixels.ndim == 4 and _whole(look, pixels.shape[1:]):
         return Batch(np.ascontiguousarray(pixels), attributes or {})
     return gather(names, lambda i: fit(flatten(Image.fromarray(_plain(pixels[i]))), look), look, attributes)
 
@@ -132,7 +132,7 @@ def kind_of(head: bytes) -> str:
 def decode(data: bytes, look: Look) -> np.ndarray:
     """One image from a file's bytes, within the limits of time and memory; of several frames the first.
 
-    Shapes: uint8 [size, size, channels].   Raises: Unreadable, or whatever the decoder raises.
+    Shapes: uint8 [height, width, channels].   Raises: Unreadable, or whatever the decoder raises.
     """
     if len(data) <= CHEAP_BYTES and data.startswith(b"\xff\xd8\xff") and data.count(b"\xff\xda") <= SCANS:
         pixels = plain_jpeg(data, look)  # most files there are: no more is asked of them
@@ -181,7 +181,7 @@ def decode_here(data: bytes, look: Look) -> np.ndarray:
 
 
 def _made_to_fit(pixels: np.ndarray, look: Look) -> np.ndarray:
-    if pixels.shape == look.shape and look.crop in (None, look.size):
+    if _whole(look, pixels.shape):
         return pixels
     return fit(Image.fromarray(_plain(pixels)), look)
 
@@ -189,11 +189,15 @@ def _made_to_fit(pixels: np.ndarray, look: Look) -> np.ndarray:
 def _by_pillow(data: bytes, look: Look, shrink: bool) -> np.ndarray:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         width, height = image.size  # what the header claims; nothing is decoded yet
-        if look.crop and min(image.size) < look.crop:
+        shapes = [(height, width)]
+        if any(name in image.info for name in ORIENTED):
+            shapes.append((width, height))  # it may have to be turned
+        cuts = [_cut(look, *shape) for shape in shapes]
+        if not any(high <= shape[0] and wide <= shape[1] for (high, wide), shape in zip(cuts, shapes)):
             raise Unreadable(f"{width} x {height} pixels, too small for a crop of {look.crop}")
-        side = look.crop or min(image.size)
-        if shrink and side >= 2 * GAP * look.size:
-            image.draft(None, tuple(GAP * look.size * length // side for length in image.size))
+        side = min(high for high, _ in cuts)
+        if shrink and side >= 2 * GAP * look.sides[0]:
+            image.draft(None, tuple(GAP * look.sides[0] * length // side for length in image.size))
         pixels = image.width * image.height
         if pixels > PIXEL_LIMIT:
             raise Unreadable(f"{width} x {height} pixels, more than {PIXEL_LIMIT:,}")
@@ -212,12 +216,9 @@ def plain_jpeg(data: bytes, look: Look) -> np.ndarray | None:
         return None
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(data)
-        side = look.crop or min(height, width)
-        if (
-            space not in ("YCbCr", "Gray")
-            or height * width > LARGE
-            or not 2 * GAP * look.size > side <= min(height, width)
-        ):
+        side, across = _cut(look, height, width)
+        shrunk = side >= 2 * GAP * look.sides[0]
+        if space not in ("YCbCr", "Gray") or height * width > LARGE or shrunk or side > height or across > width:
             return None
         return simplejpeg.decode_jpeg(data, "RGB" if space == "YCbCr" else "GRAY")
     except Exception:  # warnings of libjpeg, kinds that it does not know: Pillow decides
@@ -249,26 +250,45 @@ def flatten(image: Image.Image) -> Image.Image:
     return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
 
 
-def fit(image: Image.Image, look: Look, scale: float = 1.0) -> np.ndarray:
-    """The centred square of an image in RGB or L, resized. uint8 [size, size, channels]
+def _cut(look: Look, height: int, width: int, scale: float = 1.0) -> tuple[int, int]:
+    """(height, width) of what is cut from the middle of a picture: the largest part of the images' shape; or, which may
+    be more than there is, look.crop px times `scale` on the short side."""
+    h, w = look.sides
+    if look.crop is not None:
+        return tuple(max(1, round(look.crop * scale * side / min(h, w))) for side in (h, w))
+    if width * h >= height * w:
+        return height, max(1, round(height * w / h))
+    return max(1, round(width * h / w)), width
 
-    Without a crop: as if the short side were resized and the centre cut out, without first making the parts that are
-    cut off.
+
+def _whole(look: Look, shape: tuple[int, ...]) -> bool:
+    """Whether a picture of this [H, W, C] comes out as it is."""
+    return tuple(shape) == look.shape and look.crop in (None, min(look.sides))
+
+
+def fit(image: Image.Image, look: Look, scale: float = 1.0) -> np.ndarray:
+    """The centre of an image in RGB or L, in the shape that is wanted, resized. uint8 [height, width, channels]
+
+    Without a crop: as if the whole were resized and the centre cut out, without first making the parts that are cut
+    off.
     With one, the square is cut out first, so nothing around it shines in.   `scale`: how much the image has shrunk
     already.
     """
     mode = "L" if look.channels == 1 else "RGB"
     image = image if image.mode == mode else image.convert(mode)
-    side = min(image.size) if look.crop is None else max(1, round(look.crop * scale))
-    if side > min(image.size):
+    high, wide = _cut(look, image.height, image.width, scale)
+    if scale < 1:  # each side was rounded by itself
+        high, wide = min(high, image.height), min(wide, image.width)
+    if high > image.height or wide > image.width:
         raise Unreadable(f"{image.width} x {image.height} pixels, too small for a crop of {look.crop}")
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    box = left, top, left + side, top + side
+    left, top = (image.width - wide) // 2, (image.height - high) // 2
+    box = left, top, left + wide, top + high
     if look.crop is not None:
-        image, box = image.crop(box), (0, 0, side, side)
-    if image.size == (look.size, look.size) and box == (0, 0, *image.size):
+        image, box = image.crop(box), (0, 0, wide, high)
+    size = look.sides[::-1]  # Pillow's order
+    if image.size == size and box == (0, 0, *size):
         return np.frombuffer(image.tobytes(), np.uint8).reshape(look.shape)
     image = image.resize(
-        (look.size, look.size), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0
+        size, Image.Resampling.LANCZOS, box=box, reducing_gap=3.0
     )  # far larger images are first averaged in blocks, which is fast
     return np.frombuffer(image.tobytes(), np.uint8).reshape(look.shape)

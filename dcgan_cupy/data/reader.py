@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from ..errors import UserError
+from ..sizes import sides
 from .decoders import VERSIONS
 
 CHUNK = 64  # items in one task
@@ -44,17 +45,22 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Look:
-    """How images come out: size x size pixels, 1 (grey) or 3 channels; `crop`: the side of the square cut from the
-    middle first."""
+    """How images come out: `size` px high and wide, or (height, width); 1 (grey) or 3 channels; `crop`: the short side
+    of what is cut from the middle first, in the shape of the images."""
 
-    size: int
+    size: int | tuple[int, int]
     channels: int
     crop: int | None = None
 
     @property
+    def sides(self) -> tuple[int, int]:
+        """(height, width) of one image."""
+        return sides(self.size)
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of one image."""
-        return self.size, self.size, self.channels
+        return *self.sides, self.channels
 
 
 @dataclass

@@ -11,6 +11,7 @@ from ..config import Config
 from ..errors import UserError
 from ..networks import generator
 from ..random import Random
+from ..sizes import sides
 from . import checkpoint
 from .shapes import described
 from .weights import load_weights
@@ -113,7 +114,7 @@ class Sampler:
         self.g = generator(c, device, kernels=c.kernels)
         self.g.load_state_dict(model.weights)
         self.z = device.zeros((batch, 1, 1, c.z_dim))
-        self.pixels = device.empty((batch, c.image_size, c.image_size, c.channels), "uint8")
+        self.pixels = device.empty((batch, *sides(c.image_size), c.channels), "uint8")
 
     def images(self, z):
         """uint8 [n, H, W, C] of float32 [n, z_dim]."""

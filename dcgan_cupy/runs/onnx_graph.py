@@ -2,6 +2,7 @@
 
 from ..device import RecorderDevice
 from ..layers import BatchNorm2d, Conv2d, ConvTranspose2d, LeakyReLU, ReLU, Sigmoid, Tanh
+from ..sizes import sides
 
 OPSET, IR = 17, 8  # of 2022: what any runtime of today reads
 COUNT = "num_batches_tracked"  # no operator takes it: it travels beside the graph, so that nothing is lost
@@ -14,7 +15,7 @@ def model_bytes(network, weights: dict) -> bytes:
 
     g = network.part == "generator"
     config = network.config
-    image = ["batch", config.channels, config.image_size, config.image_size]
+    image = ["batch", config.channels, *sides(config.image_size)]
     shapes = {"z": ["batch", config.z_dim, 1, 1], "image": image, "probability": ["batch", 1, 1, 1]}
     first, last = ("z", "image") if g else ("image", "probability")
     layers = [(path, layer) for path, layer in network.build(RecorderDevice("cpu")).walk() if not layer.children()]

@@ -25,6 +25,7 @@ from ..errors import UserError
 from ..feed import Batches
 from ..machine import counted
 from ..preflight import plan
+from ..sizes import shown
 from ..trainer import Trainer
 from . import board, checkpoint, resume, shapes
 from .folder import RunFolder
@@ -212,10 +213,7 @@ def _announce(session, dataset, console, memory, saved) -> None:
     for name, text in (
         (
             "data",
-            (
-                f"{dataset.name}: {len(dataset.images)} images, {config.image_size} x {config.image_size} px;"
-                f" {batches.place}{skipped}"
-            ),
+            (f"{dataset.name}: {len(dataset.images)} images, {shown(config.image_size)} px; {batches.place}{skipped}"),
         ),
         (
             "networks",

@@ -3,11 +3,11 @@
 import re
 from dataclasses import dataclass
 
-from ..choices import IMAGE_SIZES
 from ..config import PRIORS, Config
 from ..device import RecorderDevice
 from ..errors import UserError
 from ..networks import discriminator, generator
+from ..sizes import Stages, need_size, shown, stages
 
 MAKE = {"generator": generator, "discriminator": discriminator}
 KNOWN = "the seeds' names (gen.…, disc.…) or those of PyTorch's example (main.…)"
@@ -54,32 +54,36 @@ def described(where: str, weights: dict, source: str) -> Described:
     kernels = [weights[name] for name in sorted(weights, key=_place) if weights[name].ndim == 4]
     if not 3 <= len(kernels) <= 16:
         raise UserError(f"{where}: need the convolutions of a {part}, got {len(kernels)} of them in {source}")
-    size, first, last = 4 << (len(kernels) - 1), kernels[0].shape, kernels[-1].shape
-    if size not in IMAGE_SIZES:
+    g, k = part == "generator", len(kernels) - 1
+    first, last = kernels[0].shape, kernels[-1].shape
+    small = first[2:] if g else last[2:]  # m_h, m_w: the kernel at z, or at D's answer
+    made = tuple(m << k for m in small)
+    size = need_size(f"{where}: {source}, whose {k + 1} convolutions make {shown(made)} px", made)
+    if stages(size) != Stages(k, small):
+        other = stages(size)
         raise UserError(
-            f"{where}: need images of {', '.join(map(str, IMAGE_SIZES))} px, got {source}, whose {len(kernels)}"
-            f" convolutions make {size} px"
+            f"{where}: need {other.count + 1} convolutions, one with kernel {shown(other.kernel)}, for images of"
+            f" {shown(size)} px, got {k + 1} with {shown(small)} in {source}"
         )
-    sizes = {"image_size": size, "channels": last[1] if part == "generator" else first[1]}
+    sizes = {"image_size": size, "channels": last[1] if g else first[1]}
     if sizes["channels"] not in (1, 3):
         raise UserError(f"{where}: need images of 1 or 3 channels, got {sizes['channels']} in {source}")
-    if part == "generator":
-        sizes |= {"z_dim": first[0], "features_g": first[1] * (4 if network == "seeds" else 8) // size}
-        chain = [first[0], *(first[1] >> i for i in range(len(kernels) - 1)), sizes["channels"]]
+    if g:
+        sizes |= {"z_dim": first[0], "features_g": first[1] >> (k if network == "seeds" else k - 1)}
+        chain = [first[0], *(first[1] >> i for i in range(k)), sizes["channels"]]
     else:
         sizes["features_d"] = first[0]
-        chain = [*(first[0] << i for i in range(len(kernels) - 1)), 1]
-        chain = [first[1], *chain]
+        chain = [first[1], *(first[0] << i for i in range(k)), 1]
     for value in (sizes.get("z_dim", 1), sizes.get("features_g", 1), sizes.get("features_d", 1)):
         if not 1 <= value < 1 << 16:
             raise UserError(f"{where}: need widths from 1 to {(1 << 16) - 1}, got {value} in {source}")
     for i, kernel in enumerate(kernels):  # before a network of these sizes is built, which a lie would make enormous
-        want = (chain[i], chain[i + 1]) if part == "generator" else (chain[i + 1], chain[i])
-        if kernel.shape != (*want, 4, 4):
-            raise UserError(
-                f"{where}: need shape {(*want, 4, 4)} for convolution {i + 1} of {source}, got {kernel.shape}"
-            )
-    result = Described(network, part, {name: int(value) for name, value in sizes.items()})
+        want = (chain[i], chain[i + 1]) if g else (chain[i + 1], chain[i])
+        want += small if i == (0 if g else k) else (4, 4)
+        if kernel.shape != want:
+            raise UserError(f"{where}: need shape {want} for convolution {i + 1} of {source}, got {kernel.shape}")
+    sizes = {name: value if name == "image_size" else int(value) for name, value in sizes.items()}
+    result = Described(network, part, sizes)
     fits(where, result, weights, source)
     return result
 

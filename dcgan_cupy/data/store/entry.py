@@ -24,6 +24,7 @@ import numpy as np
 from ...cache import cache_root, open_to_read, why_not_read
 from ...errors import UserError
 from ...machine import free_memory, in_bytes
+from ...sizes import named
 from ..reader import Batch, DataError, Look, Reader, Task, tasks_in
 from . import build, pool
 from .build import VERIFIED, CannotWrite, unpack
@@ -77,9 +78,10 @@ def collect(
 def place(reader: Reader, folder: Path) -> tuple[dict, Path]:
     """A reader's key, and the name of its entry without a suffix."""
     look: Look = reader.look
-    key = {**reader.key(), "image_size": look.size, "channels": look.channels, "crop": look.crop, "count": reader.count}
+    size = named(look.size)
+    key = {**reader.key(), "image_size": size, "channels": look.channels, "crop": look.crop, "count": reader.count}
     digest = hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=12).hexdigest()
-    return key, folder / f"{re.sub(r'[^A-Za-z0-9_]', '_', reader.format)}-{look.size}px-{digest}"
+    return key, folder / f"{re.sub(r'[^A-Za-z0-9_]', '_', reader.format)}-{size}px-{digest}"
 
 
 def _found(batch: Batch, reader: Reader, lost: int, notes=()) -> Found:
