@@ -72,7 +72,7 @@ class Results:
             self.save()
 
 
-LONG = 12  # minutes from which there is time for the textbook rung at full width
+SHORT, LONG = 5, 12  # minutes from which there is time for the textbook rung, and for it at full width on a CPU
 
 
 def run(dev, results: Results, minutes: float) -> None:
@@ -105,7 +105,7 @@ def run(dev, results: Results, minutes: float) -> None:
 
     print("\nlayer and pass: ms of the best rung, ms of PyTorch, ratio, GFLOP/s, GB/s, % of roofline")
     for size, share in zip(KERNEL_SIZES[dev.kind], (0.3, 0.6)):
-        textbook = size[0] < 64 or dev.kind == "gpu" or minutes >= LONG  # at full width it takes a CPU a minute or two
+        textbook = minutes >= (SHORT if size[0] < 64 or dev.kind == "gpu" else LONG)
         kernels.measure(
             dev,
             *size,
