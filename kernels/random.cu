@@ -1,8 +1,9 @@
-// Random numbers: Philox4x32-10 (Salmon et al. 2011), uniform and normal. Counter-based: number i is a function of (seed, stream, i).
+// Random numbers: Philox4x32-10 (Salmon et al. 2011), uniform, normal and whole. Counter-based: number i is a function of (seed, stream, i).
 //
 //   philox      10 rounds of two 32 x 32 -> 64 bit products over a 128-bit counter; 4 words of 32 bits come out
 //   uniform     24 high bits of a word times 2^-24: [0, 1) in steps a float holds exactly; then low + (high - low) * u, which may round to
 //               high: then last, the float below it
+//   integers    the high 32 bits of word * below: [0, below), no float between, so equal on every device without a thought
 //   normal      Box-Muller on pairs: r = sqrt(-2 ln u1), angle 2 pi u2 with u1 in (0, 1]; mean + std * r * (cos, sin)
 //   state       { seed, stream, offset } in device memory; random_advance moves the offset on after a draw
 //   mapping     1-D grid, one thread per 4 numbers: thread i takes counter offset + i
@@ -79,6 +80,15 @@ void random_normal(const unsigned long long* state, float* out, int n, float mea
         if (4 * i + k < n) out[4 * i + k] = fmaf(radius * c, std, mean);
         if (4 * i + k + 1 < n) out[4 * i + k + 1] = fmaf(radius * s, std, mean);
     }
+}
+
+extern "C" __global__
+void random_integers(const unsigned long long* state, int* out, int n, int below) {
+    int i = global_thread();
+    if (i >= ceil_div(n, 4)) return;
+    Words r = words_of_thread(state, i);
+    for (int k = 0; k < 4; k++)
+        if (4 * i + k < n) out[4 * i + k] = (int)__umulhi(r.w[k], (unsigned)below);
 }
 
 extern "C" __global__
