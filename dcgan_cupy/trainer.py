@@ -103,7 +103,7 @@ class Trainer:
                 self._graph.launch()
             return self.read() if read else None
 
-    def _launch_step(self, real, z, labels, fake_labels) -> None:
+    def _launch_step(self, real, z, labels=None, fake_labels=None) -> None:
         d, g = self.d, self.g
         self.gradients.rewind()
         if z is None:

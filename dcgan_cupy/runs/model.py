@@ -30,6 +30,7 @@ class Found:
     config: Config
     networks: dict[str, dict]  # of generator, discriminator, generator_ema those that are there: state_dicts
     source: str  # for people: where the weights are from
+    classes: tuple[str, ...] = ()  # names of a conditional network's, where they are known
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Model:
     config: Config
     weights: dict
     source: str  # for people: where the weights are from
+    classes: tuple[str, ...] = ()  # names of a conditional network's, where they are known
 
 
 def load(where: str, source: str, which: str | None = None) -> Model:
@@ -57,7 +59,7 @@ def load(where: str, source: str, which: str | None = None) -> Model:
     if name is None:
         raise UserError(f"{where}: need the weights of a generator, got those of {', '.join(found.networks)}: {source}")
     shown = f"{found.source} (averaged weights)" if name == "generator_ema" else found.source
-    return Model(found.config, found.networks[name], shown)
+    return Model(found.config, found.networks[name], shown, found.classes)
 
 
 def read(where: str, source: str) -> Found:
@@ -98,7 +100,11 @@ def _of_checkpoint(where: str, path: Path) -> Found:
         networks.setdefault(part, {})[rest] = values
     if AVERAGED in networks:  # its running statistics are G's
         networks[AVERAGED] = networks["generator"] | networks[AVERAGED]
-    return Found(Config(**there), {part: networks[part] for part in PARTS if part in networks}, str(saved.path))
+    used = saved.facts.get("used")
+    names = used.get("classes", ()) if isinstance(used, dict) else ()
+    names = tuple(map(str, names)) if isinstance(names, list) else ()
+    parts = {part: networks[part] for part in PARTS if part in networks}
+    return Found(Config(**there), parts, str(saved.path), names)
 
 
 class Sampler:
@@ -113,13 +119,16 @@ class Sampler:
         self.g = generator(c, device, kernels=c.kernels)
         self.g.load_state_dict(model.weights)
         self.z = device.zeros((batch, 1, 1, c.z_dim))
+        self.labels = device.zeros((batch,), "int32") if c.n_classes else None
         self.pixels = device.empty((batch, c.image_size, c.image_size, c.channels), "uint8")
 
-    def images(self, z):
-        """uint8 [n, H, W, C] of float32 [n, z_dim]."""
+    def images(self, z, labels=None):
+        """uint8 [n, H, W, C] of float32 [n, z_dim], and of a conditional network int32 [n], their classes."""
         n = len(z)
+        if self.labels is not None:
+            self.device.upload(self.labels[:n], labels)
         self.device.upload(self.z[:n], z.reshape(n, 1, 1, -1))
-        ops.images_to_uint8(self.device, self.g.forward(self.z, training=False), self.pixels)
+        ops.images_to_uint8(self.device, self.g.given(self.labels).forward(self.z, training=False), self.pixels)
         return self.device.numpy(self.pixels)[:n]
 
 
