@@ -221,10 +221,9 @@ def test_refusals(command, made, data, tmp_path, nothing_compiles):
     flat.mkdir()
     for i in range(5):
         Image.new("RGB", (SIZE, SIZE), (i, 0, 0)).save(flat / f"{i}.png")
-    one = tmp_path / "one" / "only"
-    one.mkdir(parents=True)
-    for i in range(5):
-        Image.new("RGB", (SIZE, SIZE), (i, 0, 0)).save(one / f"{i}.png")
+    digits.draw(tmp_path / "one", 5)
+    of_one = tmp_path / "one" / "train-labels-idx1-ubyte"
+    of_one.write_bytes(of_one.read_bytes()[:-5] + bytes(5))
     labels = "train: --conditional: need data with labels, one class an image, got "
     out = tmp_path / "out"
     for flags, message in (
