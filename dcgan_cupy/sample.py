@@ -93,13 +93,7 @@ def sample(arguments: list[str]) -> None:
     dev = devices.get(given.device)
     sampler = Sampler(model, dev, min(given.batch, count))
     pieces = latents(model, dev, count, given.seed, given.truncation) if z is None else [z[:count]]
-    kinds = np.arange(count, dtype=np.int32) % c.n_classes if by_class else np.full(count, fixed or 0, np.int32)
-    kinds = iter(np.split(kinds, range(sampler.batch, count, sampler.batch)))
-    images = (
-        sampler.images(part, next(kinds))
-        for piece in pieces
-        for part in np.split(piece, range(sampler.batch, len(piece), sampler.batch))
-    )
+    images = drawn(sampler, pieces, c.n_classes if by_class else None, fixed or 0)
     if as_grid:
         pictures = np.concatenate(list(images))
         write(out, grid(*rows(pictures, c.n_classes)) if by_class else grid(pictures))
@@ -114,6 +108,16 @@ def sample(arguments: list[str]) -> None:
             write(out / f"{done:06d}.png", Image.fromarray(image[..., 0] if image.shape[2] == 1 else image))
             done += 1
     print(f"{count} images of {printable(model.source)}: {printable(out)}{os.sep}000000.png … {count - 1:06d}.png")
+
+
+def drawn(sampler: Sampler, pieces, classes: int | None, fixed: int):
+    """Images of latent vectors, a batch at a time: number i of class i mod `classes`, or all of one.   pieces: of z."""
+    done = 0
+    for piece in pieces:
+        for part in np.split(piece, range(sampler.batch, len(piece), sampler.batch)):
+            numbers = np.arange(done, done + len(part))
+            yield sampler.images(part, (numbers % classes if classes else 0 * numbers + fixed).astype(np.int32))
+            done += len(part)
 
 
 def write(path: Path, pictures: Image.Image | list[Image.Image], **options) -> None:

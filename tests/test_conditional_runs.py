@@ -113,6 +113,9 @@ def test_a_grid_has_a_row_for_each_class(command, made, tmp_path):
     assert_equal(tiles(tmp_path / "b.png", 3, 3)[0], got[0, :3])
     assert_equal(tiles(tmp_path / "b.png", 3, 3)[1:, :2], got[1:, :2])
     assert (tiles(tmp_path / "b.png", 3, 3)[1:, 2] == 255).all()
+    for batch in (64, 100):  # vectors are drawn 1,024 at a time, which 100 does not divide
+        done(command("sample", made, "-n", 1030, "--batch", batch, "--out", tmp_path / f"{batch}.png"))
+    assert (tmp_path / "64.png").read_bytes() == (tmp_path / "100.png").read_bytes()
     done(command("sample", made, "-n", 2, "--out", tmp_path / "c.png"))
     assert_equal(tiles(tmp_path / "c.png", 2, 1), got[:2, :1])
     shown = tiles(made / "samples" / "000006.png", 3, 8)  # the run's own grid: one z a column

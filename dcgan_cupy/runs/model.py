@@ -102,9 +102,10 @@ def _of_checkpoint(where: str, path: Path) -> Found:
         networks[AVERAGED] = networks["generator"] | networks[AVERAGED]
     used = saved.facts.get("used")
     names = used.get("classes", ()) if isinstance(used, dict) else ()
-    names = tuple(map(str, names)) if isinstance(names, list) else ()
+    config = Config(**there)
+    good = isinstance(names, list) and len(names) == config.n_classes and all(isinstance(n, str) for n in names)
     parts = {part: networks[part] for part in PARTS if part in networks}
-    return Found(Config(**there), parts, str(saved.path), names)
+    return Found(config, parts, str(saved.path), tuple(names) if good else ())
 
 
 class Sampler:

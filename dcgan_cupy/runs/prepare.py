@@ -246,9 +246,8 @@ def _announce(session, dataset, console, memory, saved) -> None:
     ):
         _say(console, name, text)
     if config.conditional:
-        _say(
-            console, "classes", f"{config.n_classes}: {labelled.listed(session.used['classes'])}; a row of samples each"
-        )
+        rows = "a row of samples each" + f" of the first {labelled.ROWS}" * (config.n_classes > labelled.ROWS)
+        _say(console, "classes", f"{config.n_classes}: {labelled.listed(session.used['classes'])}; {rows}")
     for note in dataset.notes:
         _say(console, "note", note)
     for path, reason in dataset.skipped[:5]:
