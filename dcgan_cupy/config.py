@@ -43,6 +43,10 @@ class Config:
     format: str | None = setting(None, "what the data are (default: what their content shows)", choices=FORMATS)
     split: str = setting("train", "which images, where the data tell them apart", choices=SPLITS)
     classes: str | None = setting(None, "only these classes or LSUN categories, with commas between them")
+    conditional: bool = setting(False, "draw by class: the label goes into every layer (data with labels)")
+    n_classes: int | None = setting(
+        None, "classes of --conditional (default: those of the data)", least=2, below=SIZE, aliases=("--n_classes",)
+    )
     crop: int | None = setting(
         None,
         "short side of what is cut from the middle of each image first, px: a square for square images (default: as"
@@ -149,6 +153,9 @@ class Config:
                 raise UserError(f"train: {flag(name)}: need more than 0, got 0")
         if self.steps is not None and self.epochs is not None:
             raise UserError(f"train: --steps: need either steps or epochs, got both ({self.steps} and {self.epochs})")
+
+        if self.n_classes is not None and not self.conditional:
+            raise UserError(f"train: --n-classes: need --conditional beside it, got {self.n_classes} alone")
 
     @property
     def prior(self) -> str:

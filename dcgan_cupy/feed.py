@@ -23,6 +23,7 @@ class Batches:
     """Batches of images, float in [-1, 1], without end; a last, partial batch of an epoch is left out.
 
     images: uint8 [M, H, W, C], such as a memory map.   seed: of the order and of the mirroring.
+    labels: int32 [M], the images' classes; then `labels` [batch_size] holds the batch's on the device.
     resident: whether the images lie on the device as a whole (default: if they fit). The batches are the same either
     way. Set `position`, the steps taken so far, to go on exactly where another run was.   `waited`: seconds until the
     images were at hand, all in all; the kernel that scales them is a part of the step.
@@ -30,7 +31,14 @@ class Batches:
     """
 
     def __init__(
-        self, device, images: np.ndarray, batch_size: int, seed: int, flip: bool = False, resident: bool | None = None
+        self,
+        device,
+        images: np.ndarray,
+        batch_size: int,
+        seed: int,
+        flip: bool = False,
+        resident: bool | None = None,
+        labels: np.ndarray | None = None,
     ):
         if len(images) < batch_size:
             raise UserError(f"train: --batch-size: need at most the number of images, {len(images)}, got {batch_size}")
@@ -39,11 +47,13 @@ class Batches:
         self.resident = images.nbytes <= SHARE * device.free_bytes() if resident is None else resident
         self.batch = device.empty((batch_size, *images.shape[1:]))
         self.position, self.waited = 0, 0.0
+        self._all_labels = labels
+        self.labels = None if labels is None else device.empty((batch_size,), "int32")
         if self.resident:
             self.images = _at_hand(images) if device.is_array(images) else device.array(images)
             self.order = device.empty((self.count,), "int32")
             self.mirrored = device.empty((self.count,), "uint8") if flip else None
-            self._shuffled = None  # the epoch whose order lies on the device
+            self._shuffled, self._order = None, None  # the epoch whose order lies on the device, and here
         else:
             self.images = images
             self.picked = device.empty((batch_size, *images.shape[1:]), "uint8")
@@ -85,20 +95,26 @@ class Batches:
             self.device.upload(self.order, order)
             if self.flip:
                 self.device.upload(self.mirrored, mirrored)
-            self._shuffled = epoch
+            self._shuffled, self._order = epoch, order
         part = slice(place * self.batch_size, (place + 1) * self.batch_size)
+        self._pick_labels(self._order[part])
         return self.images, self.batch, self.order[part], self.mirrored[part] if self.flip else None
 
     def _receive(self) -> tuple:
         if self._reader is None or self._reader.position != self.position:
             self.close()
             self._reader = _Reader(self)
-        picked, mirrored = self._reader.next()
+        picked, order, mirrored = self._reader.next()
+        self._pick_labels(order)
         self.device.upload(self.picked, picked)
         if self.flip:
             self.device.upload(self.mirrored, mirrored)
         self._reader.give_back(picked)
         return self.picked, self.batch, None, self.mirrored
+
+    def _pick_labels(self, order: np.ndarray) -> None:
+        if self.labels is not None:
+            self.device.upload(self.labels, self._all_labels[order])
 
 
 def shuffled(seed: int, epoch: int, count: int, flip: bool) -> tuple[np.ndarray, np.ndarray | None]:
@@ -141,13 +157,13 @@ class _Reader(threading.Thread):
                     known = epoch
                 part = slice(place * size, (place + 1) * size)
                 np.take(self._images, order[part], axis=0, out=buffer, mode="clip")  # lets other threads run meanwhile
-                self._ready.put((buffer, mirrored[part] if flip else None))
+                self._ready.put((buffer, order[part], mirrored[part] if flip else None))
                 position += 1
         except Exception as error:  # next() raises it where somebody sees it
             self._ready.put(error)
 
-    def next(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """The batch that has waited longest."""
+    def next(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """The batch that has waited longest: images, their numbers, which are mirrored."""
         found = self._ready.get()
         if isinstance(found, Exception):
             raise found

@@ -12,7 +12,7 @@ from .runs.imported import look, make
 from .runs.shapes import OWNERS, described
 from .runs.weights import load_weights
 
-SHARED = ("image_size", "channels")  # what G and D must agree on
+SHARED = ("image_size", "channels", "n_classes")  # what G and D must agree on
 
 
 def parse(arguments: list[str]):
@@ -49,7 +49,7 @@ def bring_in(arguments: list[str]) -> None:
         found[network.part] = network, weights, file
     sizes = _together(found)
     kind = next(iter(found.values()))[0].network
-    settings = {"network": kind, "z": given.z or PRIORS[kind], **sizes}
+    settings = {"network": kind, "z": given.z or PRIORS[kind], "conditional": "n_classes" in sizes, **sizes}
     origin = {part: {"file": str(file), "sha256": _sum(file)} for part, (_, _, file) in found.items()}
     make(out, settings, {part: weights for part, (_, weights, _) in found.items()}, origin, given.force)
     facts = ", ".join(f"{name} {value}" for name, value in sizes.items())
@@ -66,10 +66,10 @@ def _together(found: dict) -> dict:
                 f" {OWNERS[d.network]} in {d_file}"
             )
         for name in SHARED:
-            if g.sizes[name] != d.sizes[name]:
+            ours, theirs = g.sizes.get(name, "none"), d.sizes.get(name, "none")
+            if ours != theirs:
                 raise UserError(
-                    f"import: FILE: need one {name} for G and D, got {g.sizes[name]} in {g_file} and"
-                    f" {d.sizes[name]} in {d_file}"
+                    f"import: FILE: need one {name} for G and D, got {ours} in {g_file} and {theirs} in {d_file}"
                 )
     return {name: value for network, _, _ in found.values() for name, value in network.sizes.items()}
 

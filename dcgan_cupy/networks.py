@@ -5,7 +5,20 @@ m * 2^k pixels, m from 3 to 7, take k stages of stride 2 and one of kernel m: 4,
 
 from . import ops
 from .errors import UserError
-from .layers import BatchNorm2d, Conv2d, ConvTranspose2d, LeakyReLU, ReLU, Sequential, Sigmoid, Tanh, fuse, initialise
+from .layers import (
+    BatchNorm2d,
+    Conv2d,
+    ConvTranspose2d,
+    Labels,
+    LeakyReLU,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Tanh,
+    condition,
+    fuse,
+    initialise,
+)
 from .memory import Turns, share_gradients
 from .sizes import Stages, need_size, stages
 
@@ -38,16 +51,33 @@ def _numbers(where: str, name: str, value, array):
 
 
 class _Network(Sequential):
-    """One Sequential under a name, its parameters and gradients in one flat buffer each."""
+    """One Sequential under a name, its parameters and gradients in one flat buffer each.
 
-    def __init__(self, name: str, body: Sequential, random, bn_gain_mean: float, device):
+    classes: of a conditional network, whose convolutions take so many channels more, the label's maps; 0: none.
+    """
+
+    def __init__(self, name: str, body: Sequential, random, bn_gain_mean: float, device, classes: int = 0):
         super().__init__(body, device=device)
         self.name, self.body = name, body
         self._flatten()
         fuse(self)
+        self.labels = Labels(classes) if classes else None
+        if self.labels:
+            condition(self, self.labels)
         share_gradients(self, Turns(device))
         if random is not None:
             initialise(self, random, bn_gain_mean=bn_gain_mean)
+
+    def given(self, labels) -> "_Network":
+        """Itself, for images of these classes: int32 [N] on the device, for this thread's forwards up to the next call.
+
+        None: for a network without classes.   Raises: UserError.
+        """
+        if self.labels is None and labels is not None:
+            raise UserError(f"{type(self).__name__}.given: labels: need none for a network without classes, got some")
+        if self.labels is not None:
+            self.labels.values = labels
+        return self
 
     def children(self):
         """The name that the seeds' class gives its Sequential."""
@@ -143,30 +173,42 @@ class Discriminator(_Network):
     Shapes: x [N, height, width, channels_img] in [-1, 1].
     Arguments: image_size height and width, or both as "48x80" or (48, 80) (sizes.py); features_d channels after the
     first layer; random a Random that draws the weights (None leaves them as made); kernels the rung; bn_gain_mean the
-    mean of the batch-norm gains (1, or 0 as in the second seed).
+    mean of the batch-norm gains (1, or 0 as in the second seed); classes of a conditional network, whose forward wants
+    given(labels) first.
     Source: Radford et al. 2015; the second seed's Discriminator.
     """
 
     def __init__(
-        self, channels_img=3, features_d=64, image_size=64, *, device, kernels=None, random=None, bn_gain_mean=1.0
+        self,
+        channels_img=3,
+        features_d=64,
+        image_size=64,
+        *,
+        device,
+        kernels=None,
+        random=None,
+        bn_gain_mean=1.0,
+        classes=0,
     ):
         doublings, small = _check("Discriminator", image_size, channels_img, features_d=features_d)
-        conv = [Conv2d(channels_img, features_d, 4, 2, 1, device=device, kernels=kernels)]  # image_size / 2
+        conv = [Conv2d(channels_img + classes, features_d, 4, 2, 1, device=device, kernels=kernels)]  # image_size / 2
         stages, channels = [conv[0], LeakyReLU(0.2, device=device)], features_d
         for _ in range(doublings - 1):
             stages.append(
                 Sequential(
-                    Conv2d(channels, 2 * channels, 4, 2, 1, bias=False, device=device, kernels=kernels),  # size / 2
+                    Conv2d(
+                        channels + classes, 2 * channels, 4, 2, 1, bias=False, device=device, kernels=kernels
+                    ),  # size / 2
                     BatchNorm2d(2 * channels, device=device, kernels=kernels),
                     LeakyReLU(0.2, device=device),
                     device=device,
                 )
             )
             channels = 2 * channels
-        stages.append(Conv2d(channels, 1, small, 2, 0, device=device, kernels=kernels))  # m -> 1
+        stages.append(Conv2d(channels + classes, 1, small, 2, 0, device=device, kernels=kernels))  # m -> 1
         self.sigmoid = Sigmoid(device=device)
         stages.append(self.sigmoid)
-        super().__init__("disc", Sequential(*stages, device=device), random, bn_gain_mean, device)
+        super().__init__("disc", Sequential(*stages, device=device), random, bn_gain_mean, device, classes)
         self.logits = Sequential(*self.body.layers[:-1], device=device)
         """All layers but the Sigmoid: the trainer's loss works on logits, where no probability can round to 0 or 1."""
 
@@ -191,6 +233,7 @@ class Generator(_Network):
         kernels=None,
         random=None,
         bn_gain_mean=1.0,
+        classes=0,
     ):
         doublings, small = _check("Generator", image_size, channels_img, z_dim=z_dim, features_g=features_g)
         self.z_dim = z_dim
@@ -198,7 +241,14 @@ class Generator(_Network):
         def block(channels_in, channels_out, kernel, stride, padding):
             return Sequential(
                 ConvTranspose2d(
-                    channels_in, channels_out, kernel, stride, padding, bias=False, device=device, kernels=kernels
+                    channels_in + classes,
+                    channels_out,
+                    kernel,
+                    stride,
+                    padding,
+                    bias=False,
+                    device=device,
+                    kernels=kernels,
                 ),
                 BatchNorm2d(channels_out, device=device, kernels=kernels),
                 ReLU(device=device),
@@ -210,9 +260,10 @@ class Generator(_Network):
         for _ in range(doublings - 1):
             stages.append(block(channels, channels // 2, 4, 2, 1))  # size * 2
             channels //= 2
-        stages.append(ConvTranspose2d(channels, channels_img, 4, 2, 1, device=device, kernels=kernels))  # image_size
+        last = ConvTranspose2d(channels + classes, channels_img, 4, 2, 1, device=device, kernels=kernels)
+        stages.append(last)  # image_size
         stages.append(Tanh(device=device))
-        super().__init__("gen", Sequential(*stages, device=device), random, bn_gain_mean, device)
+        super().__init__("gen", Sequential(*stages, device=device), random, bn_gain_mean, device, classes)
 
 
 class ExampleDiscriminator(_Network):
@@ -223,23 +274,32 @@ class ExampleDiscriminator(_Network):
     """
 
     def __init__(
-        self, channels_img=3, features_d=64, image_size=64, *, device, kernels=None, random=None, bn_gain_mean=1.0
+        self,
+        channels_img=3,
+        features_d=64,
+        image_size=64,
+        *,
+        device,
+        kernels=None,
+        random=None,
+        bn_gain_mean=1.0,
+        classes=0,
     ):
         doublings, small = _check("ExampleDiscriminator", image_size, channels_img, features_d=features_d)
         shared = {"bias": False, "device": device, "kernels": kernels}
-        stages = [Conv2d(channels_img, features_d, 4, 2, 1, **shared), LeakyReLU(0.2, device=device)]  # image_size / 2
-        channels = features_d
+        first = Conv2d(channels_img + classes, features_d, 4, 2, 1, **shared)  # image_size / 2
+        stages, channels = [first, LeakyReLU(0.2, device=device)], features_d
         for _ in range(doublings - 1):
             stages += [
-                Conv2d(channels, 2 * channels, 4, 2, 1, **shared),  # size / 2
+                Conv2d(channels + classes, 2 * channels, 4, 2, 1, **shared),  # size / 2
                 BatchNorm2d(2 * channels, device=device, kernels=kernels),
                 LeakyReLU(0.2, device=device),
             ]
             channels = 2 * channels
-        stages.append(Conv2d(channels, 1, small, 1, 0, **shared))  # m -> 1
+        stages.append(Conv2d(channels + classes, 1, small, 1, 0, **shared))  # m -> 1
         self.sigmoid = Sigmoid(device=device)
         stages.append(self.sigmoid)
-        super().__init__("main", Sequential(*stages, device=device), random, bn_gain_mean, device)
+        super().__init__("main", Sequential(*stages, device=device), random, bn_gain_mean, device, classes)
         self.logits = Sequential(*self.body.layers[:-1], device=device)
 
 
@@ -263,6 +323,7 @@ class ExampleGenerator(_Network):
         kernels=None,
         random=None,
         bn_gain_mean=1.0,
+        classes=0,
     ):
         doublings, small = _check("ExampleGenerator", image_size, channels_img, z_dim=z_dim, features_g=features_g)
         self.z_dim = z_dim
@@ -270,7 +331,7 @@ class ExampleGenerator(_Network):
 
         def stage(channels_in, channels_out, kernel, stride, padding):
             return [
-                ConvTranspose2d(channels_in, channels_out, kernel, stride, padding, **shared),
+                ConvTranspose2d(channels_in + classes, channels_out, kernel, stride, padding, **shared),
                 BatchNorm2d(channels_out, device=device, kernels=kernels),
                 ReLU(device=device),
             ]
@@ -280,8 +341,9 @@ class ExampleGenerator(_Network):
         for _ in range(doublings - 1):
             stages += stage(channels, channels // 2, 4, 2, 1)  # size * 2
             channels //= 2
-        stages += [ConvTranspose2d(channels, channels_img, 4, 2, 1, **shared), Tanh(device=device)]  # image_size
-        super().__init__("main", Sequential(*stages, device=device), random, bn_gain_mean, device)
+        last = ConvTranspose2d(channels + classes, channels_img, 4, 2, 1, **shared)  # image_size
+        stages += [last, Tanh(device=device)]
+        super().__init__("main", Sequential(*stages, device=device), random, bn_gain_mean, device, classes)
 
 
 CLASSES = {"seeds": (Generator, Discriminator), "example": (ExampleGenerator, ExampleDiscriminator)}
@@ -290,11 +352,11 @@ CLASSES = {"seeds": (Generator, Discriminator), "example": (ExampleGenerator, Ex
 
 def generator(config, device, **options):
     """G as a Config describes it.   options: kernels, random, bn_gain_mean."""
-    make = CLASSES[config.network][0]
+    make, options = CLASSES[config.network][0], {"classes": config.n_classes or 0, **options}
     return make(config.z_dim, config.channels, config.features_g, config.image_size, device=device, **options)
 
 
 def discriminator(config, device, **options):
     """D as a Config describes it.   options: kernels, random, bn_gain_mean."""
-    make = CLASSES[config.network][1]
+    make, options = CLASSES[config.network][1], {"classes": config.n_classes or 0, **options}
     return make(config.channels, config.features_d, config.image_size, device=device, **options)

@@ -28,12 +28,13 @@ def plan(config, kind: str, pictures: int = 1) -> Plan:
     assert size is not None  # Config has seen to it
     shape = (config.batch_size, *size, config.channels)
     real, pixels = device.empty(shape), device.empty(shape, "uint8")
+    labels, shown = (device.empty((n,), "int32") if config.n_classes else None for n in (config.batch_size, pictures))
     data = device.bytes
     ops.images_to_float(device, pixels, real)
     trainer = Trainer(config, device)
-    trainer.step(real)
-    images = trainer.sample(trainer.fixed_z(pictures))
+    trainer.step(real, labels=labels)
+    images = trainer.sample(trainer.fixed_z(pictures), labels=shown)
     ops.images_to_uint8(device, images, device.empty(images.shape, "uint8"))
     if config.ema is not None:
-        trainer.sample(trainer.fixed_z(pictures), averaged=True)
+        trainer.sample(trainer.fixed_z(pictures), averaged=True, labels=shown)
     return Plan(device.kernels, device.peak_bytes - data)

@@ -30,6 +30,11 @@ class Random:
         ops.random_normal(self.device, self.state, out, mean, std)
         return self._advance(out)
 
+    def integers(self, out, below: int):
+        """Fills int32 `out` with whole numbers from [0, below). Returns out."""
+        ops.random_integers(self.device, self.state, out, below)
+        return self._advance(out)
+
     def _advance(self, out):
         ops.random_advance(self.device, self.state, ops.ceil_div(out.size, 4))
         return out

@@ -12,6 +12,7 @@ from . import device as devices
 from .choices import DEVICES
 from .command import Parser, number, printable, refuse_existing, run
 from .errors import UserError
+from .runs.labelled import listed, number_of, rows
 from .runs.model import BATCH, Sampler, latents, load, read_latents
 from .runs.pictures import GRID_LIMIT, grid
 from .sizes import sides
@@ -28,7 +29,15 @@ def parse(arguments: list[str]):
     parser.add_argument(
         "source", metavar="RUN", help="a run's folder (its newest checkpoint), a checkpoint, or a file of weights"
     )
-    parser.add_argument("-n", "--count", type=number(int, 1, 10**7), help="images (default: 64, or all of --z)")
+    parser.add_argument(
+        "-n", "--count", type=number(int, 1, 10**7), help="images (default: 64, 8 of each class, or all of --z)"
+    )
+    parser.add_argument(
+        "--class",
+        dest="kind",
+        metavar="NAME|NUMBER",
+        help="of a conditional network: this class (default: all in turn, image i of class i mod their number)",
+    )
     parser.add_argument(
         "--out", required=True, metavar="PATH", help="a picture for a grid, a folder for single PNG files"
     )
@@ -71,7 +80,11 @@ def sample(arguments: list[str]) -> None:
     refuse_existing("sample: --out", out, given.force or (not as_grid and out.is_dir() and not any(out.iterdir())))
     model = load("sample: RUN", given.source, given.weights)
     z = read_latents("sample: --z", given.z, model.config.z_dim) if given.z else None
-    count = given.count or (64 if z is None else len(z))
+    c, fixed = model.config, None
+    if given.kind is not None:
+        fixed = number_of("sample: --class", given.kind, c.n_classes, model.classes, model.source)
+    by_class = bool(c.n_classes) and fixed is None
+    count = given.count or (len(z) if z is not None else 8 * c.n_classes if by_class else 64)
     if z is not None and count > len(z):
         raise UserError(f"sample: --count: need at most the {len(z)} vectors of {given.z}, got {count}")
     pixels = math.prod(sides(model.config.image_size))
@@ -82,14 +95,13 @@ def sample(arguments: list[str]) -> None:
     dev = devices.get(given.device)
     sampler = Sampler(model, dev, min(given.batch, count))
     pieces = latents(model, dev, count, given.seed, given.truncation) if z is None else [z[:count]]
-    images = (
-        sampler.images(part)
-        for piece in pieces
-        for part in np.split(piece, range(sampler.batch, len(piece), sampler.batch))
-    )
+    images = drawn(sampler, pieces, c.n_classes if by_class else None, fixed or 0)
     if as_grid:
-        write(out, grid(np.concatenate(list(images))))
-        print(f"{count} images of {printable(model.source)}: {printable(out)}")
+        pictures = np.concatenate(list(images))
+        write(out, grid(*rows(pictures, c.n_classes)) if by_class else grid(pictures))
+        names = listed(model.classes or [*map(str, range(c.n_classes))]) if by_class else ""
+        by_rows = f", a row a class: {printable(names)}" if by_class else ""
+        print(f"{count} images of {printable(model.source)}: {printable(out)}{by_rows}")
         return
     out.mkdir(exist_ok=True)
     done = 0
@@ -98,6 +110,16 @@ def sample(arguments: list[str]) -> None:
             write(out / f"{done:06d}.png", Image.fromarray(image[..., 0] if image.shape[2] == 1 else image))
             done += 1
     print(f"{count} images of {printable(model.source)}: {printable(out)}{os.sep}000000.png … {count - 1:06d}.png")
+
+
+def drawn(sampler: Sampler, pieces, classes: int | None, fixed: int):
+    """Images of latent vectors, a batch at a time: number i of class i mod `classes`, or all of one.   pieces: of z."""
+    done = 0
+    for piece in pieces:
+        for part in np.split(piece, range(sampler.batch, len(piece), sampler.batch)):
+            numbers = np.arange(done, done + len(part))
+            yield sampler.images(part, (numbers % classes if classes else 0 * numbers + fixed).astype(np.int32))
+            done += len(part)
 
 
 def write(path: Path, pictures: Image.Image | list[Image.Image], **options) -> None:

@@ -12,7 +12,7 @@ from .networks import discriminator, generator
 from .optim import Adam, Average
 from .random import Random
 
-STREAMS = {"discriminator": 0, "generator": 1, "z": 2, "fixed_z": 3}
+STREAMS = {"discriminator": 0, "generator": 1, "z": 2, "fixed_z": 3, "labels": 2**32}
 """Who draws from which random stream: each has its own, so that one more draw here changes nothing there."""
 
 
@@ -43,9 +43,7 @@ class Trainer:
         self.g = generator(config, random=self._random("generator"), **shared)
         self.gradients = Turns(device)
         share_gradients(self.g, self.gradients)
-        share_gradients(
-            self.d, self.gradients, first=True
-        )  # its dx goes into G at once; another backward overwrites it
+        share_gradients(self.d, self.gradients, first=True)  # its dx goes into G at once; another overwrites it
         rates = {"beta1": config.beta1, "beta2": config.beta2, "device": device}
         rates["steps"] = (config.steps or 1) if config.lr_decay else None
         self.adam_d = Adam(self.d.param, self.d.grad, lr=config.lr_d or config.lr, **rates)
@@ -59,12 +57,14 @@ class Trainer:
         n = config.batch_size
         self.z = device.empty((n, 1, 1, config.z_dim))
         self.random_z = self._random("z")
+        self.labels = device.empty((n,), "int32") if config.n_classes else None  # of the fakes: any class as likely
+        self.random_labels = self._random("labels") if config.n_classes else None
         self.real, self.fake = device.empty((n, 1, 1, 1)), device.empty((n, 1, 1, 1))  # the labels 1 and 0
         ops.fill(device, self.real, 1.0)
         ops.fill(device, self.fake, 0.0)
         self.gradient = device.empty((n, 1, 1, 1))
         self.results = device.zeros((3, 2))  # loss and mean probability of: D on real, D on fake, G
-        self._real = None  # the last step's images
+        self._given = None, None  # the last step's images and labels
         self._graph: Graph | None = None  # the launches of a step on them
         self._stepped_by: threading.Thread | None = None  # the last step's thread
         self._turn = threading.Lock()  # one step at a time
@@ -76,11 +76,13 @@ class Trainer:
         """Fills z from the prior: uniform in [-1, 1] (the paper's), or normal."""
         return random.uniform(z, -1.0, 1.0) if self.config.prior == "uniform" else random.normal(z)
 
-    def step(self, real, z=None, read: bool = True) -> Step | None:
+    def step(self, real, z=None, read: bool = True, labels=None, fake_labels=None) -> Step | None:
         """One update of D, then one of G. Threads that call it at once step one after the other.
 
         real: [batch_size, height, width, channels] in [-1, 1].   z: [batch_size, 1, 1, z_dim], drawn where
         None.
+        labels: the classes of the real images, int32 [batch_size], of a conditional run.   fake_labels: those of the
+        fakes, drawn where None.
         read: wait for the result and return it; otherwise return None at once (a GPU goes on working).
 
         The first step on an array, or of a thread, runs launch by launch; from the second on all launches are replayed
@@ -88,28 +90,32 @@ class Trainer:
         """
         with self._turn:
             thread = threading.current_thread()
-            if z is not None or real is not self._real or thread is not self._stepped_by:
-                self._launch_step(real, z)
-                self._real, self._graph = real if z is None else None, None
+            drawn = z is None and fake_labels is None
+            same = real is self._given[0] and labels is self._given[1]
+            if not drawn or not same or thread is not self._stepped_by:
+                self._launch_step(real, z, labels, fake_labels)
+                self._given, self._graph = (real, labels) if drawn else (None, None), None
                 self._stepped_by = thread
             else:
                 if self._graph is None:
-                    self._graph = self.device.capture(lambda: self._launch_step(real, None))
+                    self._graph = self.device.capture(lambda: self._launch_step(real, None, labels, None))
                 self._graph.launch()
             return self.read() if read else None
 
-    def _launch_step(self, real, z) -> None:
+    def _launch_step(self, real, z, labels=None, fake_labels=None) -> None:
         d, g = self.d, self.g
         self.gradients.rewind()
         if z is None:
             z = self.draw_z(self.z, self.random_z)
+        if fake_labels is None and self.random_labels is not None:
+            fake_labels = self.random_labels.integers(self.labels, self.config.n_classes or 1)
 
         # 1. D learns: real images are 1, generated ones 0. Both gradients add up, then one update.
         d.zero_grads()
-        self._loss(d.logits.forward(real), self.real, self.results[0])
+        self._loss(d.given(labels).logits.forward(real), self.real, self.results[0])
         d.logits.backward(self.gradient, input_grad=False)
-        fake = g.forward(z)
-        self._loss(d.logits.forward(fake), self.fake, self.results[1])
+        fake = g.given(fake_labels).forward(z)
+        self._loss(d.given(fake_labels).logits.forward(fake), self.fake, self.results[1])
         d.logits.backward(self.gradient, input_grad=False)
         # With several workers, their sum of d.grad belongs here; likewise g.grad below.
         self.adam_d.step()
@@ -140,7 +146,7 @@ class Trainer:
 
         All that the next step depends on, but for the images' order, which the step's number gives.
         """
-        arrays = {"random.z": self.device.numpy(self.random_z.state)}
+        arrays = {f"random.{name}": self.device.numpy(random.state) for name, random in self._streams()}
         for name, network, adam in self._parts():
             arrays |= {f"{name}.{key}": values for key, values in network.state_dict().items()}
             for moment, flat in (("m", adam.m), ("v", adam.v)):
@@ -153,7 +159,8 @@ class Trainer:
 
     def load_state(self, arrays: dict) -> None:
         """Takes what state() gives: names, shapes and types must be those."""
-        self.device.upload(self.random_z.state, arrays["random.z"])
+        for name, random in self._streams():
+            self.device.upload(random.state, arrays[f"random.{name}"])
         for name, network, adam in self._parts():
             for prefix, flat in ((f"{name}.", None), (f"{name}.adam.m.", adam.m), (f"{name}.adam.v.", adam.v)):
                 network.load_state_dict({key: arrays[prefix + key] for key in network.state_dict(flat)}, flat)
@@ -177,19 +184,23 @@ class Trainer:
             found["generator_ema"] = self.g_ema.state_dict()
         return found
 
+    def _streams(self):
+        labels = [("labels", self.random_labels)] if self.random_labels else []
+        return [("z", self.random_z), *labels]
+
     def _parts(self):
         return ("generator", self.g, self.adam_g), ("discriminator", self.d, self.adam_d)
 
-    def sample(self, z, averaged: bool = False):
+    def sample(self, z, averaged: bool = False, labels=None):
         """G(z) in evaluation mode, float in [-1, 1], [N, height, width, channels]: no image depends on the others.
 
-        averaged: with the averaged weights, of a run with --ema.
+        averaged: with the averaged weights, of a run with --ema.   labels: int32 [N], of a conditional run.
         """
         if not averaged:
-            return self.g.forward(z, training=False)
+            return self.g.given(labels).forward(z, training=False)
         if self.g_ema is None:
             raise UserError("Trainer.sample: averaged: need a run with an average (ema), got one without")
-        return self.g_ema.forward(z, training=False)
+        return self.g_ema.given(labels).forward(z, training=False)
 
     def fixed_z(self, count: int):
         """The same latent vectors each time it is asked: to see one picture change as training goes on."""

@@ -11,6 +11,7 @@ from . import device as devices
 from .choices import DEVICES
 from .command import Parser, number, printable, refuse_existing, run
 from .errors import UserError
+from .runs.labelled import number_of
 from .runs.model import BATCH, Sampler, latents, load
 from .runs.pictures import GRID_LIMIT, grid, scaled
 from .sample import write
@@ -58,6 +59,9 @@ def parse(arguments: list[str]):
         choices=("ema", "last"),
         help="of a run with --ema: the averaged weights, or the last step's (default: ema where there are)",
     )
+    parser.add_argument(
+        "--class", dest="kind", metavar="NAME|NUMBER", help="of a conditional network: the class (default: the first)"
+    )
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--force", action="store_true", help="write over what is there")
     return parser.parse_args(arguments)
@@ -82,6 +86,9 @@ def walk(arguments: list[str]) -> None:
         raise UserError(f"walk: --out: need a name that ends in {', '.join((*STRIP, *MOVING))}, got {out}")
     refuse_existing("walk: --out", out, given.force)
     model = load("walk: RUN", given.source, given.weights)
+    c, fixed = model.config, 0
+    if given.kind is not None:
+        fixed = number_of("walk: --class", given.kind, c.n_classes, model.classes, model.source)
     moving = suffix in MOVING
     kind = given.path or (SPHERICAL if model.config.prior == "normal" else LINEAR)
     frames = given.frames or (24 if moving else 8)
@@ -92,14 +99,15 @@ def walk(arguments: list[str]) -> None:
     points = np.concatenate([next(latents(model, dev, 1, seed, given.truncation)) for seed in given.seeds])
     z = path(points, frames, kind, loop=moving)
     sampler = Sampler(model, dev, min(BATCH, len(z)))
-    images = np.concatenate([sampler.images(part) for part in np.split(z, range(sampler.batch, len(z), sampler.batch))])
+    parts = np.split(z, range(sampler.batch, len(z), sampler.batch))
+    images = np.concatenate([sampler.images(part, np.full(len(part), fixed, np.int32)) for part in parts])
     if not moving:
         write(out, grid(images, columns=frames))
     else:
         write(out, scaled(images), duration=round(1000 / given.fps), loop=0)
-    print(
-        f"{len(images)} images from {len(given.seeds)} points ({kind}) of {printable(model.source)}: {printable(out)}"
-    )
+    of = f" of class {(model.classes or [*map(str, range(c.n_classes))])[fixed]}" if c.n_classes else ""
+    points = f"{len(images)} images{printable(of)} from {len(given.seeds)} points ({kind})"
+    print(f"{points} of {printable(model.source)}: {printable(out)}")
 
 
 def path(points: np.ndarray, frames: int, kind: str, loop: bool) -> np.ndarray:

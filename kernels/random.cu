@@ -1,14 +1,15 @@
-// Random numbers: Philox4x32-10 (Salmon et al. 2011), uniform and normal. Counter-based: number i is a function of
-// (seed, stream, i).
+// Random numbers: Philox4x32-10 (Salmon et al. 2011), uniform, normal and whole. Counter-based: number i is a function
+// of (seed, stream, i).
 //
 //   philox      10 rounds of two 32 x 32 -> 64 bit products over a 128-bit counter; 4 words of 32 bits come out
 //   uniform     24 high bits of a word times 2^-24: [0, 1) in steps a float holds exactly; then low + (high - low) * u,
 //               which may round to high: then last, the float below it
+//   integers    the high 32 bits of word * below: [0, below), no float between, so equal on every device
 //   normal      Box-Muller on pairs: r = sqrt(-2 ln u1), angle 2 pi u2 with u1 in (0, 1]; mean + std * r * (cos, sin)
 //   state       { seed, stream, offset } in device memory; random_advance moves the offset on after a draw
 //   mapping     1-D grid, one thread per 4 numbers: thread i takes counter offset + i
 //   cost        random_uniform 4*n bytes, 3.25*n FLOP; random_normal 4*n bytes, 26.5*n FLOP; philox_words 40*n bytes, 0
-//               FLOP; random_advance 16 bytes, 0 FLOP; and some 25 integer products and additions a number: compute
+//               FLOP; random_integers 4*n bytes, 0 FLOP; random_advance 16 bytes, 0 FLOP; and some 25 integer products and additions a number: compute
 //               bound on a CPU, not on a GPU
 //   aliasing    none
 //   lesson      a generator without memory: any thread computes its numbers from its index. And bit-equal results on
@@ -91,12 +92,21 @@ void random_normal(const unsigned long long* state, float* out, int n, float mea
 }
 
 extern "C" __global__
+void random_integers(const unsigned long long* state, int* out, int n, int below) {
+    int i = global_thread();
+    if (i >= ceil_div(n, 4)) return;
+    Words r = words_of_thread(state, i);
+    for (int k = 0; k < 4; k++)
+        if (4 * i + k < n) out[4 * i + k] = (int)__umulhi(r.w[k], (unsigned)below);
+}
+
+extern "C" __global__
 void random_advance(unsigned long long* state, int counters) {
     if (global_thread() == 0) state[2] += (unsigned long long)counters;
 }
 
+// The bare generator, for known answers.
 extern "C" __global__
-// the bare generator, for known answers
 void philox_words(const unsigned* counters, const unsigned* keys, unsigned* out, int n) {
     int i = global_thread();
     if (i >= n) return;

@@ -36,6 +36,15 @@ MUTATIONS = [
         "average[i] +=",
     ),
     (
+        "concat.cu",
+        "if (i >= pixels * C) return;",
+        "",
+        "concat_label_backward",
+        {"n": 3, "h": 5, "w": 7, "c": 3, "k": 2},
+        "out-of-bounds",
+        "dx[i] = dy",
+    ),
+    (
         "random.cu",
         "if (4 * i + k < n) out[4 * i + k] = v <",
         "out[4 * i + k] = v <",

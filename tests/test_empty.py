@@ -42,6 +42,7 @@ def empties():
     state = np.zeros(3, np.uint64)
     yield ops.random_uniform, (state, e, 0.0, 1.0), "out"
     yield ops.random_normal, (state, e, 0.0, 1.0), "out"
+    yield ops.random_integers, (state, of(0, dtype=np.int32), 3), "out"
     words = [of(0, k, dtype=np.uint32) for k in (4, 2, 4)]
     yield ops.philox_words, words, "counters"
     for axis in range(4):
@@ -49,6 +50,9 @@ def empties():
         yield ops.zero_insert, (of(*shape), of(*shape), (3, 3), (1, 1), (1, 1)), "x"
         yield ops.flip_kernel, (of(*shape), of(shape[0], shape[1], shape[3], shape[2])), "w"
         yield ops.images_to_float, (of(*shape, dtype=np.uint8), of(*shape)), "images"
+        wide = of(*shape[:3], 8)
+        yield ops.concat_label_forward, (of(*shape), of(shape[0], dtype=np.int32), wide), "x"
+        yield ops.concat_label_backward, (wide, of(*shape)), "dx"
     pixels, index = of(0, 4, 4, 3, dtype=np.uint8), of(2, dtype=np.int32)
     yield ops.images_to_float, (pixels, of(2, 4, 4, 3), index), "images"
     for rung in choices.RUNGS:

@@ -111,6 +111,8 @@ OTHER = {
     "z_dim": 11,
     "z": "normal",
     "network": "example",
+    "conditional": True,
+    "n_classes": 7,
     "lr_g": 0.25,
     "lr_d": 0.75,
     "lr_decay": "linear",
@@ -145,8 +147,9 @@ def test_parse_has_a_flag_for_each_setting(setting):
     value = OTHER[setting.name]
     assert value != setting.default, "a new setting: give it a value other than its default in OTHER"
     for name in (flag(setting.name), *setting.metadata["aliases"]):
-        got = train.parse([name] if value is True else [name, str(value)])
-        assert got == Config(**{setting.name: value}) and type(getattr(got, setting.name)) is type(value)
+        beside = {"conditional": True} if setting.name == "n_classes" else {}  # which it needs
+        got = train.parse(["--conditional"] * len(beside) + ([name] if value is True else [name, str(value)]))
+        assert got == Config(**{setting.name: value, **beside}) and type(getattr(got, setting.name)) is type(value)
 
 
 def test_config_takes_no_wrong_types():

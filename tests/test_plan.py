@@ -27,15 +27,23 @@ def run(device, cfg, steps=1) -> None:
     shape = (cfg.batch_size, cfg.image_size, cfg.image_size, cfg.channels)
     real, pixels = device.empty(shape), device.zeros(shape, "uint8")
     ops.images_to_float(device, pixels, real)
+    labels, shown = (device.zeros((n,), "int32") if cfg.n_classes else None for n in (cfg.batch_size, PICTURES))
     trainer = Trainer(cfg, device)
     for _ in range(steps):
-        trainer.step(real)
-    images = trainer.sample(trainer.fixed_z(PICTURES))
+        trainer.step(real, labels=labels)
+    images = trainer.sample(trainer.fixed_z(PICTURES), labels=shown)
     ops.images_to_uint8(device, images, device.empty(images.shape, "uint8"))
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"kernels": "textbook"}, {"z": "normal", "loss": "minimax", "channels": 1}], ids=str
+    "settings",
+    [
+        {},
+        {"kernels": "textbook"},
+        {"z": "normal", "loss": "minimax", "channels": 1},
+        {"conditional": True, "n_classes": 5},
+    ],
+    ids=str,
 )
 def test_plan_names_every_kernel(settings):
     """No more and no fewer than a run of three steps asks for."""

@@ -5,6 +5,7 @@ import pytest
 from helpers import assert_close, assert_equal
 from trainer_cases import (
     Judge,
+    classes,
     config,
     images,
     latents,
@@ -26,8 +27,10 @@ def play(device, cfg: Config, steps: int, seed: int) -> None:
     start = {name: net.state_dict() for name, net in (("D", trainer.d), ("G", trainer.g))}
     for step in range(steps):
         real, z = images(rng, cfg), latents(rng, cfg)
-        got = trainer.step(device.array(real), device.array(z))
-        want = judge.step(real, z)
+        labels = classes(rng, cfg)
+        there = {name: device.array(a) for name, a in labels.items()}
+        got = trainer.step(device.array(real), device.array(z), **there)
+        want = judge.step(real, z, **labels)
         for name, a, b in zip(got._fields, got, want):
             assert_close([a], [b], 1e-5, f"step {step}: {name}")
         if step == 0:

@@ -1,5 +1,6 @@
 """What the tests of trainer share."""
 
+import conditional_twins
 import foreign_networks
 import numpy as np
 import pytest
@@ -41,6 +42,13 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+def classes(rng, cfg: Config) -> dict:
+    """The trainer's labels of a batch, real and fake, int32; none for an unconditional run."""
+    if cfg.n_classes is None:
+        return {}
+    return {name: rng.integers(0, cfg.n_classes, cfg.batch_size, np.int32) for name in ("labels", "fake_labels")}
+
+
 def nchw(x: np.ndarray) -> torch.Tensor:
     """[n, h, w, c] -> [n, c, h, w], float64."""
     return torch.from_numpy(x.transpose(0, 3, 1, 2).astype(np.float64))
@@ -60,6 +68,9 @@ class Judge:
         elif cfg.network == "example":
             assert cfg.image_size == 64
             self.d, self.g = foreign_networks.Rows(*d), foreign_networks.ExampleGenerator(*g)
+        elif cfg.n_classes:
+            self.d = conditional_twins.Discriminator(*d, cfg.image_size, cfg.n_classes)
+            self.g = conditional_twins.Generator(*g, cfg.image_size, cfg.n_classes)
         else:
             self.d, self.g = Discriminator(*d, cfg.image_size), Generator(*g, cfg.image_size)
         self.d.to(dtype), self.g.to(dtype)
@@ -76,13 +87,14 @@ class Judge:
             for adam in (self.adam_d, self.adam_g)
         ]
 
-    def step(self, real, z) -> tuple:
+    def step(self, real, z, labels=None, fake_labels=None) -> tuple:
         """The five numbers of trainer.Step, after the trainer's own step."""
+        label, fake_label = (() if a is None else (torch.from_numpy(a),) for a in (labels, fake_labels))
         bce, real = nn.BCELoss(), nchw(real).to(self.dtype)
         one, zero = (torch.full((len(real), 1, 1, 1), value, dtype=self.dtype) for value in (1.0, 0.0))
         self.adam_d.zero_grad()
-        fake = self.g(nchw(z).to(self.dtype))
-        d_real, d_fake = self.d(real), self.d(fake.detach())
+        fake = self.g(nchw(z).to(self.dtype), *fake_label)
+        d_real, d_fake = self.d(real, *label), self.d(fake.detach(), *fake_label)
         loss_d = bce(d_real, one) + bce(d_fake, zero)
         loss_d.backward()
         self.grads_d = gradients(self.d)
@@ -90,7 +102,7 @@ class Judge:
         self.adam_d.step()
 
         self.adam_g.zero_grad()
-        d_fake_after = self.d(fake)
+        d_fake_after = self.d(fake, *fake_label)
         loss_g = -bce(d_fake_after, zero) if self.minimax else bce(d_fake_after, one)
         loss_g.backward()
         self.grads_g = gradients(self.g)
@@ -125,7 +137,7 @@ class Side(nn.Module):
 
 def follow(ours, theirs: nn.Module) -> list[Side]:
     """A Side in place of each rectifier of the judge, told of every sign of the trainer's."""
-    runs = [layer for _, part in ours.walk() for layer in getattr(part, "layers", ())]
+    runs = [getattr(layer, "inner", layer) for _, part in ours.walk() for layer in getattr(part, "layers", ())]
     runs = {getattr(layer, "activation", layer): layer for layer in runs}  # an activation, or the fused layer it is in
     layers = {path: runs[layer] for path, layer in ours.walk() if isinstance(layer, ReLU | LeakyReLU)}
     sides = []

@@ -10,6 +10,7 @@ copy what must outlive the next forward or backward of the same layer.
 from .activations import LeakyReLU, ReLU, Sigmoid, Tanh
 from .base import Layer, Sequential
 from .batchnorm import BatchNorm2d
+from .conditional import Labels, condition
 from .convolution import Conv2d, ConvTranspose2d
 from .fusion import fuse
 from .initialise import initialise
@@ -18,12 +19,14 @@ __all__ = [
     "BatchNorm2d",
     "Conv2d",
     "ConvTranspose2d",
+    "Labels",
     "Layer",
     "LeakyReLU",
     "ReLU",
     "Sequential",
     "Sigmoid",
     "Tanh",
+    "condition",
     "fuse",
     "initialise",
 ]

@@ -18,6 +18,7 @@ from .batchnorm import (
     batchnorm_statistics,
 )
 from .check import need_elements, pair
+from .concat import concat_label_backward, concat_label_forward
 from .conv2d import conv2d_backward_bias, conv2d_backward_input, conv2d_backward_weight, conv2d_forward
 from .conv_geometry import conv2d_output_size, conv_transpose2d_output_size, zero_insert_size
 from .conv_transpose2d import flip_kernel, zero_insert
@@ -35,7 +36,7 @@ from .elementwise import (
 )
 from .epilogue import NONE, Epilogue
 from .images import images_to_float, images_to_uint8
-from .random import philox_words, random_advance, random_normal, random_uniform
+from .random import philox_words, random_advance, random_integers, random_normal, random_uniform
 from .rungs import need_fusing, rung_of
 from .tiles import ceil_div
 from .training import adam_advance, adam_step, average_step, bce, bce_with_logits
@@ -58,6 +59,8 @@ __all__ = [
     "bce",
     "bce_with_logits",
     "ceil_div",
+    "concat_label_backward",
+    "concat_label_forward",
     "conv2d_backward_bias",
     "conv2d_backward_input",
     "conv2d_backward_weight",
@@ -75,6 +78,7 @@ __all__ = [
     "pair",
     "philox_words",
     "random_advance",
+    "random_integers",
     "random_normal",
     "random_uniform",
     "relu_backward",

@@ -27,6 +27,15 @@ def random_normal(dev: Device, state: Array, out: Array, mean: float, std: float
     _draw(dev, "random_normal", state, out, mean, std)
 
 
+def random_integers(dev, state, out, below: int) -> None:
+    """out int32 = whole numbers from [0, below), each as likely to within below / 2^32.   kernels/random.cu"""
+    if not 1 <= below < 2**31:
+        raise UserError(f"random_integers: below: need a whole number from 1 to 2^31 - 1, got {below!r}")
+    n = same_size("random_integers", out=out)
+    need_shape("random_integers", "state", state, (3,))
+    dev.kernel("random.cu", "random_integers")(ceil_div(ceil_div(n, 4), BLOCK), BLOCK, state, out, I32(n), I32(below))
+
+
 @lru_cache(maxsize=64)
 def just_below(high: float, low: float) -> float:
     """The greatest float32 in [low, high), or high = low itself. Not a denormal one, which a GPU would make 0."""

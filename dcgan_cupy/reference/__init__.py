@@ -32,6 +32,8 @@ from .convolution import (
     zero_insert,
 )
 from .elementwise import (
+    concat_label_backward,
+    concat_label_forward,
     horizontal_flip,
     images_to_float,
     images_to_uint8,
@@ -55,6 +57,8 @@ __all__ = [
     "batchnorm_forward_train",
     "bce",
     "bce_with_logits",
+    "concat_label_backward",
+    "concat_label_forward",
     "conv2d_backward_bias",
     "conv2d_backward_input",
     "conv2d_backward_weight",

@@ -64,3 +64,17 @@ def images_to_uint8(images: Array) -> Array:
 def horizontal_flip(images: Array) -> Array:
     """y[n, h, w, c] = x[n, h, W-1-w, c], of x's own type."""
     return images[:, :, ::-1].copy()
+
+
+def concat_label_forward(x: Array, label: Array, classes: int) -> Array:
+    """x, and behind its channels one map a class: 1 everywhere in that of label[n], 0 in the others."""
+    x, maps = f64(x), np.zeros((*x.shape[:3], classes))
+    for n, k in enumerate(label):
+        if 0 <= k < classes:
+            maps[n, :, :, k] = 1.0
+    return np.concatenate([x, maps], axis=3)
+
+
+def concat_label_backward(dy: Array, classes: int) -> Array:
+    """The channels of dy before the maps."""
+    return f64(dy)[..., : dy.shape[3] - classes]

@@ -113,12 +113,12 @@ class RunFolder:
         """Puts the log on the disk; its length in bytes."""
         return self._log.sync()
 
-    def sample(self, name: str, images) -> Path:
+    def sample(self, name: str, images, columns: int | None = None) -> Path:
         """A grid of uint8 images [n, h, w, c] as samples/<name>.png."""
         path = self.path / "samples" / f"{name}.png"
         temporary = path.with_name(f".{path.name}")
         try:
-            grid(images).save(temporary, format="PNG")
+            grid(images, columns).save(temporary, format="PNG")
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)

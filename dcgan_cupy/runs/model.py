@@ -31,6 +31,7 @@ class Found:
     config: Config
     networks: dict[str, dict]  # of generator, discriminator, generator_ema those that are there: state_dicts
     source: str  # for people: where the weights are from
+    classes: tuple[str, ...] = ()  # names of a conditional network's, where they are known
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Model:
     config: Config
     weights: dict
     source: str  # for people: where the weights are from
+    classes: tuple[str, ...] = ()  # names of a conditional network's, where they are known
 
 
 def load(where: str, source: str, which: str | None = None) -> Model:
@@ -58,7 +60,7 @@ def load(where: str, source: str, which: str | None = None) -> Model:
     if name is None:
         raise UserError(f"{where}: need the weights of a generator, got those of {', '.join(found.networks)}: {source}")
     shown = f"{found.source} (averaged weights)" if name == "generator_ema" else found.source
-    return Model(found.config, found.networks[name], shown)
+    return Model(found.config, found.networks[name], shown, found.classes)
 
 
 def read(where: str, source: str) -> Found:
@@ -99,7 +101,12 @@ def _of_checkpoint(where: str, path: Path) -> Found:
         networks.setdefault(part, {})[rest] = values
     if AVERAGED in networks:  # its running statistics are G's
         networks[AVERAGED] = networks["generator"] | networks[AVERAGED]
-    return Found(Config(**there), {part: networks[part] for part in PARTS if part in networks}, str(saved.path))
+    used = saved.facts.get("used")
+    names = used.get("classes", ()) if isinstance(used, dict) else ()
+    config = Config(**there)
+    good = isinstance(names, list) and len(names) == config.n_classes and all(isinstance(n, str) for n in names)
+    parts = {part: networks[part] for part in PARTS if part in networks}
+    return Found(config, parts, str(saved.path), tuple(names) if good else ())
 
 
 class Sampler:
@@ -114,13 +121,16 @@ class Sampler:
         self.g = generator(c, device, kernels=c.kernels)
         self.g.load_state_dict(model.weights)
         self.z = device.zeros((batch, 1, 1, c.z_dim))
+        self.labels = device.zeros((batch,), "int32") if c.n_classes else None
         self.pixels = device.empty((batch, *sides(c.image_size), c.channels), "uint8")
 
-    def images(self, z):
-        """uint8 [n, H, W, C] of float32 [n, z_dim]."""
+    def images(self, z, labels=None):
+        """uint8 [n, H, W, C] of float32 [n, z_dim], and of a conditional network int32 [n], their classes."""
         n = len(z)
+        if self.labels is not None:
+            self.device.upload(self.labels[:n], labels)
         self.device.upload(self.z[:n], z.reshape(n, 1, 1, -1))
-        ops.images_to_uint8(self.device, self.g.forward(self.z, training=False), self.pixels)
+        ops.images_to_uint8(self.device, self.g.given(self.labels).forward(self.z, training=False), self.pixels)
         return self.device.numpy(self.pixels)[:n]
 
 

@@ -18,21 +18,58 @@ def model_bytes(network, weights: dict) -> bytes:
     image = ["batch", config.channels, *sides(config.image_size)]
     shapes = {"z": ["batch", config.z_dim, 1, 1], "image": image, "probability": ["batch", 1, 1, 1]}
     first, last = ("z", "image") if g else ("image", "probability")
+    shapes["label"] = ["batch"]
     layers = [(path, layer) for path, layer in network.build(RecorderDevice("cpu")).walk() if not layer.children()]
-    nodes, at = [], first
+    nodes, at = _one_hot(helper, config.n_classes) if config.n_classes else [], first
+    size = 1 if g else config.image_size
     for i, (path, layer) in enumerate(layers):
         to = last if i == len(layers) - 1 else f"{path}.out"
         kind, inputs, attributes = _node(path, layer)
+        if isinstance(layer, Conv2d | ConvTranspose2d):
+            if config.n_classes:
+                nodes += _joined(helper, path, at, size)
+                at = f"{path}.in"
+            size = _size(layer, size)
         nodes.append(helper.make_node(kind, [at, *inputs], [to], name=path, **attributes))
         at = to
     values = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shapes[name]) for name in (first, last)]
+    if config.n_classes:
+        values.insert(1, helper.make_tensor_value_info("label", onnx.TensorProto.INT64, shapes["label"]))
     numbers = [numpy_helper.from_array(a, name) for name, a in weights.items() if not name.endswith(COUNT)]
-    graph = helper.make_graph(nodes, network.part, values[:1], values[1:], numbers)
+    graph = helper.make_graph(nodes, network.part, values[:-1], values[-1:], numbers)
     model = helper.make_model(graph, producer_name="dcgan_cupy", opset_imports=[helper.make_opsetid("", OPSET)])
     model.ir_version = IR
     helper.set_model_props(model, {name: str(int(a)) for name, a in weights.items() if name.endswith(COUNT)})
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString()
+
+
+def _one_hot(helper, classes: int) -> list:
+    """The operators from `label` to one_hot [batch, classes, 1, 1]. Its constants are no initialisers: weights are."""
+    ints = {"label.classes": [classes], "label.axes": [2, 3]}
+    return [
+        *(helper.make_node("Constant", [], [name], value_ints=values) for name, values in ints.items()),
+        helper.make_node("Constant", [], ["label.values"], value_floats=[0.0, 1.0]),
+        helper.make_node("OneHot", ["label", "label.classes", "label.values"], ["label.rows"], axis=-1),
+        helper.make_node("Unsqueeze", ["label.rows", "label.axes"], ["one_hot"]),
+    ]
+
+
+def _joined(helper, path: str, at: str, size: int) -> list:
+    """The operators that join the label's maps to a convolution's input of size x size."""
+    return [
+        helper.make_node("Constant", [], [f"{path}.size"], value_ints=[1, 1, size, size]),
+        helper.make_node("Expand", ["one_hot", f"{path}.size"], [f"{path}.maps"]),
+        helper.make_node("Concat", [at, f"{path}.maps"], [f"{path}.in"], axis=1),
+    ]
+
+
+def _size(layer, size: int) -> int:
+    """Height and width of what a convolution makes of size x size."""
+    kernel, stride, padding = layer.kernel_size[0], layer.stride[0], layer.padding[0]
+    if isinstance(layer, Conv2d):
+        return (size + 2 * padding - kernel) // stride + 1
+    return stride * (size - 1) + kernel - 2 * padding
 
 
 def _node(path: str, layer) -> tuple[str, list[str], dict]:

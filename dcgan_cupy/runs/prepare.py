@@ -27,7 +27,7 @@ from ..machine import counted
 from ..preflight import plan
 from ..sizes import shown
 from ..trainer import Trainer
-from . import board, checkpoint, resume, shapes
+from . import board, checkpoint, labelled, resume, shapes
 from .folder import RunFolder
 from .imported import origin
 from .session import GRID, Session, log_length, restore
@@ -49,14 +49,21 @@ def prepare(config, console: Console, saved: checkpoint.Checkpoint | None = None
     if saved is None:
         RunFolder.look(config.out, restart)
     board.ready(config.tensorboard)
+    dataset = None
+    if config.conditional:  # how many classes there are decides the networks
+        dataset = _open(config, console)
+        config = labelled.with_classes(config, dataset)
     weights = _given_weights(config, kind) if saved is None else {}
-    planned = plan(config, kind, GRID)
-    dataset = _open(config, console)
+    planned = plan(config, kind, labelled.pictures(config, GRID))
+    dataset = dataset or _open(config, console)
+    labels = labelled.labels_of(dataset) if config.conditional else None
     steps = _steps(config, dataset)
     tenth = max(1, steps // 10)
     every = {"sample_every": config.sample_every or tenth, "checkpoint_every": config.checkpoint_every or tenth}
     config = replace(config, steps=steps, epochs=None, **every)
-    used = {"images": resume.images_sum(dataset.images)}
+    used = {"images": resume.images_sum(dataset.images, labels)}
+    if config.conditional:
+        used["classes"] = labelled.names_of(dataset, config.n_classes)
     if saved is not None:
         _same_images(saved, used)
         used |= origin(saved)
@@ -70,7 +77,7 @@ def prepare(config, console: Console, saved: checkpoint.Checkpoint | None = None
         if weights:
             trainer.begin_with(weights)
         before = device.allocated_bytes
-        batches = Batches(device, dataset.images, config.batch_size, config.seed, config.flip)
+        batches = Batches(device, dataset.images, config.batch_size, config.seed, config.flip, labels=labels)
         if saved is not None:
             restore(trainer, batches, saved)
         memory = planned.bytes, device.allocated_bytes - before
@@ -81,7 +88,7 @@ def prepare(config, console: Console, saved: checkpoint.Checkpoint | None = None
         session = Session(config, trainer, batches, folder, used, first, events)
         _announce(session, dataset, console, memory, saved)
         if saved is None or "imported" in saved.facts:
-            session.begin(dataset.images)
+            session.begin(dataset.images, labels)
         return session
     except BaseException:
         folder.close()
@@ -237,6 +244,9 @@ def _announce(session, dataset, console, memory, saved) -> None:
         ("results", f"{session.folder.path}{os.sep}"),
     ):
         _say(console, name, text)
+    if config.conditional:
+        rows = "a row of samples each" + f" of the first {labelled.ROWS}" * (config.n_classes > labelled.ROWS)
+        _say(console, "classes", f"{config.n_classes}: {labelled.listed(session.used['classes'])}; {rows}")
     for note in dataset.notes:
         _say(console, "note", note)
     for path, reason in dataset.skipped[:5]:

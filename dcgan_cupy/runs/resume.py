@@ -97,11 +97,16 @@ def refuse_going_back(saved: checkpoint.Checkpoint) -> None:
         )
 
 
-def images_sum(images) -> str:
-    """A hash of the number of images and of some of them, evenly spread: a run goes on with the same ones only."""
+def images_sum(images, labels=None) -> str:
+    """A hash of the number of images and of some of them, evenly spread: a run goes on with the same ones only.
+
+    labels: all of them, of a conditional run.
+    """
     hashed = hashlib.blake2b(repr((images.shape, str(images.dtype))).encode(), digest_size=16)
     for i in range(64):
         hashed.update(images[i * (len(images) - 1) // 63].tobytes())
+    if labels is not None:
+        hashed.update(labels.tobytes())
     return hashed.hexdigest()
 
 

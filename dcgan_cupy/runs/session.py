@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import ops
 from ..errors import UserError
-from . import checkpoint, curves
+from . import checkpoint, curves, labelled
 from .display import Display
 from .folder import RunFolder
 from .imported import weights_of
@@ -44,11 +44,12 @@ class Session:
         """
         self.config, self.trainer, self.batches, self.folder = config, trainer, batches, folder
         self.used, self.step, self.board = used, step, board
-        self.z = trainer.fixed_z(GRID)
+        self.z, self.labels, self.columns = labelled.shown(trainer, GRID)
 
-    def begin(self, images) -> None:
-        """The first files of a new run.   images: the dataset's."""
-        self.folder.sample("real", images[:GRID])
+    def begin(self, images, labels=None) -> None:
+        """The first files of a new run.   images, labels: the dataset's."""
+        shown = images[:GRID] if labels is None else labelled.real(images, labels, self.config.n_classes)
+        self.folder.sample("real", shown, self.columns)
         self._sample()
 
     def run(self, display: Display) -> Outcome:
@@ -73,7 +74,7 @@ class Session:
     def _one_step(self, display, started, first, signals) -> str:
         """One step and what is due after it. Returns what went wrong, or nothing."""
         epoch = self.batches.epoch
-        losses = self.trainer.step(self.batches.next())
+        losses = self.trainer.step(self.batches.next(), labels=self.batches.labels)
         self.step += 1
         with self._room(display, "log.jsonl"):
             self.folder.log(step=self.step, epoch=epoch, **losses._asdict())
@@ -152,12 +153,12 @@ class Session:
         for averaged, name in ((False, f"{self.step:06d}"), (True, f"{self.step:06d}-ema"))[
             : 1 + (self.config.ema is not None)
         ]:
-            path = self.folder.sample(name, self._pictures(averaged))
+            path = self.folder.sample(name, self._pictures(averaged), self.columns)
             if self.board is not None:
                 self.board.picture(self.step, "samples-ema" if averaged else "samples", path)
 
     def _pictures(self, averaged: bool):
-        images = self.trainer.sample(self.z, averaged)
+        images = self.trainer.sample(self.z, averaged, self.labels)
         made = self.trainer.device.empty(images.shape, "uint8")
         ops.images_to_uint8(self.trainer.device, images, made)
         return self.trainer.device.numpy(made)

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ..config import PRIORS, Config
 from ..device import RecorderDevice
@@ -25,7 +26,8 @@ class Described:
     @property
     def config(self) -> Config:
         """The settings that build it."""
-        return Config(network=self.network, z=PRIORS[self.network], device="cpu", **self.sizes)
+        conditional = "n_classes" in self.sizes
+        return Config(network=self.network, z=PRIORS[self.network], device="cpu", conditional=conditional, **self.sizes)
 
     def build(self, device):
         """The network itself."""
@@ -65,27 +67,38 @@ def described(where: str, weights: dict, source: str) -> Described:
             f"{where}: need {other.count + 1} convolutions, one with kernel {shown(other.kernel)}, for images of"
             f" {shown(size)} px, got {k + 1} with {shown(small)} in {source}"
         )
-    sizes = {"image_size": size, "channels": last[1] if g else first[1]}
+    classes = _classes(kernels, part)
+    sizes = {"image_size": size, "channels": last[1] if g else first[1] - classes}
     if sizes["channels"] not in (1, 3):
         raise UserError(f"{where}: need images of 1 or 3 channels, got {sizes['channels']} in {source}")
     if g:
-        sizes |= {"z_dim": first[0], "features_g": first[1] >> (k if network == "seeds" else k - 1)}
-        chain = [first[0], *(first[1] >> i for i in range(k)), sizes["channels"]]
+        sizes |= {"z_dim": first[0] - classes, "features_g": first[1] >> (k if network == "seeds" else k - 1)}
+        chain = [sizes["z_dim"], *(first[1] >> i for i in range(k)), sizes["channels"]]
     else:
         sizes["features_d"] = first[0]
-        chain = [first[1], *(first[0] << i for i in range(k)), 1]
+        chain = [sizes["channels"], *(first[0] << i for i in range(k)), 1]
     for value in (sizes.get("z_dim", 1), sizes.get("features_g", 1), sizes.get("features_d", 1)):
         if not 1 <= value < 1 << 16:
             raise UserError(f"{where}: need widths from 1 to {(1 << 16) - 1}, got {value} in {source}")
     for i, kernel in enumerate(kernels):  # before a network of these sizes is built, which a lie would make enormous
-        want = (chain[i], chain[i + 1]) if g else (chain[i + 1], chain[i])
+        taken = chain[i] + classes
+        want = (taken, chain[i + 1]) if g else (chain[i + 1], taken)
         want += small if i == (0 if g else k) else (4, 4)
         if kernel.shape != want:
             raise UserError(f"{where}: need shape {want} for convolution {i + 1} of {source}, got {kernel.shape}")
+    sizes |= {"n_classes": classes} if classes else {}
     sizes = {name: value if name == "image_size" else int(value) for name, value in sizes.items()}
     result = Described(network, part, sizes)
     fits(where, result, weights, source)
     return result
+
+
+def _classes(kernels: list, part: str) -> int:
+    """Of a conditional network: what every convolution takes more than the one before gives; 0: of none."""
+    takes, gives = (0, 1) if part == "generator" else (1, 0)
+    more = {int(b.shape[takes]) - int(a.shape[gives]) for a, b in pairwise(kernels)}
+    classes = more.pop() if len(more) == 1 else 0
+    return classes if 2 <= classes < min(1 << 16, kernels[0].shape[takes]) else 0
 
 
 def fits(where: str, network: Described, weights: dict, source: str) -> None:

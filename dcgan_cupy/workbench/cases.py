@@ -102,18 +102,9 @@ def _fused_statistics(dev, rng, c):
 def _fused_backward(dev, rng, rows, c, training=1, gradients=1, input_gradient=1):
     x, dy = _normal(dev, rng, rows, c), _normal(dev, rng, rows, c)
     gamma, beta = _channel(dev, rng, c, 2) if gradients else (None, None)
-    ops.batchnorm_activation_backward(
-        dev,
-        x,
-        dy,
-        _fused_statistics(dev, rng, c),
-        dev.empty((2, c)),
-        gamma,
-        beta,
-        dev.empty((rows, c)) if input_gradient else None,
-        0.2,
-        bool(training),
-    )
+    dx, statistics = dev.empty((rows, c)) if input_gradient else None, _fused_statistics(dev, rng, c)
+    pull = dev.empty((2, c))
+    ops.batchnorm_activation_backward(dev, x, dy, statistics, pull, gamma, beta, dx, 0.2, bool(training))
 
 
 def _images(dev, rng, n, h, w, c, picked=1):
@@ -121,6 +112,18 @@ def _images(dev, rng, n, h, w, c, picked=1):
     index = dev.array(rng.integers(0, n + 2, n).astype(np.int32)) if picked else None
     flip = dev.array(rng.integers(0, 2, n).astype(np.uint8)) if picked else None
     ops.images_to_float(dev, images, dev.empty((n, h, w, c)), index, flip)
+
+
+_SMALL, _JOINED = {"n": 3, "h": 5, "w": 7, "c": 3}, {"n": 64, "h": 16, "w": 16, "c": 32, "k": 10}
+
+
+def _concat(dev, rng, n, h, w, c, k):
+    label = dev.array(rng.integers(0, k, n).astype(np.int32))
+    ops.concat_label_forward(dev, _normal(dev, rng, n, h, w, c), label, dev.empty((n, h, w, c + k)))
+
+
+def _concat_backward(dev, rng, n, h, w, c, k):
+    ops.concat_label_backward(dev, _normal(dev, rng, n, h, w, c + k), dev.empty((n, h, w, c)))
 
 
 def _loss(operation):
@@ -140,8 +143,9 @@ def _adam(dev, rng, n):
     )
 
 
-def _random(operation):
-    return lambda dev, rng, n: operation(dev, dev.array(np.array([1, 2, 3], np.uint64)), dev.empty((n,)), 0.0, 1.0)
+def _random(operation, *range, dtype=F32):
+    state = np.array([1, 2, 3], np.uint64)
+    return lambda dev, rng, n: operation(dev, dev.array(state), dev.empty((n,), dtype), *range)
 
 
 def _philox(dev, rng, n):
@@ -212,11 +216,7 @@ CASES = {
             "images_to_float",
             _images,
             {"n": 16, "h": 32, "w": 32, "c": 3},
-            [
-                {"n": 3, "h": 5, "w": 7, "c": 3},
-                {"n": 1, "h": 1, "w": 1, "c": 1, "picked": 0},
-                {"n": 5, "h": 8, "w": 9, "c": 4},
-            ],
+            [_SMALL, {"n": 1, "h": 1, "w": 1, "c": 1, "picked": 0}, {"n": 5, "h": 8, "w": 9, "c": 4}],
         ),
         Case(
             "images_to_uint8",
@@ -333,8 +333,11 @@ CASES = {
             lambda dev, rng, n: ops.average_step(dev, *(_normal(dev, rng, n) for _ in range(2)), 0.001),
             **SIZES,
         ),
-        Case("random_uniform", _random(ops.random_uniform), **SIZES),
-        Case("random_normal", _random(ops.random_normal), **SIZES),
+        Case("concat_label_forward", _concat, _JOINED, [{**_SMALL, "k": 10}, {**_SMALL, "c": 1, "k": 1}]),
+        Case("concat_label_backward", _concat_backward, _JOINED, [{**_SMALL, "k": 10}, {**_SMALL, "c": 1, "k": 1}]),
+        Case("random_integers", _random(ops.random_integers, 10, dtype=np.int32), **SIZES),
+        Case("random_uniform", _random(ops.random_uniform, 0.0, 1.0), **SIZES),
+        Case("random_normal", _random(ops.random_normal, 0.0, 1.0), **SIZES),
         Case(
             "random_advance",
             lambda dev, rng: ops.random_advance(dev, dev.array(np.array([1, 2, 3], np.uint64)), 5),
