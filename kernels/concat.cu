@@ -3,8 +3,9 @@
 //   forward    y[n,h,w,c] = c < C ? x[n,h,w,c] : label[n] == c - C      c in [0, C + K); label outside [0, K): all 0
 //   backward   dx[n,h,w,c] = dy[n,h,w,c]                                c in [0, C): the maps have no gradient
 //   mapping    1-D grid, one thread per element of what is written (y, dx), channels fastest
-//   cost       concat_label_forward 4*N*HW*(2*C + K) bytes, 0 FLOP; concat_label_backward 8*pixels*C bytes, 0 FLOP: memory
-//              bound (the maps' channels of dy are skipped, but lie in the same sectors: for small C those are fetched too)
+//   cost       concat_label_forward 4*N*HW*(2*C + K) bytes, 0 FLOP; concat_label_backward 8*pixels*C bytes, 0 FLOP:
+//              memory bound (the maps' channels of dy are skipped, but lie in the same sectors: for small C those are
+//              fetched too)
 //   aliasing   none: pixels move, C floats apart on one side and C + K on the other
 //   lesson     a one-hot array is never written down: a comparison makes its numbers where they are needed. And why a
 //              concatenation is a copy: with channels innermost, what is joined must lie between the neighbours' pixels

@@ -9,8 +9,8 @@
 //   state       { seed, stream, offset } in device memory; random_advance moves the offset on after a draw
 //   mapping     1-D grid, one thread per 4 numbers: thread i takes counter offset + i
 //   cost        random_uniform 4*n bytes, 3.25*n FLOP; random_normal 4*n bytes, 26.5*n FLOP; philox_words 40*n bytes, 0
-//               FLOP; random_integers 4*n bytes, 0 FLOP; random_advance 16 bytes, 0 FLOP; and some 25 integer products and additions a number: compute
-//               bound on a CPU, not on a GPU
+//               FLOP; random_integers 4*n bytes, 0 FLOP; random_advance 16 bytes, 0 FLOP; and some 25 integer products
+//               and additions a number: compute bound on a CPU, not on a GPU
 //   aliasing    none
 //   lesson      a generator without memory: any thread computes its numbers from its index. And bit-equal results on
 //               every device: only +, *, / and sqrt, which IEEE 754 fixes, and fmaf where a product is added, so that
