@@ -291,8 +291,8 @@ def test_loss_that_is_no_number_leaves_the_last_checkpoint(command, monkeypatch)
     assert command("--steps", "4", "--out", "good")[0] == 0
     step, taken = Trainer.step, itertools.count()  # 0 is the plan's
 
-    def failing(self, real, *rest):
-        result = step(self, real, *rest)
+    def failing(self, real, *rest, **labels):
+        result = step(self, real, *rest, **labels)
         return result._replace(loss_g=math.inf) if next(taken) == 6 else result
 
     monkeypatch.setattr(Trainer, "step", failing)
@@ -347,12 +347,12 @@ def test_interrupt_twice_stops_at_once(monkeypatch, command):
     """
     step, taken = Trainer.step, itertools.count()  # 0 is the plan's
 
-    def slow(self, real, *rest):
+    def slow(self, real, *rest, **labels):
         if next(taken) == 3:
             assert len(read_log("run")) == 2
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
-        return step(self, real, *rest)
+        return step(self, real, *rest, **labels)
 
     before = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(Trainer, "step", slow)

@@ -46,7 +46,8 @@ def number_of(where: str, text: str, count: int | None, names: tuple[str, ...], 
         return names.index(text)
     if text.isascii() and text.isdecimal() and len(text) < 7 and int(text) < count:
         return int(text)
-    known = f"one of {listed(names)}, or " if names else ""
+    numbers = tuple(map(str, range(count)))
+    known = f"one of {listed(names)}, or " if names not in ((), numbers) else ""
     raise UserError(f"{where}: need {known}a number from 0 to {count - 1}, got {text[:80]!r}")
 
 
