@@ -114,7 +114,7 @@ MUTATIONS = [
         "conv2d_forward",
         {**RUNG2, "rung": "tiled"},
         "misaligned",
-        "*(const float4*)(",
+        "copy<READ>(a[i]",
     ),
     (
         "include/gpu/mover.cuh",

@@ -1,5 +1,6 @@
 """A network as an ONNX graph: images and z as in PyTorch, [N, C, H, W], any N; weights under the names of nn.Module."""
 
+from .. import ops
 from ..device import RecorderDevice
 from ..layers import BatchNorm2d, Conv2d, ConvTranspose2d, LeakyReLU, ReLU, Sigmoid, Tanh
 from ..sizes import sides
@@ -21,7 +22,7 @@ def model_bytes(network, weights: dict) -> bytes:
     shapes["label"] = ["batch"]
     layers = [(path, layer) for path, layer in network.build(RecorderDevice("cpu")).walk() if not layer.children()]
     nodes, at = _one_hot(helper, config.n_classes) if config.n_classes else [], first
-    size = 1 if g else config.image_size
+    size = (1, 1) if g else sides(config.image_size)
     for i, (path, layer) in enumerate(layers):
         to = last if i == len(layers) - 1 else f"{path}.out"
         kind, inputs, attributes = _node(path, layer)
@@ -55,21 +56,22 @@ def _one_hot(helper, classes: int) -> list:
     ]
 
 
-def _joined(helper, path: str, at: str, size: int) -> list:
-    """The operators that join the label's maps to a convolution's input of size x size."""
+def _joined(helper, path: str, at: str, size: tuple[int, int]) -> list:
+    """The operators that join the label's maps to a convolution's input of this height and width."""
     return [
-        helper.make_node("Constant", [], [f"{path}.size"], value_ints=[1, 1, size, size]),
+        helper.make_node("Constant", [], [f"{path}.size"], value_ints=[1, 1, *size]),
         helper.make_node("Expand", ["one_hot", f"{path}.size"], [f"{path}.maps"]),
         helper.make_node("Concat", [at, f"{path}.maps"], [f"{path}.in"], axis=1),
     ]
 
 
-def _size(layer, size: int) -> int:
-    """Height and width of what a convolution makes of size x size."""
-    kernel, stride, padding = layer.kernel_size[0], layer.stride[0], layer.padding[0]
-    if isinstance(layer, Conv2d):
-        return (size + 2 * padding - kernel) // stride + 1
-    return stride * (size - 1) + kernel - 2 * padding
+def _size(layer, size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of what a convolution makes of an image of this size."""
+    made = ops.conv2d_output_size if isinstance(layer, Conv2d) else ops.conv_transpose2d_output_size
+    sizes = zip(size, layer.kernel_size, layer.stride, layer.padding)
+    more = () if isinstance(layer, Conv2d) else (0,)  # no output padding
+    h, w = (made("export", *each, *more) for each in sizes)
+    return h, w
 
 
 def _node(path: str, layer) -> tuple[str, list[str], dict]:
