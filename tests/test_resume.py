@@ -108,6 +108,17 @@ def test_killed_at_random_moments_the_run_comes_to_the_same_end(place):
     assert_same_run(run, place / "whole")
 
 
+def test_what_killed_writes_left_is_gone_with_the_next_run(run, tmp_path):
+    """And nothing else: a hidden file of the user's stays."""
+    folder = tmp_path / "whole"
+    left = [folder / f".{name}.4711" for name in ("generator.npz", "settings.json", "timing.json", "loss.png")]
+    left.append(folder / "samples" / ".000010.png")
+    for path in (*left, folder / ".notes.txt"):
+        path.write_bytes(b"half")
+    assert run("--resume", "whole", "--steps", "13") == (0, "")
+    assert not [path for path in left if path.exists()] and (folder / ".notes.txt").exists()
+
+
 @pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
 def test_a_signal_saves_and_leaves(place, number, code):
     run = place / f"signal-{code}"

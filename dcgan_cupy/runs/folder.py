@@ -88,6 +88,17 @@ class RunFolder:
             _made(path / "samples", made)
             return folder
 
+    def sweep(self) -> None:
+        """Removes what writes left that were killed: `.<file>.<process>`, and pictures not yet renamed.
+
+        The lock is ours, so nobody is still writing them.
+        """
+        for leftover in (*self.path.glob(".*.*"), *(self.path / "samples").glob(".*.png")):
+            name = leftover.name
+            ours = name.rpartition(".")[2].isdecimal() or leftover.parent.name == "samples"
+            if ours and leftover.is_file() and not leftover.is_symlink():
+                leftover.unlink(missing_ok=True)
+
     def start(self, config, used: dict, log_length: int = 0) -> None:
         """Writes settings.json and opens the log, cut to the part that is kept."""
         with _writable(self.path):

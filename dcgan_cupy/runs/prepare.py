@@ -159,6 +159,7 @@ def _folder(config, saved, restart: bool) -> RunFolder:
         folder = RunFolder.claim(config.out, config.data, str(config.image_size))
         folder.take_log(resume.run_of(saved), log_length(saved))
     checkpoint.sweep(folder.checkpoints)
+    folder.sweep()
     return folder
 
 
