@@ -82,10 +82,10 @@ def test_killed_at_random_moments_the_run_comes_to_the_same_end(place):
 
     No file half-written is taken, the end equals the whole run's.
     """
-    draw, run, kills = random.Random(11), place / "killed", 0
+    draw, run, kills, ended = random.Random(11), place / "killed", 0, None
     flags = (*SMALL, "--out", "killed", "--resume", "auto")
     while kills < KILLS:
-        if (run / "generator.npz").exists():
+        if ended == 0:  # it was done before the kill came
             assert_same_run(run, place / "whole")
             shutil.rmtree(run)
         process = start(place, *flags)
@@ -100,7 +100,7 @@ def test_killed_at_random_moments_the_run_comes_to_the_same_end(place):
             time.sleep(draw.uniform(0.05, 1.0))
         process.kill()
         process.communicate()
-        kills += 1
+        kills, ended = kills + 1, process.returncode
         for path in checkpoint.found(run / "checkpoints"):
             checkpoint.look(path)  # whole, each of them
     done = finish(place, *flags)
