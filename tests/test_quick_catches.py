@@ -1,6 +1,7 @@
 """Twenty faults, one at a time, planted in kernels, layers and the trainer: `make quick` catches at least eighteen."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ LEAST = 18
 # (file, what stands there, what is put in its place)
 FAULTS = [
     ("kernels/elementwise.cu", "y[i] += x[i]", "y[i] = x[i]"),
-    ("kernels/include/activation.cuh", "return y > 0.0f ? d : s * d;", "return y > 0.0f ? d : d;"),
+    ("kernels/include/activation.cuh", "return y > 0.0f ? d : s * d;", "return y < 0.0f ? d : s * d;"),
     ("kernels/include/activation.cuh", "return dy * (1.0f - y * y);", "return dy * (1.0f - y);"),
     ("kernels/losses.cu", "gradient[i] = scale * (p - t) / n;", "gradient[i] = (p - t) / n;"),
     ("kernels/adam.cu", "float v_new = beta2 * v[i] + one_minus_beta2 * (g * g);", "float v_new = beta2 * v[i];"),
@@ -42,8 +43,14 @@ FAULTS = [
 
 def planted(folder: Path, file: str, old: str, new: str) -> None:
     text = (ROOT / file).read_text(encoding="utf-8")
-    assert old in text, f"{file} no longer holds {old!r}: mend the fault"
-    (folder / file).write_text(text.replace(old, new, 1), encoding="utf-8")
+    (folder / file).write_text(faulty(text, old, new), encoding="utf-8")
+
+
+def faulty(text: str, old: str, new: str) -> str:
+    """The text with its first `old` replaced, headers left alone. Raises: AssertionError if there is none."""
+    header = re.match(r"(?://.*\n)*", text)[0]
+    assert old in text[len(header) :], f"no {old!r}: mend the fault"
+    return header + text[len(header) :].replace(old, new, 1)
 
 
 def quick(folder: Path) -> subprocess.CompletedProcess:
@@ -74,4 +81,5 @@ def test_quick_catches_planted_faults(tmp_path):
 
 def test_the_faults_can_be_planted():
     for file, old, new in FAULTS:
-        assert old in (ROOT / file).read_text(encoding="utf-8") and old != new, f"{file}: {old!r}"
+        text = (ROOT / file).read_text(encoding="utf-8")
+        assert faulty(text, old, new) != text, f"{file}: {old!r}"
