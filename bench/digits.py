@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from dcgan_cupy import device as devices
+from dcgan_cupy.command import Parser, run
 from dcgan_cupy.data import open_dataset
 from dcgan_cupy.runs.model import Sampler, latents, load
 
@@ -74,14 +75,24 @@ def judge(run: str, folder: Path) -> None:
     print(f"{truth:.1%} of 2000 drawn digits are")
 
 
-def main() -> int:
-    """The command."""
-    what, *rest = sys.argv[1:]
-    if what == "draw":
-        draw(Path(rest[0]))
+def work(arguments: list[str]) -> None:
+    """Draws or judges."""
+    parser = Parser("bench.digits", "digits to try conditional training on", prog="python -m bench.digits")
+    parser.add_argument("what", choices=("draw", "judge"))
+    parser.add_argument("places", nargs="+", metavar="FOLDER | RUN FOLDER")
+    given = parser.parse_args(arguments)
+    if len(given.places) != (1 if given.what == "draw" else 2):
+        parser.error(f"need {'FOLDER' if given.what == 'draw' else 'RUN FOLDER'}, got {' '.join(given.places)}")
+    *run_folder, folder = given.places
+    if given.what == "draw":
+        draw(Path(folder))
     else:
-        judge(rest[0], Path(rest[1]))
-    return 0
+        judge(*run_folder, Path(folder))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command."""
+    return run("bench.digits", work, arguments)
 
 
 if __name__ == "__main__":

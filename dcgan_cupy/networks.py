@@ -3,6 +3,8 @@
 m * 2^k pixels, m from 3 to 7, take k stages of stride 2 and one of kernel m: 4, as in both originals, at powers of two.
 """
 
+from typing import NamedTuple
+
 from . import ops
 from .errors import UserError
 from .layers import (
@@ -10,6 +12,7 @@ from .layers import (
     Conv2d,
     ConvTranspose2d,
     Labels,
+    Layer,
     LeakyReLU,
     ReLU,
     Sequential,
@@ -167,6 +170,18 @@ class _Network(Sequential):
         return self.device.numpy(array).reshape(self._torch_shape(name, array, None))
 
 
+class Family(NamedTuple):
+    """In what the seeds' networks and PyTorch's example differ; the rest is one text."""
+
+    name: str  # of the Sequential that holds all layers
+    biased: bool  # the convolutions without a batch norm behind them have a bias
+    grouped: bool  # a stage's layers lie in a Sequential of their own
+
+    def stage(self, *layers: Layer) -> list[Layer]:
+        """The layers of a stage as the body holds them."""
+        return [Sequential(*layers, device=layers[0].device)] if self.grouped else list(layers)
+
+
 class Discriminator(_Network):
     """Image -> probability that it is real, shape [N, 1, 1, 1].
 
@@ -177,6 +192,9 @@ class Discriminator(_Network):
     given(labels) first.
     Source: Radford et al. 2015; the second seed's Discriminator.
     """
+
+    family = Family("disc", biased=True, grouped=True)
+    last_stride = 2
 
     def __init__(
         self,
@@ -190,25 +208,24 @@ class Discriminator(_Network):
         bn_gain_mean=1.0,
         classes=0,
     ):
-        doublings, small = _check("Discriminator", image_size, channels_img, features_d=features_d)
-        conv = [Conv2d(channels_img + classes, features_d, 4, 2, 1, device=device, kernels=kernels)]  # image_size / 2
-        stages, channels = [conv[0], LeakyReLU(0.2, device=device)], features_d
+        doublings, small = _check(type(self).__name__, image_size, channels_img, features_d=features_d)
+        family, made = self.family, {"device": device, "kernels": kernels}
+        stages = [
+            Conv2d(channels_img + classes, features_d, 4, 2, 1, family.biased, **made),  # image_size / 2
+            LeakyReLU(0.2, device=device),
+        ]
+        channels = features_d
         for _ in range(doublings - 1):
-            stages.append(
-                Sequential(
-                    Conv2d(
-                        channels + classes, 2 * channels, 4, 2, 1, bias=False, device=device, kernels=kernels
-                    ),  # size / 2
-                    BatchNorm2d(2 * channels, device=device, kernels=kernels),
-                    LeakyReLU(0.2, device=device),
-                    device=device,
-                )
+            stages += family.stage(
+                Conv2d(channels + classes, 2 * channels, 4, 2, 1, False, **made),  # size / 2
+                BatchNorm2d(2 * channels, **made),
+                LeakyReLU(0.2, device=device),
             )
             channels = 2 * channels
-        stages.append(Conv2d(channels + classes, 1, small, 2, 0, device=device, kernels=kernels))  # m -> 1
+        stages.append(Conv2d(channels + classes, 1, small, self.last_stride, 0, family.biased, **made))  # m -> 1
         self.sigmoid = Sigmoid(device=device)
         stages.append(self.sigmoid)
-        super().__init__("disc", Sequential(*stages, device=device), random, bn_gain_mean, device, classes)
+        super().__init__(family.name, Sequential(*stages, device=device), random, bn_gain_mean, device, classes)
         self.logits = Sequential(*self.body.layers[:-1], device=device)
         """All layers but the Sigmoid: the trainer's loss works on logits, where no probability can round to 0 or 1."""
 
@@ -222,6 +239,9 @@ class Generator(_Network):
     Source: Radford et al. 2015; the second seed's Generator.
     """
 
+    family = Family("gen", biased=True, grouped=True)
+    last_width = 2  # channels before the last layer, in features_g
+
     def __init__(
         self,
         z_dim=100,
@@ -235,75 +255,41 @@ class Generator(_Network):
         bn_gain_mean=1.0,
         classes=0,
     ):
-        doublings, small = _check("Generator", image_size, channels_img, z_dim=z_dim, features_g=features_g)
+        doublings, small = _check(type(self).__name__, image_size, channels_img, z_dim=z_dim, features_g=features_g)
         self.z_dim = z_dim
+        family, made = self.family, {"device": device, "kernels": kernels}
 
-        def block(channels_in, channels_out, kernel, stride, padding):
-            return Sequential(
-                ConvTranspose2d(
-                    channels_in + classes,
-                    channels_out,
-                    kernel,
-                    stride,
-                    padding,
-                    bias=False,
-                    device=device,
-                    kernels=kernels,
-                ),
-                BatchNorm2d(channels_out, device=device, kernels=kernels),
+        def stage(channels_in, channels_out, kernel, stride, padding):
+            return family.stage(
+                ConvTranspose2d(channels_in + classes, channels_out, kernel, stride, padding, bias=False, **made),
+                BatchNorm2d(channels_out, **made),
                 ReLU(device=device),
-                device=device,
             )
 
-        channels = features_g << doublings
-        stages = [block(z_dim, channels, small, 1, 0)]  # 1 -> m
+        channels = self.last_width * features_g << (doublings - 1)
+        stages = stage(z_dim, channels, small, 1, 0)  # 1 -> m
         for _ in range(doublings - 1):
-            stages.append(block(channels, channels // 2, 4, 2, 1))  # size * 2
+            stages += stage(channels, channels // 2, 4, 2, 1)  # size * 2
             channels //= 2
-        last = ConvTranspose2d(channels + classes, channels_img, 4, 2, 1, device=device, kernels=kernels)
-        stages.append(last)  # image_size
-        stages.append(Tanh(device=device))
-        super().__init__("gen", Sequential(*stages, device=device), random, bn_gain_mean, device, classes)
+        stages += [
+            ConvTranspose2d(channels + classes, channels_img, 4, 2, 1, bias=family.biased, **made),  # image_size
+            Tanh(device=device),
+        ]
+        super().__init__(family.name, Sequential(*stages, device=device), random, bn_gain_mean, device, classes)
 
 
-class ExampleDiscriminator(_Network):
+class ExampleDiscriminator(Discriminator):
     """PyTorch's examples/dcgan: no biases, one flat Sequential `main`, a last layer of stride 1.
 
     Shapes, arguments: as Discriminator's.
     Source: pytorch/examples, dcgan/main.py, at any of our sizes; there it is 64 px.
     """
 
-    def __init__(
-        self,
-        channels_img=3,
-        features_d=64,
-        image_size=64,
-        *,
-        device,
-        kernels=None,
-        random=None,
-        bn_gain_mean=1.0,
-        classes=0,
-    ):
-        doublings, small = _check("ExampleDiscriminator", image_size, channels_img, features_d=features_d)
-        shared = {"bias": False, "device": device, "kernels": kernels}
-        first = Conv2d(channels_img + classes, features_d, 4, 2, 1, **shared)  # image_size / 2
-        stages, channels = [first, LeakyReLU(0.2, device=device)], features_d
-        for _ in range(doublings - 1):
-            stages += [
-                Conv2d(channels + classes, 2 * channels, 4, 2, 1, **shared),  # size / 2
-                BatchNorm2d(2 * channels, device=device, kernels=kernels),
-                LeakyReLU(0.2, device=device),
-            ]
-            channels = 2 * channels
-        stages.append(Conv2d(channels + classes, 1, small, 1, 0, **shared))  # m -> 1
-        self.sigmoid = Sigmoid(device=device)
-        stages.append(self.sigmoid)
-        super().__init__("main", Sequential(*stages, device=device), random, bn_gain_mean, device, classes)
-        self.logits = Sequential(*self.body.layers[:-1], device=device)
+    family = Family("main", biased=False, grouped=False)
+    last_stride = 1
 
 
-class ExampleGenerator(_Network):
+class ExampleGenerator(Generator):
     """PyTorch's examples/dcgan: no biases, one flat Sequential `main`.
 
     Shapes: as Generator's.
@@ -312,38 +298,8 @@ class ExampleGenerator(_Network):
     Source: pytorch/examples, dcgan/main.py, at any of our sizes; there it is 64 px.
     """
 
-    def __init__(
-        self,
-        z_dim=100,
-        channels_img=3,
-        features_g=64,
-        image_size=64,
-        *,
-        device,
-        kernels=None,
-        random=None,
-        bn_gain_mean=1.0,
-        classes=0,
-    ):
-        doublings, small = _check("ExampleGenerator", image_size, channels_img, z_dim=z_dim, features_g=features_g)
-        self.z_dim = z_dim
-        shared = {"bias": False, "device": device, "kernels": kernels}
-
-        def stage(channels_in, channels_out, kernel, stride, padding):
-            return [
-                ConvTranspose2d(channels_in + classes, channels_out, kernel, stride, padding, **shared),
-                BatchNorm2d(channels_out, device=device, kernels=kernels),
-                ReLU(device=device),
-            ]
-
-        channels = features_g << (doublings - 1)
-        stages = stage(z_dim, channels, small, 1, 0)  # 1 -> m
-        for _ in range(doublings - 1):
-            stages += stage(channels, channels // 2, 4, 2, 1)  # size * 2
-            channels //= 2
-        last = ConvTranspose2d(channels + classes, channels_img, 4, 2, 1, **shared)  # image_size
-        stages += [last, Tanh(device=device)]
-        super().__init__("main", Sequential(*stages, device=device), random, bn_gain_mean, device, classes)
+    family = Family("main", biased=False, grouped=False)
+    last_width = 1
 
 
 CLASSES = {"seeds": (Generator, Discriminator), "example": (ExampleGenerator, ExampleDiscriminator)}

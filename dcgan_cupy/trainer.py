@@ -196,11 +196,10 @@ class Trainer:
 
         averaged: with the averaged weights, of a run with --ema.   labels: int32 [N], of a conditional run.
         """
-        if not averaged:
-            return self.g.given(labels).forward(z, training=False)
-        if self.g_ema is None:
+        g = self.g_ema if averaged else self.g
+        if g is None:
             raise UserError("Trainer.sample: averaged: need a run with an average (ema), got one without")
-        return self.g_ema.given(labels).forward(z, training=False)
+        return g.given(labels).forward(z, training=False)
 
     def fixed_z(self, count: int):
         """The same latent vectors each time it is asked: to see one picture change as training goes on."""

@@ -10,9 +10,8 @@ import pytest
 import torch
 from helpers import assert_equal
 from PIL import Image
-from safetensors.torch import load_file
 from trainer_cases import one_thread  # noqa: F401
-from travel_cases import KINDS, assert_same, done, lively, refused, tree, weights_of
+from travel_cases import KINDS, assert_same, done, lively, refused, tensors, tree, weights_of
 
 from bench import digits
 from dcgan_cupy import export, import_weights, sample, train, walk
@@ -146,15 +145,6 @@ def test_a_walk_keeps_its_class(command, made, tmp_path):
     assert "of class [red]1[∕] from" in done(command("walk", made, "--seeds", "0,1", "--out", tmp_path / "v.png"))
     first = np.asarray(Image.open(tmp_path / "w.png"))[2:66:4, 2:66:4]
     assert_equal(first, drawn(made, 1, [2])[0])
-
-
-def tensors(path: Path) -> dict:
-    if path.suffix == ".pth":
-        return torch.load(path, weights_only=True)
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    with np.load(path, allow_pickle=False) as file:
-        return {name: torch.from_numpy(file[name]) for name in file.files}
 
 
 def outputs(made: Path, z, x, labels) -> tuple:

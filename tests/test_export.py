@@ -5,7 +5,6 @@ import onnxruntime
 import pytest
 import torch
 from foreign_networks import ExampleDiscriminator, ExampleGenerator, SeedsDiscriminator, SeedsGenerator
-from safetensors.torch import load_file
 from travel_cases import (  # noqa: F401
     KINDS,
     PARTS,
@@ -16,6 +15,7 @@ from travel_cases import (  # noqa: F401
     probabilities_of,
     refused,
     runs,
+    tensors,
     tree,
     weights_of,
 )
@@ -28,16 +28,6 @@ NEAR = 1e-5
 CLASSES = {"seeds": (SeedsGenerator, SeedsDiscriminator), "example": (ExampleGenerator, ExampleDiscriminator)}
 
 every_network = pytest.mark.parametrize("network", ["seeds", "example"])
-
-
-def tensors(path):
-    """What each kind's own library makes of a file."""
-    if path.suffix == ".pth":
-        return torch.load(path, weights_only=True)
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    with np.load(path, allow_pickle=False) as file:
-        return {name: torch.from_numpy(file[name]) for name in file.files}
 
 
 def latent(rng, n=5):

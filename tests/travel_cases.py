@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from dcgan_cupy import export, import_weights, sample, train
 from dcgan_cupy.device import RecorderDevice, get
@@ -120,3 +122,13 @@ def probabilities_of(source, x: np.ndarray) -> np.ndarray:
 
 def log_of(run) -> list[dict]:
     return [json.loads(line) for line in (Path(run) / "log.jsonl").read_text().splitlines()]
+
+
+def tensors(path: Path) -> dict:
+    """What each kind's own library makes of a file."""
+    if path.suffix == ".pth":
+        return torch.load(path, weights_only=True)
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    with np.load(path, allow_pickle=False) as file:
+        return {name: torch.from_numpy(file[name]) for name in file.files}

@@ -4,6 +4,7 @@ Names keep the layout of PyTorch's modules (the seeds', or PyTorch's example's);
 before them, goes. Nothing in a file is executed, and no more memory is taken than a file of its size can need.
 """
 
+import io
 import os
 import re
 import stat
@@ -18,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 
 from ..errors import UserError
 from . import pth
+from .files import write_whole
 
 MOST_SHRUNK = (
     100  # times that a file may grow when it is read: weights hardly shrink, a file made to fill the memory does
@@ -30,15 +32,14 @@ TAGS = {"BF16", "F16", "F32", "F64", "I8", "I16", "I32", "I64", "U8", "U16", "U3
 
 def save_weights(path: Path, state: dict) -> None:
     """Writes a state_dict as .npz so that a reader finds either the old file or the new one, whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, **state)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, npz(state))
+
+
+def npz(state: dict) -> bytes:
+    """What a .npz file of a state_dict holds."""
+    made = io.BytesIO()
+    np.savez(made, **state)
+    return made.getvalue()
 
 
 def load_weights(path: str, what: str) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ from safetensors.numpy import save
 from ..errors import UserError
 from . import onnx_graph
 from .files import write_whole
+from .weights import npz
 
 NEEDED = {
     "pth": ("torch", "PyTorch (pip install torch)"),
@@ -34,9 +35,7 @@ def _safetensors(network, weights: dict) -> bytes:
 
 
 def _npz(network, weights: dict) -> bytes:
-    made = io.BytesIO()
-    np.savez(made, **weights)
-    return made.getvalue()
+    return npz(weights)
 
 
 def _pth(network, weights: dict) -> bytes:
