@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import sys
+import textwrap
 from pathlib import Path
 
 from dcgan_cupy.errors import UserError, printable
@@ -21,6 +22,7 @@ NAMES = {
 }
 RUNGS = ("textbook", "tiled", "winograd", "tensorcore")
 BEGIN, END = "<!-- bench: begin (python -m bench.report) -->", "<!-- bench: end -->"
+WHOLE: dict = {"break_long_words": False, "break_on_hyphens": False}
 COLOURS = {"dcgan_cupy": "#c2410c", "channels_last": "#1d4ed8"}
 
 
@@ -39,8 +41,8 @@ def steps_table(result: dict) -> str:
         p10, median, p90 = (1000 * row["batch"] / row[mode][key] for key in ("p90", "ms", "p10"))
         return f"{median:.0f} ({p10:.0f}–{p90:.0f})"
 
-    return table(
-        ["features", "batch", "size", *(f"{NAMES[mode]}, images/s" for mode in modes), "ratio to the best"],
+    return "Images a second, median (p10–p90):\n\n" + table(
+        ["features", "batch", "size", *(NAMES[mode] for mode in modes), "ratio to the best"],
         [
             [
                 row["features"],
@@ -121,7 +123,8 @@ def report(result: dict, images: str | None = None, layers: bool = True) -> str:
     )
     parts += [kernels_table(result), FLOP] if layers and result["kernels"] else []
     parts += left_out(result)
-    return "\n\n".join(parts)
+    prose = [not part.startswith(("Images", "|", "!")) for part in parts]
+    return "\n\n".join(textwrap.fill(part, 120, **WHOLE) if words else part for part, words in zip(parts, prose))
 
 
 def plot(result: dict, path: Path) -> None:
