@@ -13,13 +13,26 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the package beside these tests, installed or not
 
-from dcgan_cupy.device import CpuDevice, get, gpu
+from dcgan_cupy.device import CpuDevice, Device, get, gpu
 
 
 def pytest_configure(config):
     """Tests that run side by side share the cores: one thread of PyTorch's for each."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """The mark any_size: kernels that serve every size, for tests of many networks' wiring.
+
+    Each network would compile some forty kernels of its own. Fixtures are made under the mark too.
+    """
+    Device.specialises = not item.get_closest_marker("any_size")
+    try:
+        return (yield)
+    finally:
+        Device.specialises = True
 
 
 @pytest.fixture(scope="session", params=["cpu", "gpu"])

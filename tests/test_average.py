@@ -15,6 +15,8 @@ from dcgan_cupy.preflight import plan
 from dcgan_cupy.runs import checkpoint
 from dcgan_cupy.trainer import Trainer
 
+pytestmark = pytest.mark.any_size
+
 
 @pytest.mark.parametrize("size", [1, 255, 257, 1000])
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.999])

@@ -18,6 +18,8 @@ from dcgan_cupy.preflight import plan
 from dcgan_cupy.random import Random
 from dcgan_cupy.trainer import STREAMS, Trainer
 
+pytestmark = pytest.mark.any_size
+
 TEN = {"conditional": True, "n_classes": 10}
 
 

@@ -19,6 +19,8 @@ from dcgan_cupy.device import RecorderDevice, get, host
 from dcgan_cupy.networks import Discriminator, Generator
 from dcgan_cupy.runs.model import Sampler, load
 
+pytestmark = pytest.mark.any_size
+
 K, Z, SIZE = 3, 12, 16
 TINY = ("--device", "cpu", "--image-size", str(SIZE), "--features-g", "4", "--features-d", "4", "--batch-size", "4",
         "--z-dim", str(Z), "--conditional")  # fmt: skip

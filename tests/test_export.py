@@ -22,6 +22,8 @@ from travel_cases import (  # noqa: F401
 
 from dcgan_cupy.runs import writers
 
+pytestmark = pytest.mark.any_size
+
 NEAR = 1e-5
 """Of numbers up to 1: six layers of float32 sums in another order; 4e-6 seen in images, 3e-7 in probabilities."""
 

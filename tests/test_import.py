@@ -11,6 +11,8 @@ from travel_cases import KINDS, SMALL, assert_same, command, done, images_of, lo
 
 from dcgan_cupy.runs import checkpoint, weights
 
+pytestmark = pytest.mark.any_size
+
 every_network = pytest.mark.parametrize("network", ["seeds", "example"])
 
 

@@ -23,6 +23,8 @@ from dcgan_cupy.networks import CLASSES
 from dcgan_cupy.sizes import named, nearest, sides, stages
 from dcgan_cupy.trainer import Trainer
 
+pytestmark = pytest.mark.any_size
+
 POWERS = {16: 2, 32: 3, 64: 4, 128: 5}  # size -> stages of stride 2 before this module was there
 
 

@@ -14,6 +14,8 @@ from dcgan_cupy.device import RecorderDevice
 from dcgan_cupy.networks import CLASSES, ExampleGenerator
 from dcgan_cupy.sizes import shown, sides
 
+pytestmark = pytest.mark.any_size
+
 every_network = pytest.mark.parametrize("network", ["seeds", "example"])
 every_size = pytest.mark.parametrize("size", [28, "48x80"])
 BATCH, WIDTH = 4, 6

@@ -46,6 +46,7 @@ class Device:
     reason: str  # why this one was chosen
     tiles: str  # whose tiles its kernels get, and whose way into shared memory (ops/tiles.py): "cpu" or "gpu"
     compiles = True  # False: its kernels are names only
+    specialises = True  # layers get kernels of their own sizes; False: slower ones, which all sizes share
     compilations = 0  # kernels that the devices of this process have compiled, or taken from the cache
 
     def __init__(self):

@@ -11,4 +11,5 @@ def channel_groups_of(where: str, dev, x):
     tile = tiles.channel_groups(dev.tiles, rows, c)
     parts = tile.pop("PARTS")
     size = ceil_div(rows, parts)
-    return rows, c, {**tile, "KNOWN": f"C = {c}"}, ceil_div(c, tile["V"] * tile["LANES"]), ceil_div(rows, size), size
+    known = {"KNOWN": f"C = {c}"} if dev.specialises else {}
+    return rows, c, {**tile, **known}, ceil_div(c, tile["V"] * tile["LANES"]), ceil_div(rows, size), size

@@ -34,7 +34,8 @@ def conv2d_forward(
     """y[n,oh,ow,oc] = bias[oc] + sum of x[n, oh*s-p+kh, ow*s-p+kw, ic] * w[kh,kw,ic,oc].   kernels/conv2d/forward_*.cu
 
     Shapes: x [N, H, W, IC], w [KH, KW, IC, OC], bias [OC] or None, y [N, OH, OW, OC]; stride, padding pairs.
-    known: compile this layer's sizes, all but the batch, into the kernel (faster; one more kernel to compile).
+    known: compile this layer's sizes, all but the batch, into the kernel (faster; one more kernel to compile), where
+    the device specialises.
     activation: what a result passes before it is written: another pass saved. For the rungs FUSED only.
     """
     where = "conv2d_forward"
@@ -42,7 +43,7 @@ def conv2d_forward(
     sizes = convolution_sizes(where, x.shape, w.shape, y.shape, stride, padding)
     if bias is not None:
         need_shape(where, "bias", bias, w.shape[3:])
-    rung = chosen_rung(dev, rung, w, stride, padding)
+    rung, known = chosen_rung(dev, rung, w, stride, padding), known and dev.specialises
     need_fusing(where, "epilogue", rung, activation != NONE)
     if rung == "winograd":
         winograd.forward(dev, x, w, bias, y, sizes, known, activation)
@@ -76,7 +77,7 @@ def conv2d_backward_input(
     sizes = convolution_sizes(where, dx.shape, w.shape, dy.shape, stride, padding)
     if bias is not None:
         need_shape(where, "bias", bias, w.shape[2:3])
-    rung = chosen_rung(dev, rung, w, stride, padding)
+    rung, known = chosen_rung(dev, rung, w, stride, padding), known and dev.specialises
     need_fusing(where, "epilogue", rung, activation != NONE)
     if rung == "winograd":
         winograd.backward_input(dev, dy, w, bias, dx, sizes, known, activation)
@@ -105,7 +106,7 @@ def conv2d_backward_weight(
     where = "conv2d_backward_weight"
     check_rung(where, rung)
     sizes = convolution_sizes(where, x.shape, dw.shape, dy.shape, stride, padding)
-    rung = chosen_rung(dev, rung, dw, stride, padding)
+    rung, known = chosen_rung(dev, rung, dw, stride, padding), known and dev.specialises
     if rung == "winograd":
         winograd.backward_weight(dev, x, dy, dw, sizes, known)
     elif rung == "tiled" and dw.shape[3] >= tiled.THIN:
