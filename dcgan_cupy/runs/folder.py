@@ -105,10 +105,8 @@ class RunFolder:
             settings = {**asdict(config), "used": used}
             write_whole(self.path / SETTINGS, (json.dumps(settings, indent=2) + "\n").encode())
             path = self.path / "log.jsonl"
-            if log_length and (not path.is_file() or path.stat().st_size < log_length):
-                raise UserError(
-                    f"train: --resume: {path}: need the {log_length} bytes that the checkpoint knows of, got fewer"
-                )
+            if path.is_symlink():  # it is cut, and added to
+                raise UserError(f"train: --out: need a plain file, got a link: {path}")
             self._log = Log(path, log_length)
 
     def take_log(self, run: Path, length: int) -> None:
