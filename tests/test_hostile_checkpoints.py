@@ -136,6 +136,17 @@ def test_a_run_goes_on_where_it_lies(good, tmp_path, monkeypatch, command):
     assert (tmp_path / "work" / "checkpoints" / "000004").is_dir()
 
 
+def test_no_run_begins_inside_a_checkpoint(good, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    attempt(lambda folder: None, good, tmp_path / "work")
+    before = tree(tmp_path)
+    refused(
+        command("train", "--resume", "work", "--steps", "4", "--out", "work/checkpoints/000003"),
+        "train: --out: need a folder for a run, got a checkpoint: work/checkpoints/000003",
+    )
+    assert tree(tmp_path) == before
+
+
 def test_a_log_that_is_a_link_is_left_alone(good, tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
     attempt(lambda folder: None, good, tmp_path / "work")
