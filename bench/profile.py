@@ -42,23 +42,29 @@ def main() -> int:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--kernels")
+    parser.add_argument("--classes", type=int, help="of a conditional step")
     given = parser.parse_args()
     options = {"threads": given.threads} if given.device != "gpu" else {}
     dev = devices.get("cpu" if given.device == "auto" and devices.gpu.why_not() else given.device, **options)
     seconds = time.process_time if dev.kind == "cpu" and given.threads == 1 else time.perf_counter
     clock = Clock(dev, seconds)
     f, b, s = given.features, given.batch, given.size
-    config = Config(features_g=f, features_d=f, batch_size=b, image_size=s, kernels=given.kernels, steps=1)
+    k = given.classes
+    config = Config(
+        features_g=f, features_d=f, batch_size=b, image_size=s, kernels=given.kernels, steps=1,
+        conditional=k is not None, n_classes=k,
+    )  # fmt: skip
     trainer = Trainer(config.resolved(dev.kind), dev)
+    labels = dev.array(np.arange(b, dtype=np.int32) % k) if k else None
     images = np.random.default_rng(0).uniform(-1, 1, (b, s, s, 3)).astype(np.float32)
     real, other = dev.array(images), dev.array(images)  # a step on another array runs launch by launch, no replay
     for array in (real, other):
-        trainer.step(array)
+        trainer.step(array, labels=labels)
     totals = []
     with dev.watched(clock):
         for step in range(given.steps):
             start = seconds()
-            trainer.step((real, other)[step % 2])
+            trainer.step((real, other)[step % 2], labels=labels)
             totals.append(seconds() - start)
     total = np.median(totals) * 1e3
     rows = sorted(
@@ -66,10 +72,10 @@ def main() -> int:
     )
     replays = []
     for _ in range(2):
-        trainer.step(real)
+        trainer.step(real, labels=labels)
     for _ in range(given.steps):
         start = seconds()
-        trainer.step(real)
+        trainer.step(real, labels=labels)
         replays.append(seconds() - start)
     print(
         f"{dev.description}\nfeatures {f}, batch {b}, size {s}: {total:.2f} ms a step launch by launch, "

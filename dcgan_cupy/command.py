@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -70,13 +71,18 @@ def write_in_any_terminal() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _cut(text: str, most: int = 1000) -> str:
+    """A text with its middle left out, where a name in it is longer than anybody reads."""
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"
+
+
 def run(name: str, work: Callable[[list[str]], int | None], arguments: list[str] | None = None) -> int:
     """Runs a command's work(arguments). Exit codes: 0 done, 1 failed while running, 2 wrong use, 130 interrupted."""
     write_in_any_terminal()
     try:
         return work(sys.argv[1:] if arguments is None else arguments) or 0
     except UserError as error:
-        print(printable(error), file=sys.stderr)
+        print(_cut(printable(error)), file=sys.stderr)
         return 2
     except KernelError as error:
         print(f"{name}: kernel error: {error}", file=sys.stderr)
@@ -90,9 +96,9 @@ def run(name: str, work: Callable[[list[str]], int | None], arguments: list[str]
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        where = printable(error.filename or "files")
+        where = _cut(printable(error.filename or "files"), 200)
         print(f"{name}: {where}: need to read and write, got: {error.strerror or error}", file=sys.stderr)
-        return 1
+        return 2 if error.errno == errno.ENAMETOOLONG else 1  # what was given, not what happened
     except KeyboardInterrupt:
         print("interrupted; what was not saved yet is lost", file=sys.stderr)
         return 130

@@ -191,17 +191,17 @@ def checked(f, value: Any) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
-        raise UserError(f"{where}: need {NAMES[kind]}, got {value!r}")
+        raise UserError(f"{where}: need {NAMES[kind]}, got {repr(value)[:80]}")
     if meta["choices"] and value not in meta["choices"]:
         raise UserError(
             f"{where}: need one of {', '.join(f'{c:g}' if kind is float else str(c) for c in meta['choices'])}, got"
-            f" {value!r}"
+            f" {repr(value)[:80]}"
         )
     least, below = meta["least"], meta["below"]
     inside = (least is None or value >= least) and (below is None or value < below)
     if not inside:
         limits = [f"at least {least}" if least is not None else "", f"less than {below}" if below is not None else ""]
-        raise UserError(f"{where}: need {NAMES[kind]}, {' and '.join(filter(None, limits))}, got {value!r}")
+        raise UserError(f"{where}: need {NAMES[kind]}, {' and '.join(filter(None, limits))}, got {repr(value)[:80]}")
     return given
 
 

@@ -121,6 +121,12 @@ class _Network(Sequential):
             for name, array, axes in self._states(flat)
         }
 
+    def shapes(self, flat=None) -> dict[str, tuple[str, tuple]]:
+        """Name -> (dtype, shape) of what state_dict gives.   flat: as there."""
+        return {
+            name: (str(array.dtype), self._torch_shape(name, array, axes)) for name, array, axes in self._states(flat)
+        }
+
     def load_state_dict(self, values: dict, flat=None) -> None:
         """Takes what state_dict gives, or a PyTorch state_dict (CPU tensors).   flat: as there.
 

@@ -72,10 +72,12 @@ def nearest(value) -> list[int | str]:
 def need_size(where: str, value) -> int | str:
     """The size as settings hold it.   where: for the message.   Raises: UserError if no network has images of it."""
     if sides(value) is None:
-        raise UserError(f"{where}: need a size in px such as 64, or height x width such as 48x80, got {value!r}")
+        raise UserError(
+            f"{where}: need a size in px such as 64, or height x width such as 48x80, got {repr(value)[:80]}"
+        )
     if stages(value) is None:
         raise UserError(
             f"{where}: need sides of m * 2^k px, m from {LEAST} to {MOST}, one k of {FEWEST} or more for both, at most"
-            f" {LARGEST}, got {named(value)}; the nearest is {' or '.join(map(str, nearest(value)))}"
+            f" {LARGEST}, got {str(named(value))[:40]}; the nearest is {' or '.join(map(str, nearest(value)))}"
         )
     return named(value)

@@ -14,6 +14,7 @@ from .errors import UserError
 from .runs.display import Display
 from .runs.prepare import prepare
 from .runs.resume import find, settings, used_settings
+from .runs.signals import leaving
 
 
 def parse_given(arguments: list[str]) -> dict:
@@ -103,7 +104,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     Exit codes: 0 done, 1 failed while running, 2 wrong use, 129, 130, 143 ended by a signal (everything saved).
     """
-    return run("train", lambda given: train(parse_given(given), Console()), arguments)
+    with leaving():
+        return run("train", lambda given: train(parse_given(given), Console()), arguments)
 
 
 if __name__ == "__main__":

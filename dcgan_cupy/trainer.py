@@ -157,6 +157,19 @@ class Trainer:
             arrays |= {f"generator_ema.{key}": values for key, values in averages.items()}
         return arrays
 
+    def shapes(self) -> dict[str, tuple[str, tuple]]:
+        """Name -> (dtype, shape) of what state() gives."""
+        small = {f"random.{name}": random.state for name, random in self._streams()}
+        small |= {f"{name}.adam.state": adam.state for name, _, adam in self._parts()}
+        shapes = {name: (str(array.dtype), tuple(array.shape)) for name, array in small.items()}
+        flats = [(f"{n}.{p}", net, flat) for n, net, a in self._parts()
+                 for p, flat in (("", None), ("adam.m.", a.m), ("adam.v.", a.v))]  # fmt: skip
+        if self.average is not None:
+            flats.append(("generator_ema.", self.g, self.average.average))
+        for prefix, network, flat in flats:
+            shapes |= {prefix + key: value for key, value in network.shapes(flat).items()}
+        return shapes
+
     def load_state(self, arrays: dict) -> None:
         """Takes what state() gives: names, shapes and types must be those."""
         for name, random in self._streams():

@@ -35,3 +35,15 @@ def test_version_and_an_unknown_command(capsys):
     assert command.main(["--version"]) == 0 and capsys.readouterr().out == f"dcgan-cupy {__version__}\n"
     assert command.main(["trian"]) == 2
     assert capsys.readouterr().err.endswith("got 'trian'; train?\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["train --resume LONG", "train --out LONG", "train --config LONG", "train --netG LONG", "sample LONG --out a.png",
+     "export LONG --out a", "import LONG --out a", "runs show LONG"],
+)  # fmt: skip
+def test_a_name_too_long_is_wrong_use_in_one_sentence_that_ends(line, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert command.main(line.replace("LONG", "n" * 5000).split()) == 2
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1 and len(errors) < 1100 and not list(tmp_path.iterdir())

@@ -135,7 +135,9 @@ def test_the_plan_is_what_a_step_does(device, rng):
     """Every kernel of a conditional run is known before it begins."""
     cfg = config(**TEN, batch_size=4).resolved(device.kind)
     planned = plan(cfg, device.kind, 4)
-    assert {"concat_label_forward", "concat_label_backward", "random_integers"} <= {key[1] for key in planned.kernels}
+    assert {"label_maps_forward", "label_maps_backward", "concat_label_add", "random_integers"} <= {
+        key[1] for key in planned.kernels
+    }
     trainer, real = Trainer(cfg, device), device.array(images(rng, cfg))
     labels = device.array(classes(rng, cfg)["labels"])
     trainer.step(real, labels=labels)
@@ -171,9 +173,13 @@ def test_labels_come_with_their_images(device, resident, flip):
 def test_networks_refuse_labels_that_do_not_fit(device, rng):
     cfg = config(**TEN)
     trainer, z = Trainer(cfg, device), device.array(latents(rng, cfg))
-    with pytest.raises(UserError, match=r"^JoinLabel.forward: labels: need \(4,\) for the images .*, got none$"):
+    with pytest.raises(
+        UserError, match=r"^LabelSumConvolution.forward: labels: need \(4,\) for the images .*, got none$"
+    ):
         trainer.sample(z)
-    with pytest.raises(UserError, match=r"^JoinLabel.forward: labels: need \(4,\) for the images .*, got \(3,\)$"):
+    with pytest.raises(
+        UserError, match=r"^LabelSumConvolution.forward: labels: need \(4,\) for the images .*, got \(3,\)$"
+    ):
         trainer.sample(z, labels=device.zeros((3,), "int32"))
     with pytest.raises(UserError, match=r"^Generator.given: labels: need none for a network without classes, got some"):
         Trainer(config(), device).sample(z, labels=device.zeros((4,), "int32"))

@@ -184,6 +184,7 @@ def test_many_rounds_in_bounded_memory(dev, tmp_path):
         ("average_step", {"n": 1000}, 3000, 12000),
         ("concat_label_forward", {"n": 3, "h": 5, "w": 7, "c": 3, "k": 10}, 0, 4 * 105 * (2 * 3 + 10) + 4 * 3),
         ("concat_label_backward", {"n": 3, "h": 5, "w": 7, "c": 3, "k": 10}, 0, 8 * 105 * 3),
+        ("concat_label_add", {"n": 3, "h": 5, "w": 7, "c": 3, "k": 10}, 315, 12 * 105 * 3),
     ],
 )
 def test_bytes_are_those_of_the_header(dev, operation, shape, flops, moved):

@@ -53,6 +53,10 @@ def empties():
         wide = of(*shape[:3], 8)
         yield ops.concat_label_forward, (of(*shape), of(shape[0], dtype=np.int32), wide), "x"
         yield ops.concat_label_backward, (wide, of(*shape)), "dx"
+        yield ops.concat_label_add, (of(*shape), wide), "x"
+        label, relation = of(shape[0], dtype=np.int32), (2, (4, 4), P11, P11, False)
+        yield ops.label_maps_forward, (of(*shape), label, of(2, 4, 4, 3), *relation), "w"
+        yield ops.label_maps_backward, (of(*shape), label, of(3, 3, 4, 3), *relation), "dy"
     pixels, index = of(0, 4, 4, 3, dtype=np.uint8), of(2, dtype=np.int32)
     yield ops.images_to_float, (pixels, of(2, 4, 4, 3), index), "images"
     for rung in choices.RUNGS:

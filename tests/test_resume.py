@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ SMALL = (
     "--steps", "12", "--sample-every", "5", "--checkpoint-every", "1", "--data", "photos",
 )  # fmt: skip
 KILLS = int(os.environ.get("DCGAN_CUPY_KILLS", "6"))
+TERMS = int(os.environ.get("DCGAN_CUPY_TERMS", "5"))
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +41,8 @@ def place(tmp_path_factory):
     return folder
 
 
-def start(folder, *flags) -> subprocess.Popen:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DCGAN_CUPY_THREADS": "1"}
+def start(folder, *flags, **more) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DCGAN_CUPY_THREADS": "1", **more}
     command = [sys.executable, "-m", "dcgan_cupy.train", *flags]
     return subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -77,6 +79,26 @@ def wait_for(path: Path, process) -> None:
         time.sleep(0.005)
 
 
+def at_a_random_moment(place, run, draw, *flags, cache=None) -> subprocess.Popen:
+    """The run, started or gone on with, up to a moment among its steps and saves, or (0.15) before them.
+
+    cache: where kernels are compiled anew, so that most moments lie there; None: they are known.
+    """
+    process = start(place, *flags, **({"DCGAN_CUPY_CACHE": str(cache)} if cache else {}))
+    known = [p.name for p in checkpoint.found(run / "checkpoints")]
+    if cache:
+        time.sleep(draw.uniform(0.5, 8.0))
+    elif draw.random() < 0.85:
+        end = time.monotonic() + 300
+        while [p.name for p in checkpoint.found(run / "checkpoints")] == known and process.poll() is None:
+            assert time.monotonic() < end
+            time.sleep(0.002)
+        time.sleep(draw.uniform(0, 0.05))
+    else:
+        time.sleep(draw.uniform(0.05, 1.0))
+    return process
+
+
 def test_killed_at_random_moments_the_run_comes_to_the_same_end(place):
     """SIGKILL again and again, --resume auto each time:
 
@@ -88,16 +110,7 @@ def test_killed_at_random_moments_the_run_comes_to_the_same_end(place):
         if ended == 0:  # it was done before the kill came
             assert_same_run(run, place / "whole")
             shutil.rmtree(run)
-        process = start(place, *flags)
-        known = [p.name for p in checkpoint.found(run / "checkpoints")]
-        if draw.random() < 0.85:  # most kills among the steps, some before them
-            end = time.monotonic() + 300
-            while [p.name for p in checkpoint.found(run / "checkpoints")] == known and process.poll() is None:
-                assert time.monotonic() < end
-                time.sleep(0.002)
-            time.sleep(draw.uniform(0, 0.05))
-        else:
-            time.sleep(draw.uniform(0.05, 1.0))
+        process = at_a_random_moment(place, run, draw, *flags)
         process.kill()
         process.communicate()
         kills, ended = kills + 1, process.returncode
@@ -106,6 +119,54 @@ def test_killed_at_random_moments_the_run_comes_to_the_same_end(place):
     done = finish(place, *flags)
     assert done.returncode == 0, done.stderr
     assert_same_run(run, place / "whole")
+
+
+def ended_by_sigterm(place, name: str, seed: int, count: int) -> dict[str, int]:
+    """SIGTERM again and again, --resume auto each time. Returns how many came when.
+
+    Nothing at all is lost: the log's last step is the newest checkpoint's, which the next part says it goes on from.
+    """
+    draw, run, moments = random.Random(seed), place / name, {"before": 0, "compile": 0, "steps": 0, "end": 0}
+    flags, step = (*SMALL, "--out", name, "--resume", "auto"), 0
+    for i in range(count):
+        cache = place / f"{name}-cache-{i}" if i % 10 == 3 else None
+        process = at_a_random_moment(place, run, draw, *flags, cache=cache)
+        process.terminate()
+        out, errors = process.communicate(timeout=300)
+        assert not errors, errors
+        if f"from step {step} on" not in out:
+            assert not step or "results" not in out, out  # it went on from there, or had not got so far
+        last = checkpoint.newest(run / "checkpoints")
+        now = last.step if last else 0
+        log = run / "log.jsonl"
+        assert len(log.read_bytes().splitlines()) == now if log.exists() else now == 0
+        if process.returncode == -signal.SIGTERM:  # Python itself was starting or ending: a shell says 143
+            assert now in (step, 12), (step, now)
+        else:  # the signal came while the last files were written: done is done
+            assert process.returncode == 143 or (process.returncode, now) == (0, 12), process.returncode
+        moments["end" if now == 12 else "compile" if cache else "steps" if now > step else "before"] += 1
+        step = now
+        if step == 12 and draw.random() < 0.7:
+            if process.returncode == 0:
+                assert_same_run(run, place / "whole")
+            shutil.rmtree(run)
+            step = 0
+    done = finish(place, *flags)
+    assert done.returncode == 0, done.stderr
+    assert_same_run(run, place / "whole")
+    return moments
+
+
+def test_ended_by_sigterm_nothing_is_lost(place):
+    """Other moments each day, so that many are tried."""
+    ended_by_sigterm(place, "ended", date.today().toordinal(), TERMS)
+
+
+@pytest.mark.long
+def test_ended_by_fifty_sigterms_nothing_is_lost(place):
+    moments = ended_by_sigterm(place, "fifty", 7, 50)
+    assert min(moments.values()) > 0, moments
+    print(moments)
 
 
 def test_what_killed_writes_left_is_gone_with_the_next_run(run, tmp_path):

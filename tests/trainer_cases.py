@@ -137,7 +137,8 @@ class Side(nn.Module):
 
 def follow(ours, theirs: nn.Module) -> list[Side]:
     """A Side in place of each rectifier of the judge, told of every sign of the trainer's."""
-    runs = [getattr(layer, "inner", layer) for _, part in ours.walk() for layer in getattr(part, "layers", ())]
+    runs = [layer for _, part in ours.walk() for layer in getattr(part, "layers", ())]
+    runs = [layer if hasattr(layer, "activation") else getattr(layer, "inner", layer) for layer in runs]
     runs = {getattr(layer, "activation", layer): layer for layer in runs}  # an activation, or the fused layer it is in
     layers = {path: runs[layer] for path, layer in ours.walk() if isinstance(layer, ReLU | LeakyReLU)}
     sides = []

@@ -31,6 +31,46 @@ class Convolution(Layer):
             self._add_param("bias", (self.out_channels,))
         initialise(self, Random(self.device))
 
+    def forward(self, x, training=True, epilogue=ops.NONE):
+        """[N, H, W, in_channels] -> [N, OH, OW, out_channels]
+
+        epilogue: an activation behind it, in the same pass; for the rungs FUSED only.
+        """
+        need_image(f"{type(self).__name__}.forward", x, self.in_channels)
+        y = self.result(x)
+        self.run(x, self.params["weight"], y, epilogue)
+        self._saved = x
+        return y
+
+    def backward(self, dy, param_grads=True, input_grad=True):
+        """[N, OH, OW, out_channels] -> [N, H, W, in_channels]"""
+        x = self._take_saved()
+        if param_grads:
+            self.weight_gradient(x, dy, self.grads["weight"])
+            self.bias_gradient(dy)
+        return self.input_gradient(dy, self.params["weight"], x.shape) if input_grad else None
+
+    def result(self, x):
+        """Where y of x goes."""
+        raise NotImplementedError
+
+    def run(self, x, weight, y, epilogue=ops.NONE) -> None:
+        """y of x, with weights of any number of input channels."""
+        raise NotImplementedError
+
+    def weight_gradient(self, x, dy, dw) -> None:
+        """dw += that of dy."""
+        raise NotImplementedError
+
+    def bias_gradient(self, dy) -> None:
+        """Adds that of dy, where there is a bias."""
+        if "bias" in self.grads:
+            ops.conv2d_backward_bias(self.device, dy, self.grads["bias"], self.rung)
+
+    def input_gradient(self, dy, weight, shape: tuple):
+        """dx, of this shape."""
+        raise NotImplementedError
+
     def state(self):
         """Weights in PyTorch's layout: [kh, kw, i, o] to [o, i, kh, kw]."""
         return [(name, a, (3, 2, 0, 1) if name == "weight" else None) for name, a in self.params.items()]
@@ -64,39 +104,27 @@ class Conv2d(Convolution):
         )
         self._add_weights((*self.kernel_size, in_channels, out_channels), bias)
 
-    def forward(self, x, training=True, epilogue=ops.NONE):
-        """[N, H, W, in_channels] -> [N, OH, OW, out_channels]
-
-        epilogue: an activation behind it, in the same pass; for the rungs FUSED only.
-        """
-        need_image("Conv2d.forward", x, self.in_channels)
+    def result(self, x):
+        """[N, OH, OW, out_channels]"""
         size = (
             ops.conv2d_output_size("Conv2d.forward", *v)
             for v in zip(x.shape[1:3], self.kernel_size, self.stride, self.padding)
         )
-        y = self.output("y", (x.shape[0], *size, self.out_channels), x)
-        bias = self.params.get("bias")
-        ops.conv2d_forward(
-            self.device, x, self.params["weight"], bias, y, self.stride, self.padding, self.rung, True, epilogue
-        )
-        self._saved = x
-        return y
+        return self.output("y", (x.shape[0], *size, self.out_channels), x)
 
-    def backward(self, dy, param_grads=True, input_grad=True):
-        """[N, OH, OW, out_channels] -> [N, H, W, in_channels]"""
-        x = self._take_saved()
-        if param_grads:
-            ops.conv2d_backward_weight(
-                self.device, x, dy, self.grads["weight"], self.stride, self.padding, self.rung, known=True
-            )
-            if "bias" in self.grads:
-                ops.conv2d_backward_bias(self.device, dy, self.grads["bias"], self.rung)
-        if not input_grad:
-            return None
-        dx = self.place(self, dy, x.shape)
-        ops.conv2d_backward_input(
-            self.device, dy, self.params["weight"], None, dx, self.stride, self.padding, self.rung, known=True
-        )
+    def run(self, x, weight, y, epilogue=ops.NONE) -> None:
+        """The convolution."""
+        bias = self.params.get("bias")
+        ops.conv2d_forward(self.device, x, weight, bias, y, self.stride, self.padding, self.rung, True, epilogue)
+
+    def weight_gradient(self, x, dy, dw) -> None:
+        """dw += that of dy."""
+        ops.conv2d_backward_weight(self.device, x, dy, dw, self.stride, self.padding, self.rung, known=True)
+
+    def input_gradient(self, dy, weight, shape: tuple):
+        """dx, of this shape."""
+        dx = self.place(self, dy, shape)
+        ops.conv2d_backward_input(self.device, dy, weight, None, dx, self.stride, self.padding, self.rung, known=True)
         return dx
 
 
@@ -136,29 +164,23 @@ class ConvTranspose2d(Convolution):
             )
         self._add_weights((*self.kernel_size, out_channels, in_channels), bias)
 
-    def forward(self, x, training=True, epilogue=ops.NONE):
-        """[N, H, W, in_channels] -> [N, OH, OW, out_channels]
-
-        epilogue: an activation behind it, in the same pass; for the rungs FUSED only.
-        """
-        where = "ConvTranspose2d.forward"
-        need_image(where, x, self.in_channels)
+    def result(self, x):
+        """[N, OH, OW, out_channels]"""
         size = (
-            ops.conv_transpose2d_output_size(where, *v)
+            ops.conv_transpose2d_output_size("ConvTranspose2d.forward", *v)
             for v in zip(x.shape[1:3], self.kernel_size, self.stride, self.padding, self.output_padding)
         )
-        y = self.output("y", (x.shape[0], *size, self.out_channels), x)
-        if self.rung == "textbook":
-            self._four_steps(x, y)
-        else:
-            bias = self.params.get("bias")
-            ops.conv2d_backward_input(
-                self.device, x, self.params["weight"], bias, y, self.stride, self.padding, self.rung, True, epilogue
-            )
-        self._saved = x
-        return y
+        return self.output("y", (x.shape[0], *size, self.out_channels), x)
 
-    def _four_steps(self, x, y) -> None:
+    def run(self, x, weight, y, epilogue=ops.NONE) -> None:
+        """A convolution's input gradient; the textbook's four steps."""
+        if self.rung == "textbook":
+            self._four_steps(x, weight, y)
+            return
+        bias = self.params.get("bias")
+        ops.conv2d_backward_input(self.device, x, weight, bias, y, self.stride, self.padding, self.rung, True, epilogue)
+
+    def _four_steps(self, x, weight, y) -> None:
         """z and p', zeros inserted, padded, then an ordinary convolution with stride 1 (the seeds' section 2.2)."""
         size = (
             ops.zero_insert_size(*v)
@@ -167,25 +189,15 @@ class ConvTranspose2d(Convolution):
         z = self._buffer("z", (x.shape[0], *size, self.in_channels))
         flipped = self._buffer("flipped", (*self.kernel_size, self.in_channels, self.out_channels))
         ops.zero_insert(self.device, x, z, self.kernel_size, self.stride, self.padding)
-        ops.flip_kernel(self.device, self.params["weight"], flipped)
+        ops.flip_kernel(self.device, weight, flipped)
         ops.conv2d_forward(self.device, z, flipped, self.params.get("bias"), y, (1, 1), (0, 0), self.rung, known=True)
 
-    def backward(self, dy, param_grads=True, input_grad=True):
-        """[N, OH, OW, out_channels] -> [N, H, W, in_channels]:
+    def weight_gradient(self, x, dy, dw) -> None:
+        """A convolution's, from y to x."""
+        ops.conv2d_backward_weight(self.device, dy, x, dw, self.stride, self.padding, self.rung, known=True)
 
-        What runs here are a convolution's forward and weight gradient.
-        """
-        x = self._take_saved()
-        if param_grads:
-            ops.conv2d_backward_weight(
-                self.device, dy, x, self.grads["weight"], self.stride, self.padding, self.rung, known=True
-            )
-            if "bias" in self.grads:
-                ops.conv2d_backward_bias(self.device, dy, self.grads["bias"], self.rung)
-        if not input_grad:
-            return None
-        dx = self.place(self, dy, x.shape)
-        ops.conv2d_forward(
-            self.device, dy, self.params["weight"], None, dx, self.stride, self.padding, self.rung, known=True
-        )
+    def input_gradient(self, dy, weight, shape: tuple):
+        """A convolution."""
+        dx = self.place(self, dy, shape)
+        ops.conv2d_forward(self.device, dy, weight, None, dx, self.stride, self.padding, self.rung, known=True)
         return dx

@@ -18,7 +18,7 @@ from .batchnorm import (
     batchnorm_statistics,
 )
 from .check import need_elements, pair
-from .concat import concat_label_backward, concat_label_forward
+from .concat import concat_label_add, concat_label_backward, concat_label_forward
 from .conv2d import conv2d_backward_bias, conv2d_backward_input, conv2d_backward_weight, conv2d_forward
 from .conv_geometry import conv2d_output_size, conv_transpose2d_output_size, zero_insert_size
 from .conv_transpose2d import flip_kernel, zero_insert
@@ -36,6 +36,7 @@ from .elementwise import (
 )
 from .epilogue import NONE, Epilogue
 from .images import images_to_float, images_to_uint8
+from .label_maps import label_maps_backward, label_maps_forward
 from .random import philox_words, random_advance, random_integers, random_normal, random_uniform
 from .rungs import need_fusing, rung_of
 from .tiles import ceil_div
@@ -59,6 +60,7 @@ __all__ = [
     "bce",
     "bce_with_logits",
     "ceil_div",
+    "concat_label_add",
     "concat_label_backward",
     "concat_label_forward",
     "conv2d_backward_bias",
@@ -71,6 +73,8 @@ __all__ = [
     "flip_kernel",
     "images_to_float",
     "images_to_uint8",
+    "label_maps_backward",
+    "label_maps_forward",
     "leaky_relu_backward",
     "leaky_relu_forward",
     "need_elements",

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..errors import UserError
 from .check import count, need_rank4, need_shape
-from .tiles import BLOCK, ceil_div
+from .tiles import BLOCK, ceil_div, neighbours
 
 I32 = np.int32
 
@@ -25,14 +25,30 @@ def concat_label_forward(dev, x, label, y) -> None:
 
 
 def concat_label_backward(dev, dy, dx) -> None:
-    """dx = the channels of dy that came from x.   kernels/concat.cu   Shapes: dy [N, H, W, C + K], dx [N, H, W, C]."""
+    """dx = the channels of dy that came from x.   kernels/concat.cu   Shapes: dy [N, H, W, C + K], dx [N, H, W, C].
+
+    Weights that take a label's maps beside x lie like that as well: this takes those of x alone.
+    """
     where = "concat_label_backward"
-    k = _maps(where, dx=dx, dy=dy)
-    count(where, dy.size)
-    n, h, w, c = dx.shape
-    dev.kernel("concat.cu", "concat_label_backward")(
-        ceil_div(dx.size, BLOCK), BLOCK, dy, dx, I32(n * h * w), I32(c), I32(k)
-    )
+    grid, v, sizes = _grid(where, dev, dx=dx, dy=dy)
+    dev.kernel("concat.cu", where, V=v)(grid, BLOCK, dy, dx, *sizes)
+
+
+def concat_label_add(dev, x, y) -> None:
+    """The first channels of y += x.   kernels/concat.cu   Shapes: x [N, H, W, C], y [N, H, W, C + K]."""
+    where = "concat_label_add"
+    grid, v, sizes = _grid(where, dev, x=x, y=y)
+    dev.kernel("concat.cu", where, V=v)(grid, BLOCK, x, y, *sizes)
+
+
+def _grid(where: str, dev, **arrays):
+    """Blocks, V and sizes of a kernel over the narrow one of two arrays.   arrays: the narrow one, the wide one."""
+    narrow, wide = arrays.values()
+    k = _maps(where, **arrays)
+    count(where, wide.size)
+    n, h, w, c = narrow.shape
+    v = neighbours(dev.tiles, c, 16)
+    return ceil_div(narrow.size // v, BLOCK), v, (I32(n * h * w), I32(c), I32(k))
 
 
 def _maps(where: str, **arrays) -> int:

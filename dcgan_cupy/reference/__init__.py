@@ -32,6 +32,7 @@ from .convolution import (
     zero_insert,
 )
 from .elementwise import (
+    concat_label_add,
     concat_label_backward,
     concat_label_forward,
     horizontal_flip,
@@ -46,6 +47,7 @@ from .elementwise import (
     tanh_backward,
     tanh_forward,
 )
+from .label_maps import label_maps_backward, label_maps_forward
 from .training import adam, average, bce, bce_with_logits, philox4x32_10, random_uniform
 
 __all__ = [
@@ -57,6 +59,7 @@ __all__ = [
     "batchnorm_forward_train",
     "bce",
     "bce_with_logits",
+    "concat_label_add",
     "concat_label_backward",
     "concat_label_forward",
     "conv2d_backward_bias",
@@ -74,6 +77,8 @@ __all__ = [
     "horizontal_flip",
     "images_to_float",
     "images_to_uint8",
+    "label_maps_backward",
+    "label_maps_forward",
     "leaky_relu_backward",
     "leaky_relu_forward",
     "need_transposed_size",

@@ -78,3 +78,8 @@ def concat_label_forward(x: Array, label: Array, classes: int) -> Array:
 def concat_label_backward(dy: Array, classes: int) -> Array:
     """The channels of dy before the maps."""
     return f64(dy)[..., : dy.shape[3] - classes]
+
+
+def concat_label_add(x: Array, y: Array) -> Array:
+    """y, and x added to its first channels."""
+    return np.concatenate([f64(y)[..., : x.shape[3]] + f64(x), f64(y)[..., x.shape[3] :]], axis=3)

@@ -29,6 +29,8 @@ from .files import sync_folder
 FORMAT = 1
 STATE, FACTS, MANIFEST = "state.safetensors", "state.json", "manifest.json"
 SMALL = 1 << 20  # bytes: more is no state.json and no manifest
+LARGE = 1 << 36  # bytes: more is no state.safetensors; a sum of holes would take hours
+MANY = 4096  # arrays: each is looked up among all
 DTYPES = {"F32": "float32", "F64": "float64", "I64": "int64", "U64": "uint64"}
 NAME = re.compile(r"[0-9]{6,12}")
 
@@ -111,7 +113,13 @@ def prune(folder: Path, keep: int, keep_every: int | None) -> None:
 def look(path: Path) -> Checkpoint:
     """Reads what a checkpoint says of itself, after checking sizes and sums of its files.   Raises: Damaged."""
     manifest = _json(path, MANIFEST)
-    _need(path, manifest.get("format") == FORMAT, MANIFEST, f"format {FORMAT}", f"format {manifest.get('format')!r}")
+    _need(
+        path,
+        manifest.get("format") == FORMAT,
+        MANIFEST,
+        f"format {FORMAT}",
+        f"format {repr(manifest.get('format'))[:40]}",
+    )
     files = manifest.get("files")
     _need(
         path, isinstance(files, dict) and set(files) == {STATE, FACTS}, MANIFEST, f"{STATE} and {FACTS}", "other files"
@@ -119,7 +127,7 @@ def look(path: Path) -> Checkpoint:
     for name in (FACTS, STATE):
         entry = files[name]
         size, stated = _size(path, name), entry.get("bytes") if isinstance(entry, dict) else None
-        _need(path, type(stated) is int and size == stated, name, f"{stated!r} bytes", f"{size}")
+        _need(path, type(stated) is int and size == stated <= LARGE, name, f"{repr(stated)[:40]} bytes", f"{size}")
         try:
             with open(path / name, "rb") as file:
                 actual = hashlib.file_digest(file, "sha256").hexdigest()
@@ -127,52 +135,67 @@ def look(path: Path) -> Checkpoint:
             raise _damaged(path, name, "a file that can be read", error.strerror) from None
         _need(path, actual == entry.get("sha256"), name, "the SHA-256 of the manifest", "another: it was changed")
     facts = _json(path, FACTS)
-    _need(path, facts.get("format") == FORMAT, FACTS, f"format {FORMAT}", f"format {facts.get('format')!r}")
+    _need(path, facts.get("format") == FORMAT, FACTS, f"format {FORMAT}", f"format {repr(facts.get('format'))[:40]}")
     step = facts.get("step")
     _need(path, type(step) is int and 0 <= step < 2**31, FACTS, "a step", repr(step)[:40])
+    here = int(path.name) if NAME.fullmatch(path.name) else step
+    _need(path, here == step, FACTS, f"step {here}, as its folder says", f"step {step}")
     return Checkpoint(path, step, facts)
 
 
 def arrays(checkpoint: Checkpoint, want: dict[str, tuple[str, tuple]]) -> dict[str, np.ndarray]:
     """The arrays of a checkpoint.   want: name -> (dtype, shape) of each.
 
-    Raises: Damaged unless it holds just these; nothing is read before names, types and shapes are checked.
+    Raises: Damaged unless it holds just these, sound; nothing is read before names, types and shapes are checked.
     """
-    path = checkpoint.path
-    try:
-        with safe_open(path / STATE, framework="numpy") as file:
-            names = set(file.keys())
-            missing, unknown = sorted(set(want) - names), sorted(names - set(want))
-            if missing or unknown:
-                what = f"{len(missing)} missing and {len(unknown)} unknown (first: {(missing or unknown)[0][:80]!r})"
-                raise _damaged(path, STATE, "the arrays of this network", what)
-            for name, (dtype, shape) in want.items():
-                part = file.get_slice(name)
-                got = DTYPES.get(part.get_dtype(), part.get_dtype()), tuple(part.get_shape())
-                _need(path, got == (dtype, shape), f"{STATE}: {name}", f"{dtype} {shape}", f"{got[0]} {got[1]}")
-            return {name: file.get_tensor(name) for name in want}
-    except (SafetensorError, OSError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise _damaged(path, STATE, "a safetensors file", str(error).split("\n")[0]) from None
+    need_shapes(checkpoint, want)
+    return some(checkpoint, want)
 
 
-def names(checkpoint: Checkpoint) -> list[str]:
-    """The names of its arrays.   Raises: Damaged."""
+def shapes(checkpoint: Checkpoint) -> dict[str, tuple[str, tuple]]:
+    """Name -> (dtype, shape) of its arrays, none of which is read.   Raises: Damaged."""
+    with _opened(checkpoint) as file:
+        names = list(file.keys())
+        _need(checkpoint.path, len(names) <= MANY, STATE, f"at most {MANY} arrays", f"{len(names)}")
+        parts = {name: file.get_slice(name) for name in names}
+        return {n: (DTYPES.get(p.get_dtype(), p.get_dtype()), tuple(p.get_shape())) for n, p in parts.items()}
+
+
+def need_shapes(checkpoint: Checkpoint, want: dict[str, tuple[str, tuple]], of=lambda name: True) -> None:
+    """Raises: Damaged unless its arrays, or those whose name `of` takes, are these.   want: name -> (dtype, shape)."""
+    path, there = checkpoint.path, {name: value for name, value in shapes(checkpoint).items() if of(name)}
+    missing, unknown = sorted(set(want) - set(there)), sorted(set(there) - set(want))
+    if missing or unknown:
+        what = f"{len(missing)} missing and {len(unknown)} unknown (first: {(missing or unknown)[0][:80]!r})"
+        raise _damaged(path, STATE, "the arrays of this network", what)
+    for name, (dtype, shape) in want.items():
+        got = there[name]
+        _need(path, got == (dtype, shape), f"{STATE}: {name}", f"{dtype} {shape}", f"{got[0]} {str(got[1])[:80]}")
+
+
+def some(checkpoint: Checkpoint, names) -> dict[str, np.ndarray]:
+    """A part of the arrays, by name.   Raises: Damaged, also for numbers that no run writes."""
+    with _opened(checkpoint) as file:
+        values = {name: file.get_tensor(name) for name in names}
+    for name, value in values.items():
+        _need(
+            checkpoint.path, value.dtype.kind in "fiu" and np.isfinite(value).all(), f"{STATE}: {name[:80]}",
+            "finite numbers", "some that are none",
+        )  # fmt: skip
+        if name.endswith("running_var") or ".adam.v." in name:
+            _need(checkpoint.path, not (value < 0).any(), f"{STATE}: {name[:80]}", "no number below 0", "some")
+    return values
+
+
+@contextlib.contextmanager
+def _opened(checkpoint: Checkpoint):
     try:
         with safe_open(checkpoint.path / STATE, framework="numpy") as file:
-            return list(file.keys())
-    except (SafetensorError, OSError, ValueError) as error:
-        raise _damaged(checkpoint.path, STATE, "a safetensors file", str(error).split("\n")[0]) from None
-
-
-def some(checkpoint: Checkpoint, names: list[str]) -> dict[str, np.ndarray]:
-    """A part of the arrays, by name.   Raises: Damaged."""
-    try:
-        with safe_open(checkpoint.path / STATE, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in names}
+            yield file
+    except UserError:
+        raise
     except (SafetensorError, OSError, ValueError, TypeError) as error:
-        raise _damaged(checkpoint.path, STATE, "a safetensors file", str(error).split("\n")[0]) from None
+        raise _damaged(checkpoint.path, STATE, "a safetensors file", str(error).split("\n")[0][:120]) from None
 
 
 def newest(folder: Path, say=lambda text: None) -> Checkpoint | None:
@@ -191,7 +214,7 @@ def _json(path: Path, name: str) -> dict:
     try:
         value = json.loads((path / name).read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise _damaged(path, name, "JSON", str(error).split("\n")[0]) from None
+        raise _damaged(path, name, "JSON", str(error).split("\n")[0][:120]) from None
     _need(path, isinstance(value, dict), name, "a JSON object", type(value).__name__)
     return value
 

@@ -24,6 +24,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..errors import UserError
+from .checkpoint import MANIFEST
 from .files import write_whole
 from .log import Log
 from .pictures import grid
@@ -51,12 +52,15 @@ class RunFolder:
         path = Path(out)
         with _writable(out):
             taken = (path / SETTINGS).exists()
+            inside = (path / MANIFEST).exists()
             there = next((p for p in (path, *path.parents) if p.exists()), Path("."))
         if taken and not restart:
             raise UserError(
                 f"train: --out: need a folder without a run in it, got {path} "
                 "(give another, move that one away, or go on with it: --resume auto)"
             )
+        if inside:
+            raise UserError(f"train: --out: need a folder for a run, got a checkpoint: {path}")
         if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
             reason = "not a folder" if not there.is_dir() else "it cannot be written"
             raise UserError(f"train: --out: need a folder that can be written, got {out}: {there}: {reason}")
@@ -105,10 +109,8 @@ class RunFolder:
             settings = {**asdict(config), "used": used}
             write_whole(self.path / SETTINGS, (json.dumps(settings, indent=2) + "\n").encode())
             path = self.path / "log.jsonl"
-            if log_length and (not path.is_file() or path.stat().st_size < log_length):
-                raise UserError(
-                    f"train: --resume: {path}: need the {log_length} bytes that the checkpoint knows of, got fewer"
-                )
+            if path.is_symlink():  # it is cut, and added to
+                raise UserError(f"train: --out: need a plain file, got a link: {path}")
             self._log = Log(path, log_length)
 
     def take_log(self, run: Path, length: int) -> None:

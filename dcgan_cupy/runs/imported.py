@@ -57,15 +57,14 @@ def make(out: Path, settings: dict, networks: dict, origin: dict, force: bool) -
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def weights_of(saved: checkpoint.Checkpoint) -> dict | None:
-    """Part -> state_dict of a checkpoint that was imported; None for any other."""
-    if "imported" not in saved.facts:
-        return None
-    networks = {part: {} for part in PARTS}
-    for name, values in checkpoint.some(saved, checkpoint.names(saved)).items():
+def weights_of(saved: checkpoint.Checkpoint) -> dict:
+    """Part -> state_dict of a checkpoint that was imported."""
+    networks = {}
+    for name, values in checkpoint.some(saved, checkpoint.shapes(saved)).items():
         part, _, rest = name.partition(".")
-        networks.get(part, {})[rest] = values
-    return {part: weights for part, weights in networks.items() if weights}
+        if part in PARTS:
+            networks.setdefault(part, {})[rest] = values
+    return networks
 
 
 def fixed_by(saved: checkpoint.Checkpoint) -> set[str] | None:

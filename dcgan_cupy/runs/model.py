@@ -13,7 +13,7 @@ from ..networks import generator
 from ..random import Random
 from ..sizes import sides
 from . import checkpoint
-from .shapes import described
+from .shapes import described, need_networks
 from .weights import load_weights
 
 AVERAGED = "generator_ema"
@@ -94,8 +94,16 @@ def _of_checkpoint(where: str, path: Path) -> Found:
     there = saved.facts.get("settings")
     if not isinstance(there, dict) or not set(there) <= {f.name for f in fields(Config)}:
         raise UserError(f"{where}: {saved.path}: settings: need those of this version, got others")
+    try:
+        config = Config(**there)
+    except UserError as error:
+        raise UserError(f"{where}: {saved.path}: settings: {error}") from None
     networks = {}
-    names = [name for name in checkpoint.names(saved) if ".adam." not in name and name.partition(".")[0] in PARTS]
+    names = [name for name in checkpoint.shapes(saved) if ".adam." not in name and name.partition(".")[0] in PARTS]
+    try:
+        need_networks(saved, config, sorted({name.partition(".")[0] for name in names}))
+    except (MemoryError, OverflowError):
+        raise UserError(f"{where}: {saved.path}: settings: need those of its arrays, got others") from None
     for name, values in checkpoint.some(saved, names).items():
         part, _, rest = name.partition(".")
         networks.setdefault(part, {})[rest] = values
@@ -103,7 +111,6 @@ def _of_checkpoint(where: str, path: Path) -> Found:
         networks[AVERAGED] = networks["generator"] | networks[AVERAGED]
     used = saved.facts.get("used")
     names = used.get("classes", ()) if isinstance(used, dict) else ()
-    config = Config(**there)
     good = isinstance(names, list) and len(names) == config.n_classes and all(isinstance(n, str) for n in names)
     parts = {part: networks[part] for part in PARTS if part in networks}
     return Found(config, parts, str(saved.path), tuple(names) if good else ())

@@ -30,7 +30,7 @@ from ..trainer import Trainer
 from . import board, checkpoint, labelled, resume, shapes
 from .folder import RunFolder
 from .imported import origin
-from .session import GRID, Session, log_length, restore
+from .session import GRID, Session
 from .weights import load_weights
 
 LIBRARIES = ("numpy", "pillow", "safetensors", "ziglang", "cupy-cuda12x", "cupy-cuda13x")
@@ -54,6 +54,8 @@ def prepare(config, console: Console, saved: checkpoint.Checkpoint | None = None
         dataset = _open(config, console)
         config = labelled.with_classes(config, dataset)
     weights = _given_weights(config, kind) if saved is None else {}
+    state = resume.read(saved, config, kind) if saved else {}
+    log_length = resume.log_length(saved) if saved else 0
     planned = plan(config, kind, labelled.pictures(config, GRID))
     dataset = dataset or _open(config, console)
     labels = labelled.labels_of(dataset) if config.conditional else None
@@ -67,7 +69,7 @@ def prepare(config, console: Console, saved: checkpoint.Checkpoint | None = None
     if saved is not None:
         _same_images(saved, used)
         used |= origin(saved)
-    folder = _folder(config, saved, restart)
+    folder = _folder(config, saved, restart, log_length)
     try:
         device = devices.get(config.device)
         told = (device.description, _because(config, device), device.advice)
@@ -79,10 +81,10 @@ def prepare(config, console: Console, saved: checkpoint.Checkpoint | None = None
         before = device.allocated_bytes
         batches = Batches(device, dataset.images, config.batch_size, config.seed, config.flip, labels=labels)
         if saved is not None:
-            restore(trainer, batches, saved)
+            resume.restore(trainer, batches, saved, state)
         memory = planned.bytes, device.allocated_bytes - before
         used |= ran_on(config, device)
-        folder.start(config, used, log_length(saved) if saved else 0)
+        folder.start(config, used, log_length)
         first = saved.step if saved else 0
         events = board.Board(folder.path / "tensorboard", first) if config.tensorboard else None
         session = Session(config, trainer, batches, folder, used, first, events)
@@ -149,7 +151,7 @@ def _given_weights(config, kind: str) -> dict[str, dict]:
     return values
 
 
-def _folder(config, saved, restart: bool) -> RunFolder:
+def _folder(config, saved, restart: bool, log_length: int) -> RunFolder:
     if saved is None:
         folder = RunFolder.claim(config.out, config.data, str(config.image_size), restart)
     elif config.out is None or Path(config.out).resolve() == saved.path.resolve().parent.parent:
@@ -157,7 +159,7 @@ def _folder(config, saved, restart: bool) -> RunFolder:
         folder = RunFolder.reopen(resume.run_of(saved))
     else:
         folder = RunFolder.claim(config.out, config.data, str(config.image_size))
-        folder.take_log(resume.run_of(saved), log_length(saved))
+        folder.take_log(resume.run_of(saved), log_length)
     checkpoint.sweep(folder.checkpoints)
     folder.sweep()
     return folder

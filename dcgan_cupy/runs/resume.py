@@ -5,10 +5,13 @@ from dataclasses import fields
 from pathlib import Path
 
 from ..config import Config, flag
+from ..device import RecorderDevice
 from ..errors import UserError
+from ..trainer import Trainer
 from . import checkpoint
 from .folder import SETTINGS, settings_of
-from .imported import fixed_by
+from .imported import fixed_by, weights_of
+from .shapes import MAKE, need_networks
 
 FREE = {
     "steps",
@@ -62,7 +65,7 @@ def settings(saved: checkpoint.Checkpoint, given: dict) -> Config:
     if fixed is None and there["lr_decay"]:
         allowed = FREE - {"steps", "epochs", "dry_run"}  # the learning rate falls over just so many
     differ = [
-        f"{flag(name)} {value} (there: {there[name]})"
+        f"{flag(name)} {value} (there: {str(there[name])[:80]})"
         for name, value in given.items()
         if name not in allowed and value != there[name]
     ]
@@ -71,12 +74,56 @@ def settings(saved: checkpoint.Checkpoint, given: dict) -> Config:
     free = {name: value for name, value in given.items() if name in allowed}
     if "epochs" in free:
         free.setdefault("steps", None)
-    config = Config(**{**there, **free})
+    try:
+        config = Config(**{**there, "out": None, **free})  # where it lies, not where it says
+    except UserError as error:
+        raise UserError(f"checkpoint: {saved.path}: settings: {error}") from None
     if config.steps is not None and config.steps < saved.step:
         raise UserError(
             f"train: --steps: need at least the {saved.step} that {saved.path} has done, got {config.steps}"
         )
     return config
+
+
+def log_length(saved: checkpoint.Checkpoint) -> int:
+    """Bytes of the log that a checkpoint's run had written.   Raises: UserError if it does not say, or has fewer."""
+    length = saved.facts.get("log_bytes")
+    if type(length) is not int or length < 0:
+        raise UserError(f"checkpoint: {saved.path}: log_bytes: need a length, got {repr(length)[:40]}")
+    log = run_of(saved) / "log.jsonl"
+    if log.is_symlink():  # it will be cut, and added to
+        raise UserError(f"train: --resume: need a plain file, got a link: {log}")
+    if length and (not log.is_file() or log.stat().st_size < length):
+        need = f"{length} bytes" if length < 1 << 60 else "2^60 bytes and more"
+        raise UserError(f"train: --resume: {log}: need the {need} that the checkpoint knows of, got fewer")
+    return length
+
+
+def read(saved: checkpoint.Checkpoint, config: Config, kind: str) -> dict:
+    """Its arrays, or of an import part -> state_dict, of just the names, types and shapes of these settings.
+
+    Nothing is allocated by what a checkpoint says of itself: it is compared with its arrays' sizes first.
+    kind: "cpu" or "gpu".   Raises: Damaged.
+    """
+    try:
+        if fixed_by(saved) is None:
+            return checkpoint.arrays(saved, Trainer(config, RecorderDevice(kind)).shapes())
+        parts = {name.partition(".")[0] for name in checkpoint.shapes(saved)} & set(MAKE)
+        need_networks(saved, config, sorted(parts))
+        return weights_of(saved)
+    except (MemoryError, OverflowError):
+        raise checkpoint.Damaged(
+            f"checkpoint: {saved.path}: settings: need those of its arrays, got a network larger than the memory"
+        ) from None
+
+
+def restore(trainer: Trainer, batches, saved: checkpoint.Checkpoint, state: dict) -> None:
+    """Sets trainer and data to a checkpoint's step.   state: what read() gave."""
+    if fixed_by(saved) is not None:
+        trainer.begin_with(state)
+        return
+    trainer.load_state(state)
+    batches.position = saved.step
 
 
 def run_of(saved: checkpoint.Checkpoint) -> Path:
@@ -88,11 +135,11 @@ def run_of(saved: checkpoint.Checkpoint) -> Path:
 
 
 def refuse_going_back(saved: checkpoint.Checkpoint) -> None:
-    """Raises: UserError if its run has a newer checkpoint, which going on from this one would write over."""
-    newest = checkpoint.found(saved.path.resolve().parent)[:1]
-    if newest and int(newest[0].name) > saved.step:
+    """Raises: UserError if its run has a newer one that is whole, which going on from this one would write over."""
+    newest = checkpoint.newest(saved.path.resolve().parent)
+    if newest and newest.step > saved.step:
         raise UserError(
-            f"train: --resume: need the newest checkpoint of its run ({newest[0].name}), got {saved.path.name}; "
+            f"train: --resume: need the newest checkpoint of its run ({newest.path.name}), got {saved.path.name}; "
             "give --out for a new run that goes on from here"
         )
 

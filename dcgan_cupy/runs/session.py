@@ -9,11 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from .. import ops
-from ..errors import UserError
 from . import checkpoint, curves, labelled
 from .display import Display
 from .folder import RunFolder
-from .imported import weights_of
 from .signals import Signals
 
 GRID = 64  # images in a sample grid
@@ -187,21 +185,3 @@ class _Room:
             " earlier checkpoints are whole"
         )
         return True
-
-
-def restore(trainer, batches, saved: checkpoint.Checkpoint) -> None:
-    """Sets trainer and data to a checkpoint's step.   Raises: UserError if it is another network's."""
-    if (networks := weights_of(saved)) is not None:
-        trainer.begin_with(networks)
-        return
-    want = {name: (str(a.dtype), tuple(a.shape)) for name, a in trainer.state().items()}
-    trainer.load_state(checkpoint.arrays(saved, want))
-    batches.position = saved.step
-
-
-def log_length(saved: checkpoint.Checkpoint) -> int:
-    """Bytes of the log that a checkpoint's run had written.   Raises: UserError if it does not say."""
-    length = saved.facts.get("log_bytes")
-    if type(length) is not int or length < 0:
-        raise UserError(f"checkpoint: {saved.path}: log_bytes: need a length, got {length!r}")
-    return length

@@ -9,6 +9,7 @@ from ..device import RecorderDevice
 from ..errors import UserError
 from ..networks import discriminator, generator
 from ..sizes import Stages, need_size, shown, stages
+from . import checkpoint
 
 MAKE = {"generator": generator, "discriminator": discriminator}
 KNOWN = "the seeds' names (gen.…, disc.…) or those of PyTorch's example (main.…)"
@@ -153,3 +154,16 @@ def _by_layer(names) -> dict:
 def _place(name: str) -> list[int]:
     """Where a layer stands: main.12 after main.3."""
     return [int(part) for part in str(name).split(".") if re.fullmatch("[0-9]{1,6}", part)]
+
+
+def need_networks(saved: checkpoint.Checkpoint, config: Config, parts: list[str]) -> None:
+    """Raises: Damaged unless a checkpoint's arrays of these parts are just those of these settings.   Makes no array.
+
+    parts: of generator, discriminator, generator_ema, which has G's parameters alone.
+    """
+    dev, want = RecorderDevice("cpu"), {}
+    for part in parts:
+        network = MAKE[part.removesuffix("_ema")](config, dev)
+        found = network.shapes(network.param if part.endswith("_ema") else None)
+        want |= {f"{part}.{name}": value for name, value in found.items()}
+    checkpoint.need_shapes(saved, want, lambda name: name.partition(".")[0] in parts and ".adam." not in name)

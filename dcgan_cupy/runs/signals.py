@@ -1,6 +1,8 @@
-"""Signals during a run: save and leave, or save and go on."""
+"""Signals during a run: save and leave, or save and go on; before its first step and after its last: leave."""
 
+import contextlib
 import signal
+import sys
 
 LEAVE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -40,3 +42,24 @@ class Signals:
     def exit_code(self) -> int:
         """128 + the signal's number, 0 where none asked to leave."""
         return 128 + self.leave if self.leave else 0
+
+
+@contextlib.contextmanager
+def leaving():
+    """SIGTERM and SIGHUP end what runs inside as an exception does, with exit code 143 or 129: folders are let go of,
+
+    what was made for a run that never began goes away. During the steps, Signals takes them instead.
+    """
+
+    def leave(number, frame):
+        sys.exit(128 + number)
+
+    old = {}
+    try:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with contextlib.suppress(ValueError):  # not in the main thread
+                old[number] = signal.signal(number, leave)
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

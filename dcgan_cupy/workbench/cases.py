@@ -14,6 +14,7 @@ import numpy as np
 from .. import ops
 from ..choices import FUSED, RUNGS
 from ..errors import UserError
+from . import label_cases as labels
 
 F32 = np.float32
 
@@ -114,16 +115,7 @@ def _images(dev, rng, n, h, w, c, picked=1):
     ops.images_to_float(dev, images, dev.empty((n, h, w, c)), index, flip)
 
 
-_SMALL, _JOINED = {"n": 3, "h": 5, "w": 7, "c": 3}, {"n": 64, "h": 16, "w": 16, "c": 32, "k": 10}
-
-
-def _concat(dev, rng, n, h, w, c, k):
-    label = dev.array(rng.integers(0, k, n).astype(np.int32))
-    ops.concat_label_forward(dev, _normal(dev, rng, n, h, w, c), label, dev.empty((n, h, w, c + k)))
-
-
-def _concat_backward(dev, rng, n, h, w, c, k):
-    ops.concat_label_backward(dev, _normal(dev, rng, n, h, w, c + k), dev.empty((n, h, w, c)))
+_SMALL = {"n": 3, "h": 5, "w": 7, "c": 3}
 
 
 def _loss(operation):
@@ -333,8 +325,11 @@ CASES = {
             lambda dev, rng, n: ops.average_step(dev, *(_normal(dev, rng, n) for _ in range(2)), 0.001),
             **SIZES,
         ),
-        Case("concat_label_forward", _concat, _JOINED, [{**_SMALL, "k": 10}, {**_SMALL, "c": 1, "k": 1}]),
-        Case("concat_label_backward", _concat_backward, _JOINED, [{**_SMALL, "k": 10}, {**_SMALL, "c": 1, "k": 1}]),
+        Case("concat_label_forward", labels.concat, labels.JOINED, labels.JOINED_EDGES),
+        Case("concat_label_backward", labels.concat_backward, labels.JOINED, labels.JOINED_EDGES),
+        Case("concat_label_add", labels.concat_add, labels.JOINED, labels.JOINED_EDGES),
+        Case("label_maps_forward", labels.maps(True), labels.MAPS, labels.MAPS_EDGES),
+        Case("label_maps_backward", labels.maps(False), labels.MAPS, labels.MAPS_EDGES),
         Case("random_integers", _random(ops.random_integers, 10, dtype=np.int32), **SIZES),
         Case("random_uniform", _random(ops.random_uniform, 0.0, 1.0), **SIZES),
         Case("random_normal", _random(ops.random_normal, 0.0, 1.0), **SIZES),
