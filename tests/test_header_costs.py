@@ -20,6 +20,9 @@ PADDED = {**UNPADDED, "ic": 64, "oc": 64, "pad_h": 1, "pad_w": 1}  # whole tiles
 GATHER, DOTS = {**UNPADDED, "ic": 3}, {**UNPADDED, "h": 4, "w": 4, "ic": 256, "oc": 1}
 CONVOLUTIONS = [
     ("textbook", UNPADDED, ""),
+    ("phases", UNPADDED, "conv2d_backward_input"),
+    ("shared", PADDED, ""),
+    ("registers", PADDED, ""),
     ("tiled", PADDED, ""),
     ("winograd", PADDED, ""),
     ("tiled", GATHER, "gather_columns"),  # what else runs there overhangs its tile

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import ops
-from ..choices import FUSED, RUNGS
+from ..choices import FUSED, RUNGS, STEPS
 from ..errors import UserError
 
 F32 = np.float32
@@ -187,7 +187,7 @@ CONVOLUTIONS = [
     _conv(1, (7, 5), 9, 130, 5, 2, 2, bias=1),
     _conv(5, 4, 16, 12, 4, 2, 1),
 ]
-PLAIN = ("textbook", "direct")  # rungs without tiles
+PLAIN = ("textbook", "direct", *STEPS)  # rungs whose tiles no device chooses
 QUICK_CONVOLUTIONS = CONVOLUTIONS[:5]
 ROWS = [
     {"rows": 2, "c": 1},
