@@ -120,17 +120,15 @@ def start(exercise: Exercise, options, folder: Path) -> int:
     return 0
 
 
-def check_once(exercise: Exercise, path: Path, options, progress: Progress) -> Verdict:
-    begun = time.monotonic()
-    verdict = judge(exercise, path, speed=not options.no_speed)
+def show_verdict(exercise: Exercise, verdict: Verdict, progress: Progress, as_json: bool, seconds: str = "") -> None:
     if verdict.solved:
         progress.note(exercise.number, solved=True)
-    if options.json:
+    if as_json:
         print(json.dumps({"number": exercise.number, **verdict._asdict()}, indent=1), flush=True)
     else:
-        took = f"   ({time.monotonic() - begun:.1f} s)" if options.watch else ""
-        print(f"{exercise.number}: {'solved' if verdict.solved else 'not yet: ' + verdict.sentence}{took}", flush=True)
-    return verdict
+        print(
+            f"{exercise.number}: {'solved' if verdict.solved else 'not yet: ' + verdict.sentence}{seconds}", flush=True
+        )
 
 
 def watch(exercise: Exercise, path: Path, options, progress: Progress) -> int:
@@ -148,7 +146,10 @@ def watch(exercise: Exercise, path: Path, options, progress: Progress) -> int:
             seen = now.st_mtime_ns, now.st_size
             if seen == last and seen != judged:
                 judged = seen
-                verdict = check_once(exercise, path, options, progress)
+                begun = time.monotonic()
+                verdict = judge(exercise, path, speed=not options.no_speed)
+                took = f"   ({time.monotonic() - begun:.1f} s)"
+                show_verdict(exercise, verdict, progress, options.json, took)
             last = seen
             time.sleep(EVERY)
     except KeyboardInterrupt:
@@ -189,7 +190,9 @@ def work(arguments: list[str]) -> int:
     path = Path(options.file) if options.file else folder / exercise.file_name
     if options.watch:
         return watch(exercise, path, options, progress)
-    return 0 if check_once(exercise, path, options, progress).solved else 1
+    verdict = judge(exercise, path, speed=not options.no_speed)
+    show_verdict(exercise, verdict, progress, options.json)
+    return 0 if verdict.solved else 1
 
 
 def main(arguments: list[str] | None = None) -> int:
