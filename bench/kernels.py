@@ -7,13 +7,13 @@ import numpy as np
 import torch
 
 from dcgan_cupy import ops
-from dcgan_cupy.choices import RUNGS
+from dcgan_cupy.choices import RUNGS, STEPS
 from dcgan_cupy.device import RecorderDevice
 
 from .measure import LeftOut, compiled, sample, summary, torch_seconds
 
 PASSES = ("forward", "backward_input", "backward_weight")
-NOT_A_KERNEL = ("direct", "best")  # direct is textbook's convolution, best a choice among the others
+NOT_TIMED = ("direct", "best", *STEPS)  # textbook's convolution, a choice among the others, rungs for study
 LIMIT = 1e-5  # relative norm of the difference: float32 sums of up to 1e5 terms
 
 
@@ -109,7 +109,7 @@ def rungs(case: Ours, textbook: bool) -> list[str]:
     return [
         rung
         for rung in RUNGS
-        if rung not in NOT_A_KERNEL and (rung != "textbook" or textbook) and (rung != "winograd" or special)
+        if rung not in NOT_TIMED and (rung != "textbook" or textbook) and (rung != "winograd" or special)
     ]
 
 

@@ -14,6 +14,7 @@ COMMANDS = {
     "import": ("import_weights", "a run made of weights from elsewhere"),
     "runs": ("runs.__main__", "the runs there are: a table, one of them, or remove one"),
     "data": ("data.__main__", "what a dataset is, made ready before training, looked at, fetched"),
+    "learn": ("learn.command", "exercises in CUDA, judged without a GPU"),
     "inspect": ("inspect", "what a kernel does wrong, and what it costs"),
 }
 """Name -> (module with a main(arguments), what it does)."""

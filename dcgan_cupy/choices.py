@@ -1,10 +1,13 @@
 """What can be chosen: each fact once, for the settings, the commands and the code that obeys them. Imports nothing."""
 
-RUNGS = ("textbook", "direct", "tiled", "winograd", "best")
+STEPS = ("phases", "shared", "registers")
+"""The rungs for study between the definition and the tiled kernels: one idea each (ops/conv2d_steps.py)."""
+
+RUNGS = ("textbook", "direct", *STEPS, "tiled", "winograd", "best")
 """The rungs of the convolutions. `direct` is `textbook` but for the transposed convolution, where it gathers
-(conv2d_backward_input) instead of inserting zeros. `winograd` is for kernel 4, stride 2, padding 1, and `tiled`
-elsewhere.
-`best` takes for each layer and direction what was measured as fastest (ops/rungs.py)."""
+(conv2d_backward_input) instead of inserting zeros; `phases` gathers without the taps that miss. `shared` and
+`registers` are for study. `winograd` is for kernel 4, stride 2, padding 1, and `tiled` elsewhere. `best` takes for each
+layer and direction what was measured as fastest (ops/rungs.py)."""
 
 FUSED = ("tiled", "winograd", "best")
 """The rungs whose layers are joined with the activations behind them (layers/fusion.py)."""

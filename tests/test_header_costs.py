@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dcgan_cupy.device import source
-from dcgan_cupy.workbench.cases import CASES, run_case
+from dcgan_cupy.workbench.cases import CASES, SUMS, run_case
 from dcgan_cupy.workbench.check_device import CheckDevice
 
 FILES = sorted(path.relative_to(source.KERNELS).as_posix() for path in source.KERNELS.rglob("*.cu"))
@@ -20,12 +20,14 @@ PADDED = {**UNPADDED, "ic": 64, "oc": 64, "pad_h": 1, "pad_w": 1}  # whole tiles
 GATHER, DOTS = {**UNPADDED, "ic": 3}, {**UNPADDED, "h": 4, "w": 4, "ic": 256, "oc": 1}
 CONVOLUTIONS = [
     ("textbook", UNPADDED, ""),
+    ("phases", UNPADDED, "conv2d_backward_input"),
+    ("shared", PADDED, ""),
+    ("registers", PADDED, ""),
     ("tiled", PADDED, ""),
     ("winograd", PADDED, ""),
     ("tiled", GATHER, "gather_columns"),  # what else runs there overhangs its tile
     ("tiled", DOTS, "dot_products"),
 ]
-REST = [("tiled", {}, ""), ("textbook", {}, "")]
 BY_GRID = {  # what a header names and the kernel is not told
     "transpose_weight": lambda grid, sizes: {"taps": grid[1]},
     "dot_products": lambda grid, sizes: {"N": grid[0] // sizes["OC"]},
@@ -61,7 +63,8 @@ def measured():
 
     with dev.watched(watch):
         for case in CASES.values():
-            shapes = CONVOLUTIONS if case.rungs and "rows" not in case.default else REST[: 1 + case.rungs]
+            sums = [(rung, {}, "") for rung in (*SUMS, "tiled") if rung in case.rungs]
+            shapes = CONVOLUTIONS if case.rungs and "rows" not in case.default else sums or [("", {}, "")]
             for rung, shape, only in shapes:
                 wanted.append(only)
                 run_case(dev, case, shape, rung)

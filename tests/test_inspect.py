@@ -88,6 +88,7 @@ def test_command_on_our_own(capsys):
         (["nothing_of_ours"], "inspect: kernel: need file.cu:kernel or one of ours"),
         (["conv2d_forward", "--rung", "fastest"], "inspect: --rung: need one of textbook"),
         (["relu_forward", "--rung", "tiled"], "inspect: --rung: need a convolution"),
+        (["batchnorm_statistics", "--rung", "tiled"], "inspect: --rung: need one of textbook, shared, registers for"),
         (["relu_forward", "--shape", "m=3"], "inspect: --shape: need n for relu_forward, got m"),
         (["relu_forward", "--shape", "three"], "inspect: --shape: need sizes such as"),
         (["relu_forward", "--gpu", "h300"], "inspect: --gpu: need one of"),

@@ -120,7 +120,7 @@ def test_the_default_rung_is_one_of_the_rungs(device):
     assert Conv2d(1, 1, 1, device=device, kernels="textbook").rung == "textbook"
 
 
-every_norm = pytest.mark.parametrize("rung", ["textbook", "tiled"])
+every_norm = pytest.mark.parametrize("rung", ["textbook", "shared", "registers", "tiled"])
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 5, 6), (6, 1, 1, 33), (7, 3)], ids=str)

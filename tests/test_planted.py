@@ -69,7 +69,7 @@ def test_mutated_kernel(mutation):
 
     dev.edit = edit
     shape = dict(shape)
-    rung = shape.pop("rung", "tiled")
+    rung = shape.pop("rung", "")
     reports = run_case(dev, CASES[operation], shape, rung)
     assert changed, f"{file} no longer holds {old!r}: mend the mutation"
     findings = [f for r in reports for f in r.findings]

@@ -22,6 +22,7 @@ ORDER = [
     ["__main__"],
     ["train", "inspect", "walk", "export", "import_weights", "data.__main__", "runs.__main__"],
     ["sample"],
+    ["learn"],
     ["workbench", "runs"],
     ["preflight"],
     ["trainer", "feed"],

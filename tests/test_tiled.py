@@ -307,7 +307,7 @@ def gpu_tiles():
         groups = tiles.channel_groups("gpu", 8192, c)
         groups.pop("PARTS")
         for name in ("part_statistics", "activation_forward", "part_gradients", "activation_backward"):
-            yield "batchnorm_2_fused.cu", f"batchnorm_{name}", {**groups, "KNOWN": f"C = {c}"}
+            yield "batchnorm/fused.cu", f"batchnorm_{name}", {**groups, "KNOWN": f"C = {c}"}
 
 
 def test_gpu_tiles_compile_without_spills():

@@ -67,7 +67,7 @@ class BatchNorm2d(Layer):
     def _textbook_forward(self, x, y, training):
         if training:
             mean, var = self._channels("mean"), self._channels("var")
-            ops.batchnorm_statistics(self.device, x, mean, var, *self.buffers.values(), self.momentum)
+            ops.batchnorm_statistics(self.device, x, mean, var, *self.buffers.values(), self.momentum, self.rung)
         else:
             mean, var = self.buffers["running_mean"], self.buffers["running_var"]
         ops.batchnorm_forward(self.device, x, mean, var, self.params["weight"], self.params["bias"], y, self.eps)
@@ -76,7 +76,7 @@ class BatchNorm2d(Layer):
     def _textbook_backward(self, x, dy, dx, mean, var, training, param_grads):
         sums = self._channels("sum_dy"), self._channels("sum_dy_xhat")
         if param_grads or training:
-            ops.batchnorm_backward_sums(self.device, x, dy, mean, var, *sums, self.eps)
+            ops.batchnorm_backward_sums(self.device, x, dy, mean, var, *sums, self.eps, self.rung)
         if param_grads:
             ops.add(self.device, sums[1], self.grads["weight"])
             ops.add(self.device, sums[0], self.grads["bias"])

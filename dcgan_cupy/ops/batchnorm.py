@@ -1,5 +1,7 @@
 """Batch normalisation: the textbook's passes, and the fused ones, which take the activation behind it along."""
 
+from functools import partial
+
 import numpy as np
 
 from ..device import Array, Device
@@ -7,7 +9,8 @@ from ..errors import UserError
 from .channel_groups import channel_groups_of
 from .check import need_channels, need_shape, rows_and_channels, same_size
 from .epilogue import rectifier
-from .tiles import BLOCK, CHANNELS, ROW_THREADS, ceil_div
+from .rungs import check_rung
+from .tiles import BLOCK, CHANNELS, ROW_THREADS, ceil_div, line
 
 F32, I32 = np.float32, np.int32
 
@@ -21,8 +24,9 @@ def batchnorm_statistics(
     running_var: Array,
     num_batches_tracked: Array,
     momentum: float,
+    rung: str = "textbook",
 ) -> None:
-    """Batch mean and (biased) variance, and the step of the running ones.   kernels/batchnorm.cu
+    """Batch mean and (biased) variance, and the step of the running ones.   kernels/batchnorm/sums_*.cu
 
     Shapes: x [..., C], num_batches_tracked int64 [1], all others [C].
     """
@@ -32,30 +36,20 @@ def batchnorm_statistics(
         raise UserError(f"{where}: x: need more than 1 value a channel when training, got shape {x.shape}")
     need_channels(where, c, mean=mean, var=var, running_mean=running_mean, running_var=running_var)
     need_shape(where, "num_batches_tracked", num_batches_tracked, (1,))
-    dev.kernel("batchnorm.cu", where, CHANNELS=CHANNELS, ROW_THREADS=ROW_THREADS)(
-        ceil_div(c, CHANNELS),
-        (CHANNELS, ROW_THREADS),
-        x,
-        mean,
-        var,
-        running_mean,
-        running_var,
-        num_batches_tracked,
-        I32(rows),
-        I32(c),
-        F32(momentum),
-    )
+    check_rung(where, rung)
+    running = running_mean, running_var, num_batches_tracked
+    _sums(dev, where, rung, c)(x, mean, var, *running, I32(rows), I32(c), F32(momentum))
 
 
 def batchnorm_forward(
     dev: Device, x: Array, mean: Array, var: Array, gamma: Array, beta: Array, y: Array, eps: float
 ) -> None:
-    """y = gamma * (x - mean) / sqrt(var + eps) + beta.   kernels/batchnorm.cu"""
+    """y = gamma * (x - mean) / sqrt(var + eps) + beta.   kernels/batchnorm/normalise.cu"""
     where = "batchnorm_forward"
     rows, c = rows_and_channels(where, x)
     same_size(where, x=x, y=y)
     need_channels(where, c, mean=mean, var=var, gamma=gamma, beta=beta)
-    dev.kernel("batchnorm.cu", where)(
+    dev.kernel("batchnorm/normalise.cu", where)(
         ceil_div(x.size, BLOCK), BLOCK, x, mean, var, gamma, beta, y, I32(rows), I32(c), F32(eps)
     )
 
@@ -69,25 +63,25 @@ def batchnorm_backward_sums(
     sum_dy: Array | None,
     sum_dy_xhat: Array | None,
     eps: float,
+    rung: str = "textbook",
 ) -> None:
-    """sum_dy = sum of dy, sum_dy_xhat = sum of dy * xhat, over all but the channels.   kernels/batchnorm.cu"""
+    """sum_dy = sum of dy, sum_dy_xhat = sum of dy * xhat, over all but the channels.   kernels/batchnorm/sums_*.cu"""
     where = "batchnorm_backward_sums"
     rows, c = rows_and_channels(where, x)
     same_size(where, x=x, dy=dy)
     need_channels(where, c, mean=mean, var=var, sum_dy=sum_dy, sum_dy_xhat=sum_dy_xhat)
-    dev.kernel("batchnorm.cu", where, CHANNELS=CHANNELS, ROW_THREADS=ROW_THREADS)(
-        ceil_div(c, CHANNELS),
-        (CHANNELS, ROW_THREADS),
-        x,
-        dy,
-        mean,
-        var,
-        sum_dy,
-        sum_dy_xhat,
-        I32(rows),
-        I32(c),
-        F32(eps),
-    )
+    check_rung(where, rung)
+    _sums(dev, where, rung, c)(x, dy, mean, var, sum_dy, sum_dy_xhat, I32(rows), I32(c), F32(eps))
+
+
+def _sums(dev, symbol: str, rung: str, c: int):
+    """A launch of one of the kernels that sum by channel, in a rung for study or the textbook's: run(*arguments)."""
+    if rung == "shared":
+        macros, block = {"CHANNELS": CHANNELS, "ROW_THREADS": ROW_THREADS}, (CHANNELS, ROW_THREADS)
+        return partial(dev.kernel("batchnorm/sums_2_tree.cu", symbol, **macros), ceil_div(c, CHANNELS), block)
+    if rung == "registers":
+        return partial(dev.kernel("batchnorm/sums_3_shuffles.cu", symbol), ceil_div(c, 32), (32, 32))
+    return partial(dev.kernel("batchnorm/sums_1_textbook.cu", symbol), ceil_div(c, line(c)), line(c))
 
 
 def batchnorm_backward_input(
@@ -104,13 +98,13 @@ def batchnorm_backward_input(
 ) -> None:
     """dx = gamma * rstd * (dy - sum_dy/rows - xhat * sum_dy_xhat/rows); both sums None: evaluation.
 
-    Kernels/batchnorm.cu
+    Kernels/batchnorm/normalise.cu
     """
     where = "batchnorm_backward_input"
     rows, c = rows_and_channels(where, x)
     same_size(where, x=x, dy=dy, dx=dx)
     need_channels(where, c, mean=mean, var=var, gamma=gamma, sum_dy=sum_dy, sum_dy_xhat=sum_dy_xhat)
-    dev.kernel("batchnorm.cu", where)(
+    dev.kernel("batchnorm/normalise.cu", where)(
         ceil_div(x.size, BLOCK), BLOCK, x, dy, mean, var, gamma, sum_dy, sum_dy_xhat, dx, I32(rows), I32(c), F32(eps)
     )
 
@@ -129,12 +123,12 @@ def batchnorm_batch(
 ) -> None:
     """Batch statistics in one pass over x, and the step of the running ones.
 
-    Kernels/batchnorm_2_fused.cu (part and join)
+    Kernels/batchnorm/fused.cu (part and join)
 
     Shapes: x [..., C]; statistics [5, C] gets (mean, low, rstd, scale, shift): mean + low is the mean, rstd =
     1/sqrt(var + eps), scale = gamma * rstd, shift = beta - low * scale; num_batches_tracked int64 [1]; all others [C].
     """
-    file, where = "batchnorm_2_fused.cu", "batchnorm_batch"
+    file, where = "batchnorm/fused.cu", "batchnorm_batch"
     rows, c, tile, groups, count, size = channel_groups_of(where, dev, x)
     if rows < 2:
         raise UserError(f"{where}: x: need more than 1 value a channel when training, got shape {x.shape}")
@@ -167,17 +161,17 @@ def batchnorm_batch(
 def batchnorm_running_statistics(
     dev: Device, running_mean: Array, running_var: Array, gamma: Array, beta: Array, statistics: Array, eps: float
 ) -> None:
-    """The same of the running mean and variance, for evaluation.   kernels/batchnorm_2_fused.cu"""
+    """The same of the running mean and variance, for evaluation.   kernels/batchnorm/fused.cu"""
     where = "batchnorm_running_statistics"
     given = {"running_mean": running_mean, "running_var": running_var, "gamma": gamma, "beta": beta}
     c = same_size(where, **given)
     need_shape(where, "statistics", statistics, (5, c))
-    k = dev.kernel("batchnorm_2_fused.cu", where)
+    k = dev.kernel("batchnorm/fused.cu", where)
     k(ceil_div(c, BLOCK), BLOCK, *given.values(), statistics, I32(c), F32(eps))
 
 
 def batchnorm_activation_forward(dev: Device, x: Array, statistics: Array, y: Array, slope: float) -> None:
-    """y = act((x - mean) * scale + shift).   kernels/batchnorm_2_fused.cu
+    """y = act((x - mean) * scale + shift).   kernels/batchnorm/fused.cu
 
     Shapes: statistics [5, C] as batchnorm_batch makes them. slope: of the rectifier behind it; 0: ReLU, 1: none.
     """
@@ -185,7 +179,7 @@ def batchnorm_activation_forward(dev: Device, x: Array, statistics: Array, y: Ar
     same_size(where, x=x, y=y)
     rows, c, tile, *_ = channel_groups_of(where, dev, x)
     need_shape(where, "statistics", statistics, (5, c))
-    k = dev.kernel("batchnorm_2_fused.cu", where, **tile, **rectifier(slope))
+    k = dev.kernel("batchnorm/fused.cu", where, **tile, **rectifier(slope))
     k(ceil_div(x.size // tile["V"], BLOCK), BLOCK, x, statistics, y, I32(rows), I32(c))
 
 
@@ -201,13 +195,13 @@ def batchnorm_activation_backward(
     slope: float,
     training: bool,
 ) -> None:
-    """dx, and dgamma += , dbeta += (None: left out).   kernels/batchnorm_2_fused.cu (part, join and backward)
+    """dx, and dgamma += , dbeta += (None: left out).   kernels/batchnorm/fused.cu (part, join and backward)
 
     Shapes: x, dy, dx [..., C] (dx None: left out); statistics [5, C]; dgamma, dbeta [C]; pull [2, C] gets what the
     batch takes off: dx = scale * (g - pull[0] - (x - mean) * pull[1]), g the gradient behind the activation.
     training: the statistics depended on x; otherwise they are constants.
     """
-    file, where = "batchnorm_2_fused.cu", "batchnorm_activation_backward"
+    file, where = "batchnorm/fused.cu", "batchnorm_activation_backward"
     same_size(where, x=x, dy=dy, dx=x if dx is None else dx)
     rows, c, tile, groups, count, size = channel_groups_of(where, dev, x)
     need_channels(where, c, dgamma=dgamma, dbeta=dbeta)

@@ -6,8 +6,9 @@ beside them.
 
 import numpy as np
 
-from ..choices import FUSED
+from ..choices import FUSED, STEPS
 from ..device import Array, Device
+from . import conv2d_steps as steps
 from . import conv2d_tiled as tiled
 from . import conv2d_winograd as winograd
 from .check import need_shape, rows_and_channels
@@ -49,6 +50,8 @@ def conv2d_forward(
         winograd.forward(dev, x, w, bias, y, sizes, known, activation)
     elif rung == "tiled":
         tiled.forward(dev, x, w, bias, y, stride, padding, sizes, known, activation)
+    elif rung in STEPS and rung != "phases":
+        steps.forward(dev, rung, x, w, bias, y, sizes)
     else:
         dev.kernel("conv2d/forward_1_textbook.cu", where)(ceil_div(y.size, BLOCK), BLOCK, x, w, bias, y, *sizes)
 
@@ -83,6 +86,8 @@ def conv2d_backward_input(
         winograd.backward_input(dev, dy, w, bias, dx, sizes, known, activation)
     elif rung == "tiled":
         tiled.backward_input(dev, dy, w, bias, dx, stride, padding, sizes, known, activation)
+    elif rung in STEPS:
+        steps.backward_input(dev, rung, dy, w, bias, dx, stride, sizes)
     else:
         dev.kernel("conv2d/backward_input_1_textbook.cu", where)(
             ceil_div(dx.size, BLOCK), BLOCK, dy, w, bias, dx, *sizes
@@ -111,6 +116,8 @@ def conv2d_backward_weight(
         winograd.backward_weight(dev, x, dy, dw, sizes, known)
     elif rung == "tiled" and dw.shape[3] >= tiled.THIN:
         tiled.backward_weight(dev, x, dy, dw, stride, padding, sizes, known)
+    elif rung in STEPS and rung != "phases":
+        steps.backward_weight(dev, rung, x, dy, dw, sizes)
     else:
         dev.kernel("conv2d/backward_weight_1_textbook.cu", where)(ceil_div(dw.size, BLOCK), BLOCK, x, dy, dw, *sizes)
 

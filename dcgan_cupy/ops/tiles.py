@@ -244,7 +244,7 @@ def splits(kind: str, tiles: int, depth: int, bk: int) -> int:
 
 
 def channel_groups(kind: str, rows: int, channels: int) -> dict[str, int]:
-    """Constants of batchnorm_2_fused.cu, and PARTS, the blocks that share the rows.
+    """Constants of batchnorm/fused.cu, and PARTS, the blocks that share the rows.
 
     A CPU takes one wide thread a block, of at most 4096 rows: 64 runs of 64, so that no chain of additions is long.
     """

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import ops
-from ..choices import FUSED, RUNGS
+from ..choices import FUSED, RUNGS, STEPS
 from ..errors import UserError
 from . import label_cases as labels
 
@@ -27,7 +27,11 @@ class Case:
     run: Callable
     default: dict
     edges: list = field(default_factory=list)
-    rungs: bool = False  # run also takes rung and known
+    rungs: tuple[str, ...] = ()  # where there are some, run also takes one, and known
+
+    @property
+    def usual_rung(self) -> str:
+        return "tiled" if "tiled" in self.rungs else "textbook"
 
 
 def _normal(dev, rng, *shape):
@@ -87,9 +91,14 @@ def _zero_insert(dev, rng, n, h, w, c, kernel, stride, padding):
     )
 
 
-def _statistics(dev, rng, rows, c):
+def _statistics(dev, rng, rung, known, rows, c):
     one = [dev.empty((c,)), dev.empty((c,)), _normal(dev, rng, c), _normal(dev, rng, c)]
-    ops.batchnorm_statistics(dev, _normal(dev, rng, rows, c), *one, dev.array(np.zeros(1, np.int64)), 0.1)
+    ops.batchnorm_statistics(dev, _normal(dev, rng, rows, c), *one, dev.array(np.zeros(1, np.int64)), 0.1, rung)
+
+
+def _backward_sums(dev, rng, rung, known, rows, c):
+    x, dy, sums = _normal(dev, rng, rows, c), _normal(dev, rng, rows, c), (dev.empty((c,)), dev.empty((c,)))
+    ops.batchnorm_backward_sums(dev, x, dy, *_channel(dev, rng, c, 2), *sums, 1e-5, rung)
 
 
 def _channel(dev, rng, c, count):
@@ -179,7 +188,8 @@ CONVOLUTIONS = [
     _conv(1, (7, 5), 9, 130, 5, 2, 2, bias=1),
     _conv(5, 4, 16, 12, 4, 2, 1),
 ]
-PLAIN = ("textbook", "direct")  # rungs without tiles
+SUMS = ("textbook", "shared", "registers")  # the rungs of sums by channel
+PLAIN = ("textbook", "direct", *STEPS)  # rungs whose tiles no device chooses
 QUICK_CONVOLUTIONS = CONVOLUTIONS[:5]
 ROWS = [
     {"rows": 2, "c": 1},
@@ -215,9 +225,9 @@ CASES = {
             lambda dev, rng, n: ops.images_to_uint8(dev, _normal(dev, rng, n), dev.empty((n,), np.uint8)),
             **SIZES,
         ),
-        Case("conv2d_forward", _conv_forward, LAYER, CONVOLUTIONS, rungs=True),
-        Case("conv2d_backward_input", _conv_backward_input, LAYER, CONVOLUTIONS, rungs=True),
-        Case("conv2d_backward_weight", _conv_backward_weight, LAYER, CONVOLUTIONS, rungs=True),
+        Case("conv2d_forward", _conv_forward, LAYER, CONVOLUTIONS, rungs=RUNGS),
+        Case("conv2d_backward_input", _conv_backward_input, LAYER, CONVOLUTIONS, rungs=RUNGS),
+        Case("conv2d_backward_weight", _conv_backward_weight, LAYER, CONVOLUTIONS, rungs=RUNGS),
         Case(
             "conv2d_backward_bias",
             lambda dev, rng, rung, known, rows, c: ops.conv2d_backward_bias(
@@ -225,7 +235,7 @@ CASES = {
             ),
             {"rows": 2048, "c": 128},
             ROWS,
-            rungs=True,
+            rungs=RUNGS,
         ),
         Case(
             "zero_insert",
@@ -244,7 +254,7 @@ CASES = {
             {"kh": 4, "kw": 4, "ic": 64, "oc": 128},
             [{"kh": 3, "kw": 2, "ic": 5, "oc": 7}, {"kh": 1, "kw": 1, "ic": 1, "oc": 1}],
         ),
-        Case("batchnorm_statistics", _statistics, {"rows": 2048, "c": 128}, ROWS),
+        Case("batchnorm_statistics", _statistics, {"rows": 2048, "c": 128}, ROWS, rungs=SUMS),
         Case(
             "batchnorm_forward",
             lambda dev, rng, rows, c: ops.batchnorm_forward(
@@ -253,20 +263,7 @@ CASES = {
             {"rows": 2048, "c": 128},
             ROWS,
         ),
-        Case(
-            "batchnorm_backward_sums",
-            lambda dev, rng, rows, c: ops.batchnorm_backward_sums(
-                dev,
-                _normal(dev, rng, rows, c),
-                _normal(dev, rng, rows, c),
-                *_channel(dev, rng, c, 2),
-                dev.empty((c,)),
-                dev.empty((c,)),
-                1e-5,
-            ),
-            {"rows": 2048, "c": 128},
-            ROWS,
-        ),
+        Case("batchnorm_backward_sums", _backward_sums, {"rows": 2048, "c": 128}, ROWS, rungs=SUMS),
         Case(
             "batchnorm_backward_input",
             lambda dev, rng, rows, c: ops.batchnorm_backward_input(
@@ -344,14 +341,14 @@ CASES = {
 }
 
 
-def run_case(dev, case: Case, shape: dict, rung: str = "tiled", known: bool = False, seed: int = 1) -> list:
-    """Runs a case; its launches' reports.
+def run_case(dev, case: Case, shape: dict, rung: str = "", known: bool = False, seed: int = 1) -> list:
+    """Runs a case; its launches' reports.   rung: "" for the usual one.
 
     Raises: UserError if the operation refuses the shape, or a size of it is missing.
     """
     keys = {**case.default, **shape}
     before = len(dev.reports)
-    choice = {"rung": rung, "known": known} if case.rungs else {}
+    choice = {"rung": rung or case.usual_rung, "known": known} if case.rungs else {}
     try:
         case.run(dev, np.random.default_rng(seed), **choice, **keys)
     except TypeError as error:
@@ -380,7 +377,7 @@ def sweep(dev, quick: bool = False) -> Iterator[tuple[str, dict, list]]:
             continue
         edges = case.edges if not quick else QUICK_CONVOLUTIONS if case.edges is CONVOLUTIONS else case.edges[-2:]
         for number, shape in enumerate(edges):
-            for rung in [r for r in RUNGS if not (tiles_only and r in PLAIN)] if case.rungs else ("",):
+            for rung in [r for r in case.rungs if not (tiles_only and r in PLAIN)] if case.rungs else ("",):
                 for known in (False, True) if rung and rung not in PLAIN and (not quick or number == 1) else (False,):
                     try:
                         reports = run_case(dev, case, shape, rung, known)

@@ -91,9 +91,12 @@ def own_reports(dev, name: str, shape: dict, rung: str | None, seed: int) -> lis
     if rung is not None and rung not in RUNGS:
         raise UserError(f"inspect: --rung: need one of {', '.join(RUNGS)}, got {rung!r}")
     if name in CASES:
-        if rung is not None and not CASES[name].rungs:
-            raise UserError(f"inspect: --rung: need a convolution for a rung, got {name}")
-        return run_case(dev, CASES[name], shape, rung or "tiled", seed=seed)
+        rungs = CASES[name].rungs
+        if rung is not None and not rungs:
+            raise UserError(f"inspect: --rung: need a convolution or a sum by channel for a rung, got {name}")
+        if rung is not None and rung not in rungs:
+            raise UserError(f"inspect: --rung: need one of {', '.join(rungs)} for {name}, got {rung}")
+        return run_case(dev, CASES[name], shape, rung or "", seed=seed)
     paths = sorted(source.KERNELS.rglob("*.cu"))
     ours = {
         kernel
@@ -108,11 +111,9 @@ def own_reports(dev, name: str, shape: dict, rung: str | None, seed: int) -> lis
     for case in CASES.values():
         for edge in [{}, *case.edges[:2]]:
             dev.costs = False
-            if any(r.kernel == name for r in run_case(dev, case, edge, rung or "tiled", seed=seed)):
+            if any(r.kernel == name for r in run_case(dev, case, edge, rung or "", seed=seed)):
                 dev.costs = True
-                return [
-                    r for r in run_case(dev, case, {**edge, **shape}, rung or "tiled", seed=seed) if r.kernel == name
-                ]
+                return [r for r in run_case(dev, case, {**edge, **shape}, rung or "", seed=seed) if r.kernel == name]
     raise UserError(f"inspect: kernel: need one that an operation launches on this shape and rung, got {name!r}")
 
 

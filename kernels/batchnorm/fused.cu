@@ -1,4 +1,4 @@
-// Batch normalisation, rung 2: one pass for the statistics, and the activation behind it in the same passes.
+// Batch normalisation, rung 4: one pass for the statistics, and the activation behind it in the same passes.
 //
 //   statistics  a block reads a part of the rows once and adds up, for each channel, d and d^2, d = x - origin. The
 //               origin is one value for the whole channel, the middle one of three of its own: near the mean, seen from
