@@ -4,15 +4,21 @@ import numpy as np
 import pytest
 import specimens
 from PIL import Image
+from train_cases import kernels_of_the_cache
 
 from dcgan_cupy import train
 from dcgan_cupy.data import DataError, make_reader, open_dataset
 
+pytestmark = pytest.mark.any_size
+
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
-    """One for all: kernels are compiled once."""
-    monkeypatch.setenv("DCGAN_CUPY_CACHE", str(tmp_path_factory.getbasetemp() / "cache-of-formats"))
+    """One for all, but for its kernels, which are those of every test."""
+    root = tmp_path_factory.getbasetemp() / "cache-of-formats"
+    if not root.is_dir():
+        kernels_of_the_cache(root)
+    monkeypatch.setenv("DCGAN_CUPY_CACHE", str(root))
 
 
 def made(write, place):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dcgan_cupy.cache import cache_root
+
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted((ROOT / "dcgan_cupy").rglob("*.py"))
 COMMANDS = ("train", "sample", "walk", "runs", "data", "inspect")
@@ -76,7 +78,8 @@ x = np.zeros(4, np.float32)
 CpuDevice(threads=1).kernel(sys.argv[1], "one")(1, 4, x)
 print(x.tolist())
 """
-    env = {**NARROW, "PATH": "/usr/bin:/bin", "DCGAN_CUPY_CACHE": f"{tmp_path}/caché"}
+    zig = {f"ZIG_{kind}_CACHE_DIR": str(cache_root() / "zig") for kind in ("GLOBAL", "LOCAL")}  # seconds to fill
+    env = {**NARROW, **zig, "PATH": "/usr/bin:/bin", "DCGAN_CUPY_CACHE": f"{tmp_path}/caché"}
     done = subprocess.run(
         [sys.executable, "-c", code, str(file)], env=env, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=300
     )

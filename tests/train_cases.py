@@ -24,6 +24,14 @@ PHOTOS, BATCH = 9, 4  # an epoch is two steps
 TINY = ("--image-size", "16", "--features-g", "8", "--features-d", "8", "--batch-size", str(BATCH), "--device", "cpu")
 
 
+def kernels_of_the_cache(root: Path) -> None:
+    """A cache of one's own, but for the compiled kernels: those lie where they always do."""
+    root.mkdir(mode=0o700)
+    for name in ("cpu", "zig"):
+        (cache_root() / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        (root / name).symlink_to((cache_root() / name).resolve())
+
+
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
     """An empty working folder, with photos/ in it.
@@ -31,10 +39,7 @@ def place(tmp_path, monkeypatch):
     Decoded images are kept beside it, compiled kernels where they always are.
     """
     cache, here = tmp_path / "cache", tmp_path / "here"
-    for name in ("cpu", "zig"):
-        (cache_root() / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-        cache.mkdir(exist_ok=True)
-        (cache / name).symlink_to((cache_root() / name).resolve())
+    kernels_of_the_cache(cache)
     monkeypatch.setenv("DCGAN_CUPY_CACHE", str(cache))
     (here / "photos").mkdir(parents=True)
     rng = np.random.default_rng(0)

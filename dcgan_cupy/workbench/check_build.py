@@ -7,7 +7,6 @@ check.cpp.
 import ctypes
 import json
 import shutil
-import sys
 from functools import lru_cache
 from pathlib import Path
 
@@ -71,13 +70,10 @@ def clang() -> building.Compiler:
     found = building.find_compiler()
     if found.is_clang or "zig" in found.found:
         return found
-    try:
-        import ziglang  # noqa: F401
-
-        return building.Compiler((sys.executable, "-m", "ziglang", "c++"), "ziglang wheel")
-    except ImportError:
-        if path := shutil.which("clang++"):
-            return building.Compiler((path,), "PATH")
+    if compiler := building.wheel():
+        return compiler
+    if path := shutil.which("clang++"):
+        return building.Compiler((path,), "PATH")
     raise UserError(f"device: check: need clang, which can watch accesses (`pip install ziglang`), got {found.version}")
 
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from ...cache import cache_root, private_folder, why_not_read
 from ...errors import UserError, printable
 from . import keep
-from .compiler import LIMIT, Compiler, TimedOut, call, find_compiler, seconds_allowed
+from .compiler import LIMIT, Compiler, TimedOut, call, find_compiler, seconds_allowed, wheel
 
-__all__ = ["HERE", "Compiler", "build", "find_compiler", "headers", "kept", "need_cache", "processor"]
+__all__ = ["HERE", "Compiler", "build", "find_compiler", "headers", "kept", "need_cache", "processor", "wheel"]
 
 HERE = Path(__file__).resolve().parent
 COMMON = (
