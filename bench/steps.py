@@ -16,6 +16,7 @@ from .peer import Peer, modes
 SIZES = ((16, 64, 32), (32, 64, 32), (16, 64, 64), (64, 128, 64))  # features, batch, image size
 OURS = "dcgan_cupy"
 ROUNDS = 3  # at least: fewer have no median
+SAMPLE = 0.4  # seconds of a sample of the slowest side, or one step
 PER_SAMPLE = 3  # steps of a sample of growth, the one that is not counted among them
 COMPILES = 40  # seconds that torch.compile takes for a step before its first
 
@@ -90,7 +91,7 @@ def compare(dev, features: int, batch: int, size: int, rounds: int, budget: floa
             sides[name] = side, once
     if OURS not in sides or len(sides) < 2:
         raise LeftOut("; ".join(f"{name}: {why}" for name, why in missing.items()))
-    steps = max(1, min(10, int(0.4 / max(once for _, once in sides.values()))))
+    steps = max(1, min(10, int(SAMPLE / max(once for _, once in sides.values()))))
     works = {name: timed(side.step, steps) for name, (side, _) in sides.items()}
     times = {name: summary(t) for name, t in sample(works, rounds, end).items()}
     best = min((name for name in times if name != OURS), key=lambda name: times[name]["ms"])

@@ -22,9 +22,8 @@ from ops_cases import (
 from dcgan_cupy import ops
 from dcgan_cupy import reference as ref
 
-pytestmark = EVERY_TILE
+pytestmark = [EVERY_TILE, pytest.mark.any_size]
 
-# Each number of channels is a kernel of its own to compile
 every_fused_shape = pytest.mark.parametrize("shape", [(2, 1), (1, 3, 5, 33), (5, 7, 3, 64), (1037, 3)], ids=str)
 
 

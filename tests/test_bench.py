@@ -62,6 +62,8 @@ def tiny(monkeypatch):
     monkeypatch.setattr(
         steps, "growth_points", lambda kind: [("batch", 2, 2, 16), ("batch", 2, 4, 16), ("size", 2, 2, 16)]
     )
+    monkeypatch.setattr(steps, "SAMPLE", 0.02)
+    monkeypatch.setattr(steps, "threads", lambda count: None)  # PyTorch's own spin where two tests share the cores
     monkeypatch.setattr(command, "roofline", lambda device: {"gflops": 50.0, "gb_per_s": 10.0})
     monkeypatch.setattr(command, "busy", lambda limits, dev, folders: "")
     monkeypatch.setattr(command, "KERNEL_SIZES", {"cpu": ((2, 2, 16),), "gpu": ((2, 2, 16),)})
