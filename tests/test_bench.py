@@ -32,12 +32,13 @@ def test_occupancy_known_answers(arch, registers, shared, threads, want):
     assert occupancy.occupancy(arch, registers, shared, threads) == pytest.approx(want)
 
 
-def test_kernels_leave_room(monkeypatch):
+@pytest.mark.parametrize("arch", [pytest.param(90, marks=pytest.mark.long), 86])
+def test_kernels_leave_room(monkeypatch, arch):
     """Every kernel of the seeds' step:
 
     Nothing in local memory, a block fits, and what moves memory has warps to hide it behind.
     """
-    monkeypatch.setattr(occupancy, "ARCHITECTURES", {arch: occupancy.ARCHITECTURES[arch] for arch in (86, 90)})
+    monkeypatch.setattr(occupancy, "ARCHITECTURES", {arch: occupancy.ARCHITECTURES[arch]})
     try:
         gpu.resources('extern "C" __global__ void nothing() {}', "nothing", 90)
     except UserError as error:

@@ -50,6 +50,11 @@ CLANG_ONLY = (
 WIDEST = (
     ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
 )  # where the processor has them
+HELPED = re.compile(r"fp16|bf16|__half|__nv_bfloat|int128|_Float16")
+"""In a text that may ask for functions of the compiler's own library. Any other finds what it needs, C's functions, in
+the process that loads it; zig builds that library for 8 s of its first call, for a debug build 31 s, and looks at it in
+each later one."""
+
 BUILDS = {
     "fast": ("-O3", "-march=native", *WIDEST, "-g0", *INLINE),
     "debug": ("-O0", "-g", "-march=native", "-fno-sanitize=all"),
@@ -85,8 +90,11 @@ def build(
     if not compiler.is_clang and "zig" not in compiler.found:
         all_flags = tuple(f for f in all_flags if f not in CLANG_ONLY)
 
+    lean = "zig" in compiler.found and not HELPED.search(text)
+    libraries = ("-nostdlib",) if lean else ("-lm", "-lpthread")
+
     def commands(stem, made):
-        return [[*compiler.command, *all_flags, f"-I{HERE}", f"{stem}.cpp", "-o", made, "-lm", "-lpthread"]]
+        return [[*compiler.command, *all_flags, f"-I{HERE}", f"{stem}.cpp", "-o", made, *libraries]]
 
     return kept(name, kind, compiler, (text, *all_flags), {"cpp": text}, commands, symbol)
 
