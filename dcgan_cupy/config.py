@@ -1,6 +1,7 @@
 """Every setting of a training run: its default, its meaning, its source. The command's flags are made from this."""
 
 import math
+import os
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -29,6 +30,17 @@ def setting(default, help, least=None, below=None, choices=None, aliases=(), for
     """
     facts = {"help": help, "least": least, "below": below, "choices": choices, "aliases": aliases, "form": form}
     return field(default=default, metadata=facts)
+
+
+def need_rung(where: str, value: Any) -> str:
+    """One of RUNGS, or the full path of a Python file; whether there is one, shows when it is loaded."""
+    if value in RUNGS:
+        return value
+    if not isinstance(value, str) or not value.endswith(".py") or "\0" in value:
+        raise UserError(
+            f"{where}: need one of {', '.join(RUNGS)}, or a file such as my_rung.py, got {repr(value)[:80]}"
+        )
+    return os.path.abspath(value)
 
 
 @dataclass(frozen=True)
@@ -121,7 +133,10 @@ class Config:
     )
     device: str = setting("auto", "where kernels run: auto, cpu or gpu", choices=DEVICES)
     kernels: str | None = setting(
-        None, "rung of the convolution kernels (default: the fastest for the device)", choices=RUNGS
+        None,
+        f"rung of the convolution kernels: {', '.join(RUNGS)}, or a file of your own, my_rung.py (default: the fastest"
+        " for the device)",
+        form=need_rung,
     )
     out: str | None = setting(
         None, "folder of the run (default: the next free runs/<data>-<size>px-<number>)", aliases=("--outf",)

@@ -11,6 +11,7 @@ from rich.console import Console
 from .command import Parser, number, plain, run
 from .config import Config, checked, flag, type_of
 from .errors import UserError
+from .ops import own_rung
 from .runs.display import Display
 from .runs.prepare import prepare
 from .runs.resume import find, settings, used_settings
@@ -70,6 +71,8 @@ def parse(arguments: list[str]) -> Config:
 def train(given: dict, console: Console) -> int:
     """Runs a training from its first or its next step to its end. Returns the exit code."""
     resumed, file = given.pop("resume", None), given.pop("config", None)
+    if given.get("kernels", "").endswith(".py"):  # it is run: by the flag only, never because a checkpoint names it
+        own_rung.load(given["kernels"])
     if file is not None:
         given = {**used_settings(file), **given}
     saved = (

@@ -20,7 +20,7 @@ from .batchnorm import (
 from .check import need_elements, pair
 from .concat import concat_label_add, concat_label_backward, concat_label_forward
 from .conv2d import conv2d_backward_bias, conv2d_backward_input, conv2d_backward_weight, conv2d_forward
-from .conv_geometry import conv2d_output_size, conv_transpose2d_output_size, zero_insert_size
+from .conv_geometry import conv2d_output_size, conv_transpose2d_output_size, convolution_sizes, zero_insert_size
 from .conv_transpose2d import flip_kernel, zero_insert
 from .elementwise import (
     add,
@@ -69,6 +69,7 @@ __all__ = [
     "conv2d_forward",
     "conv2d_output_size",
     "conv_transpose2d_output_size",
+    "convolution_sizes",
     "fill",
     "flip_kernel",
     "images_to_float",

@@ -14,6 +14,7 @@ from . import conv2d_winograd as winograd
 from .check import need_shape, rows_and_channels
 from .conv_geometry import convolution_sizes
 from .epilogue import NONE, Epilogue
+from .own_rung import function
 from .rungs import check_rung, chosen_rung, need_fusing
 from .tiles import BLOCK, CHANNELS, ROW_THREADS, ceil_div
 
@@ -44,6 +45,8 @@ def conv2d_forward(
     sizes = convolution_sizes(where, x.shape, w.shape, y.shape, stride, padding)
     if bias is not None:
         need_shape(where, "bias", bias, w.shape[3:])
+    if own := function(rung, where):
+        return own(dev, x, w, bias, y, stride, padding)
     rung, known = chosen_rung(dev, rung, w, stride, padding), known and dev.specialises
     need_fusing(where, "epilogue", rung, activation != NONE)
     if rung == "winograd":
@@ -80,6 +83,8 @@ def conv2d_backward_input(
     sizes = convolution_sizes(where, dx.shape, w.shape, dy.shape, stride, padding)
     if bias is not None:
         need_shape(where, "bias", bias, w.shape[2:3])
+    if own := function(rung, where):
+        return own(dev, dy, w, bias, dx, stride, padding)
     rung, known = chosen_rung(dev, rung, w, stride, padding), known and dev.specialises
     need_fusing(where, "epilogue", rung, activation != NONE)
     if rung == "winograd":
@@ -111,6 +116,8 @@ def conv2d_backward_weight(
     where = "conv2d_backward_weight"
     check_rung(where, rung)
     sizes = convolution_sizes(where, x.shape, dw.shape, dy.shape, stride, padding)
+    if own := function(rung, where):
+        return own(dev, x, dy, dw, stride, padding)
     rung, known = chosen_rung(dev, rung, dw, stride, padding), known and dev.specialises
     if rung == "winograd":
         winograd.backward_weight(dev, x, dy, dw, sizes, known)

@@ -6,6 +6,7 @@ The one place where this is decided.
 from ..choices import DEFAULT_RUNG, FUSED, RUNGS
 from ..errors import UserError
 from .check import INDEX_LIMIT
+from .own_rung import OWN
 from .tiles import ceil_div
 
 WINOGRAD_FROM = {"cpu": 16, "gpu": 2**31}
@@ -14,7 +15,9 @@ WINOGRAD_FROM = {"cpu": 16, "gpu": 2**31}
 
 def check_rung(where: str, rung: str) -> None:
     """Raises: UserError for an unknown rung."""
-    if rung not in RUNGS:
+    if rung not in RUNGS and rung not in OWN:
+        if rung.endswith(".py"):
+            raise UserError(f"{where}: kernels: need --kernels {rung} as a flag: a file is run only where one names it")
         raise UserError(f"{where}: kernels: need one of {', '.join(RUNGS)}, got {rung!r}")
 
 
@@ -32,7 +35,9 @@ def need_fusing(where: str, name: str, rung: str, asked: bool) -> None:
 
 
 def chosen_rung(dev, rung: str, w, stride, padding) -> str:
-    """The rung of a convolution that runs: winograd where it can, tiled elsewhere."""
+    """The rung of a convolution that runs: winograd where it can, tiled elsewhere and where an own rung has nothing."""
+    if rung in OWN:
+        return "tiled"
     if rung not in ("winograd", "best"):
         return rung
     ic, oc = (ceil_div(count, 128) * 128 for count in w.shape[2:])  # whole tiles, at most

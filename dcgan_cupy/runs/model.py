@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import ops
+from ..choices import RUNGS
 from ..config import Config
 from ..errors import UserError
 from ..networks import generator
@@ -125,7 +126,8 @@ class Sampler:
     def __init__(self, model: Model, device, batch: int = BATCH):
         c = model.config
         self.config, self.device, self.batch = c, device, batch
-        self.g = generator(c, device, kernels=c.kernels)
+        rung = c.kernels if c.kernels in RUNGS else None  # a file that a checkpoint names is not run
+        self.g = generator(c, device, kernels=rung)
         self.g.load_state_dict(model.weights)
         self.z = device.zeros((batch, 1, 1, c.z_dim))
         self.labels = device.zeros((batch,), "int32") if c.n_classes else None

@@ -24,6 +24,8 @@ from ..device import RecorderDevice, gpu, source
 from ..errors import UserError
 from ..feed import Batches
 from ..machine import counted
+from ..ops import own_rung
+from ..ops.compare_rung import compare
 from ..preflight import plan
 from ..sizes import shown
 from ..trainer import Trainer
@@ -74,6 +76,8 @@ def prepare(config, console: Console, saved: checkpoint.Checkpoint | None = None
         device = devices.get(config.device)
         told = (device.description, _because(config, device), device.advice)
         _say(console, "device", "\n          ".join(filter(None, told)))
+        if config.kernels in own_rung.OWN:
+            compare(device, config.kernels)
         _compile(device, planned, console)
         trainer = Trainer(config, device)
         if weights:
