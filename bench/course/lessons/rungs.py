@@ -15,7 +15,8 @@ from dcgan_cupy.machine import cores
 from dcgan_cupy.workbench.cards import CARDS, roofline
 
 from .. import watch
-from ..marks import ROOT, block, table
+from ..marks import ROOT, block, picture, table
+from ..svg import Picture
 
 IDEAS = {
     "textbook": "one thread, one result",
@@ -85,6 +86,36 @@ def costs_table() -> str:
             )
     head = ["rung", "idea", "lines", "MFLOP", "sectors, k", "shared passes, k", "conflicts, k"]
     return table([*head, "least, µs", "no cache, µs", "shared, µs"], rows)
+
+
+@picture("rungs", slow=True)
+def chart() -> str:
+    """The forward rungs, each with its three times on a logarithmic scale."""
+    p = Picture(296, "Predicted times of the forward rungs on a logarithmic scale: memory, shared memory, arithmetic")
+    p.text(8, 14, f"forward, one image: predicted µs on an {CARD.name}")
+    low, high = 0.1, 100
+
+    def at(us):
+        return 78 + 312 * math.log(max(us, low) / low) / math.log(high / low)
+
+    for us in (0.1, 1, 10, 100):
+        p.line(at(us), 24, at(us), 252, "l", 0.5, "2 3")
+        p.text(min(at(us), 388), 264, f"{us:g}", "m", "middle", 9)
+    for row, rung in enumerate(_rungs("forward")):
+        s, top = _counts("forward", rung), 30 + 45 * row
+        p.text(8, top + 22, rung)
+        times = 32 * s["sectors"] / CARD.gbs / 1e3, _shared_us(s), s["flops"] / CARD.tflops / 1e6
+        for i, (us, kind) in enumerate(zip(times, "bda")):
+            p.rect(78, top + 12 * i, max(at(us) - 78, 0.5), 10, kind, 0.7)
+            p.text(at(us) + 4, top + 12 * i + 8.5, _us(us), "m", size=9)
+    for x, kind, name in (
+        (8, "b", "every sector from memory"),
+        (158, "d", "passes of shared memory"),
+        (302, "a", "arithmetic"),
+    ):
+        p.rect(x, 278, 10, 10, kind, 0.7)
+        p.text(x + 14, 287, name, size=9)
+    return str(p)
 
 
 @block("rungs-arithmetic", slow=True)

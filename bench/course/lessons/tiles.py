@@ -211,7 +211,7 @@ def banks() -> str:
     for pitch in (32, 33, 36):
         wanted, passes = _column(pitch)
         tallest = max(wanted.count(b) for b in range(32))
-        p.text(8, y + 8, f"tile[32][{pitch}], a column: {passes:g} passes", size=11)
+        p.text(8, y + 8, f"tile[32][{pitch}], a column: {passes:g} pass{'es' * (passes != 1)}", size=11)
         height = tallest * 4 if tallest > 4 else tallest * 10
         base, cell = y + 16 + height, height / tallest
         seen = [0] * 32
@@ -288,5 +288,5 @@ def pipeline() -> str:
 @block("11-workbench", slow=True)
 def tiled_output() -> str:
     return fenced(
-        watch.printed(watch.own("conv2d_forward", "tiled", **{**LAYER, "oc": 128}), r"acc\[i\]|copy|load|store")
+        watch.printed(watch.own("conv2d_forward", "tiled", **{**LAYER, "oc": 128}), r"acc\[i\]|copy|int (group|row)\(")
     )

@@ -45,12 +45,8 @@ def transforms() -> str:
     p.text(352, 172, "±", "m", size=9)
     p.text(300, 182, "y")
     p.grid(316, 190, y.tolist(), s + 4, "c", 10)
-    p.text(
-        8,
-        240,
-        f"directly: y[0, 0] = {' + '.join(f'{a}·{b}' for a, b in zip(d[:2, :2].ravel(), g.ravel()))} = {direct[0, 0]}",
-        size=9,
-    )
+    terms = " + ".join(f"({a})({b})" for a, b in zip(d[:2, :2].ravel(), g.ravel()))
+    p.text(8, 240, f"directly: y[0, 0] = {terms} = {direct[0, 0]}", size=9)
     p.text(8, 254, "four such sums: 16 products", "m", size=9)
     return str(p)
 
