@@ -59,8 +59,8 @@ def fenced(text: str, language: str = "") -> str:
 
 
 def table(head: list, rows: list[list]) -> str:
-    """A Markdown table; the first column to the left, numbers to the right."""
-    rule = ["---"] + ["---:"] * (len(head) - 1)
+    """A Markdown table; the first column and words to the left, numbers to the right."""
+    rule = ["---"] + ["---:" if re.match(r"[-\d]", str(cell)) else "---" for cell in rows[0][1:]]
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in (head, rule, *rows))
 
 

@@ -156,8 +156,8 @@ def loss_answer() -> str:
     p = float(1 / (1 + np.exp(F32(-20.0))))
     assert F32(p) == 1
     return (
-        f"exp(-20) is 2e-9, less than half of the smallest step below 1 that a float32 has (6e-8): sigmoid(20) is"
-        f" rounded to exactly 1, 1 - p is 0 and its logarithm minus infinity, which `bce` holds at -100. Measured: loss"
+        f"exp(-20) is 2e-9, and the next float32 above 1 is 1.2e-7 away: 1 + exp(-20) is rounded to 1, so sigmoid(20)"
+        f" is exactly 1, 1 - p is 0 and its logarithm minus infinity, which `bce` holds at -100. Measured: loss"
         f" **{by_way:g}**, gradient **{gradient:g}**; from the logit at once {right:.4g} and {right_gradient:.4g}. The"
         " network is as wrong as it can be, and is told that nothing need change."
     )

@@ -69,7 +69,7 @@ def shared_tile() -> str:
     return str(p)
 
 
-@block("09-table")
+@block("09-table", slow=True)
 def shared_table() -> str:
     rows = []
     for direction in DIRECTIONS:
@@ -159,7 +159,7 @@ def register_tile() -> str:
     return str(p)
 
 
-@block("10-table")
+@block("10-table", slow=True)
 def register_table() -> str:
     rows = []
     for direction in DIRECTIONS:

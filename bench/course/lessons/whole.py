@@ -71,7 +71,7 @@ def order_answer() -> str:
 THIN = {"n": 16, "h": 32, "w": 32, "ic": 3, "oc": 64}
 
 
-@block("13-blocks")
+@block("13-blocks", slow=True)
 def split_blocks() -> str:
     rows = []
     for rung in ("shared", "registers", "tiled"):
@@ -84,7 +84,7 @@ def split_blocks() -> str:
     return table(head, rows)
 
 
-@block("13-workbench")
+@block("13-workbench", slow=True)
 def parts_output() -> str:
     reports = watch.own("conv2d_backward_weight", "tiled", **THIN)
     return fenced(watch.printed(reports[-1:]))
