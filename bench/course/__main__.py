@@ -1,0 +1,73 @@
+"""python -m bench.course [--check] [--quick] [--only PATTERN]: the course's pictures and measured parts, made again.
+
+--check compares in place of writing; what depends on the machine or its clock is left out. Exit code 1: some differ.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from . import lessons  # noqa: F401  (registers every part)
+from .marks import IMAGES, PICTURES, ROOT, Part, files, marks, part, refreshed, wrapped
+
+
+def different(wanted) -> list[str]:
+    """Names of the wanted parts that are not what the script makes."""
+    names = []
+    for name, made in PICTURES.items():
+        path = IMAGES / f"{name}.svg"
+        if wanted(made) and not (path.is_file() and path.read_text(encoding="utf-8") == made.make()):
+            names.append(f"images/{path.name}")
+    for path in files():
+        for name, body in marks(path.read_text(encoding="utf-8")):
+            made = part(name)
+            if wanted(made) and body.strip() != wrapped(made.make()):
+                names.append(f"{path.name}: {name}")
+    return names
+
+
+def write(wanted) -> list[Path]:
+    """Makes the wanted parts; the files that changed."""
+    texts = {IMAGES / f"{name}.svg": made.make for name, made in PICTURES.items() if wanted(made)}
+    changed = []
+    for path, make in texts.items():
+        changed += _put(path, make())
+    for path in files():
+        changed += _put(path, refreshed(path.read_text(encoding="utf-8"), wanted))
+    return changed
+
+
+def _put(path: Path, text: str) -> list[Path]:
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return []
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return [path]
+
+
+def main(arguments=None) -> int:
+    p = argparse.ArgumentParser(prog="python -m bench.course", description=__doc__.split("\n")[0])
+    p.add_argument("--check", action="store_true", help="compare, write nothing")
+    p.add_argument("--quick", action="store_true", help="leave out what takes long")
+    p.add_argument("--only", default="", metavar="PATTERN", help="parts whose name matches")
+    given = p.parse_args(arguments)
+
+    def wanted(made: Part) -> bool:
+        return (
+            bool(re.search(given.only, made.name))
+            and not (given.quick and made.slow)
+            and not (given.check and not made.fixed)
+        )
+
+    if given.check:
+        names = different(wanted)
+        print("\n".join(names) if names else "the course is what the script makes")
+        return 1 if names else 0
+    for path in write(wanted):
+        print(path.relative_to(ROOT))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
