@@ -42,7 +42,7 @@ class Case:
 
     arguments: by the parameters' names, in their order: arrays are inputs, NumPy scalars are passed by value.
     grid, block: one to three numbers each.   rtol: how far a value may be from the reference, relative to the largest
-    one; 0 for results that are exact in float32.
+    one; 0 for results that are exact in float32.   about: what is special here, for the sentence about a wrong value.
     """
 
     arguments: dict[str, np.ndarray | np.generic | Out | Updated | None]
@@ -51,11 +51,13 @@ class Case:
     rtol: float = 0.0
     shared_bytes: int = 0
     macros: dict[str, int] = field(default_factory=dict)
+    about: str = ""
 
     def what(self) -> str:
         """The sizes, for people: n = 257."""
         scalars = [f"{name} = {value}" for name, value in self.arguments.items() if isinstance(value, np.generic)]
-        return ", ".join(scalars) or f"grid {self.grid}, block {self.block}"
+        sizes = ", ".join(scalars) or f"grid {self.grid}, block {self.block}"
+        return f"{sizes} ({self.about})" if self.about else sizes
 
 
 class Goal(NamedTuple):

@@ -83,14 +83,34 @@ def no_divergence(most: int = 0) -> Goal:
     return Goal(f"{most} branches at which a warp parts" if most else "no branch at which a warp parts", failed)
 
 
-def atomics(most: int) -> Goal:
-    """At most so many requests of warps for atomics."""
+def requests(most: int) -> Goal:
+    """At most so many requests of warps to global memory."""
 
     def failed(report):
-        got = costs.total(report)["atomics"]
-        return "" if got <= most else f"{got} requests of warps for atomics, need at most {most}"
+        got = costs.total(report)["requests"]
+        return "" if got <= most else f"{got} requests of warps to global memory, need at most {most}"
 
-    return Goal(f"{most} requests of warps for atomics", failed)
+    return Goal(f"{most} requests of warps to global memory", failed)
+
+
+def atomics(most: int) -> Goal:
+    """At most so many requests of warps for atomics in global memory."""
+
+    def failed(report):
+        got = sum(a.requests for a in report.accesses if a.kind == "atomic" and not a.shared)
+        return "" if got <= most else f"{got} requests of warps for atomics in global memory, need at most {most}"
+
+    return Goal(f"{most} requests of warps for atomics in global memory", failed)
+
+
+def branches(most: int) -> Goal:
+    """At most so many branches taken by warps, the ends of loops among them."""
+
+    def failed(report):
+        got = sum(executions for executions, _, _ in report.branches.values())
+        return "" if got <= most else f"{got} branches of warps, the ends of loops among them, need at most {most}"
+
+    return Goal(f"{most} branches of warps, the ends of loops among them", failed)
 
 
 def flop(most: int) -> Goal:
