@@ -55,8 +55,12 @@ class Case:
 
     def what(self) -> str:
         """The sizes, for people: n = 257."""
-        scalars = [f"{name} = {value}" for name, value in self.arguments.items() if isinstance(value, np.generic)]
-        sizes = ", ".join(scalars) or f"grid {self.grid}, block {self.block}"
+        scalars = {name: value.item() for name, value in self.arguments.items() if isinstance(value, np.generic)}
+        between = " = " if len(scalars) < 7 else " "
+        sizes = (
+            ", ".join(f"{name}{between}{value:.7g}" for name, value in scalars.items())
+            or f"grid {self.grid}, block {self.block}"
+        )
         return f"{sizes} ({self.about})" if self.about else sizes
 
 

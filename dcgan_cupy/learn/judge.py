@@ -140,15 +140,15 @@ def _try(dev, exercise: Exercise, path: Path, case: Case) -> Verdict | None:
                 )
     for name, want in _called(exercise.reference, case).items():
         if sentence := _difference(name, got[name], want, case):
-            why = next((m.why for m in exercise.mistakes if _is(got, m, case)), "")
+            why = next((m.why for m in exercise.mistakes if _is(name, got, m, case)), "")
             return Verdict(False, sentence + (f": {why}" if why else ""), "values")
     return None
 
 
-def _is(got: dict, mistake, case: Case) -> bool:
-    """Whether a result is what the mistake would give."""
+def _is(at: str, got: dict, mistake, case: Case) -> bool:
+    """Whether a result that is wrong in the array `at` is what the mistake would give."""
     wrong = _called(mistake.wrong, case)
-    return all(not _difference(name, got[name], value, case) for name, value in wrong.items())
+    return at in wrong and all(not _difference(name, got[name], value, case) for name, value in wrong.items())
 
 
 def _difference(name: str, got: np.ndarray, want: np.ndarray, case: Case) -> str:
