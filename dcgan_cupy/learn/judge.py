@@ -110,7 +110,7 @@ def _host_arguments(case: Case) -> dict:
 
 def _called(function, case: Case) -> dict[str, np.ndarray]:
     given = _host_arguments(case)
-    return function(**{name: given[name] for name in inspect.signature(function).parameters})
+    return function(**{name: given[name] for name in inspect.signature(function).parameters if name in given})
 
 
 def _try(dev, exercise: Exercise, path: Path, case: Case) -> Verdict | None:
@@ -163,7 +163,8 @@ def _difference(name: str, got: np.ndarray, want: np.ndarray, case: Case) -> str
     first = int(np.argmin(right))
     at, wrong = _place(first, got.shape), int((~right).sum())
     many = f"; {wrong} of {got.size} are wrong" if wrong > 1 else "; all others are right"
-    return f"{name}{at} is {got.flat[first]:.7g}, need {want.flat[first]:.7g} with {case.what()}{many}"
+    form = ".0f" if np.issubdtype(got.dtype, np.integer) else ".7g"
+    return f"{name}{at} is {got.flat[first]:{form}}, need {want.flat[first]:{form}} with {case.what()}{many}"
 
 
 def _place(number: int, shape: tuple[int, ...]) -> str:

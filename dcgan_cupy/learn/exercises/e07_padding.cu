@@ -1,7 +1,7 @@
 // 07  Shared memory has 32 banks.
 //
-// Word k of shared memory lies in bank k % 32, and a bank serves one word at a time. A warp whose lanes want 32 words of
-// 32 banks is served in one turn. If they want 32 different words of one bank, that takes 32 turns. (A word that
+// Word k of shared memory lies in bank k % 32, and a bank serves one word at a time. A warp whose lanes want 32 words
+// of 32 banks is served in one turn. If they want 32 different words of one bank, that takes 32 turns. (A word that
 // several lanes want is served once.)
 //
 //   y[r] = x[r, 0] + ... + x[r, C - 1]        x: [R, C], y: [R]; C at most 32

@@ -1,13 +1,13 @@
 // 13  A loss that survives large logits.
 //
-// A discriminator gives a logit x; p = 1 / (1 + exp(-x)) is its probability that the picture is real, and t says whether
-// it is (1) or not (0). Binary cross-entropy and its gradient by x:
+// A discriminator gives a logit x; p = 1 / (1 + exp(-x)) is its probability that the picture is real, and t says
+// whether it is (1) or not (0). Binary cross-entropy and its gradient by x:
 //
 //   loss = -(t * log(p) + (1 - t) * log(1 - p))        dx = p - t
 //
 // Taken literally, it breaks. At x = 20, p rounds to 1 and log(1 - p) is minus infinity; at x = -100, exp(-x) is more
-// than a float holds. But -log(p) = log(1 + exp(-x)), and a term can be taken out of that logarithm so that the exponent
-// is never positive:
+// than a float holds. But -log(p) = log(1 + exp(-x)), and a term can be taken out of that logarithm so that the
+// exponent is never positive:
 //
 //   log(1 + exp(z)) = max(z, 0) + log(1 + exp(-|z|))
 //

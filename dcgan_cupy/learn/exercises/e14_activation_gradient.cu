@@ -1,6 +1,7 @@
 // 14  A gradient that needs only the output.
 //
-// The generator's last layer is y = tanh(x). Backward comes dy, the loss's gradient by y, and wanted is dx, the one by x:
+// The generator's last layer is y = tanh(x). Backward comes dy, the loss's gradient by y, and wanted is dx, the one by
+// x:
 //
 //   dx[i] = dy[i] * tanh'(x[i])        tanh'(x) = 1 - tanh(x)^2
 //

@@ -2,8 +2,8 @@
 //
 //   mean[c] = average over r of x[r, c]        var[c] = average over r of (x[r, c] - mean[c])^2
 //
-// The textbook also has var = average(x^2) - mean^2, which needs x only once. In float32 that is a trap. Values near 4000
-// have squares near 16 million, where neighbouring floats are 1 or 2 apart: two such numbers, nearly equal, are
+// The textbook also has var = average(x^2) - mean^2, which needs x only once. In float32 that is a trap. Values near
+// 4000 have squares near 16 million, where neighbouring floats are 1 or 2 apart: two such numbers, nearly equal, are
 // subtracted, and a variance of 1 is less than what rounding left in them. Whatever is subtracted from x first, the
 // variance is the same; so subtract something near the mean before you square.
 //

@@ -2,8 +2,8 @@
 //
 //   forward     xhat = (x - mean) * rstd        rstd = 1 / sqrt(var + eps)        y = gamma * xhat + beta
 //
-// mean and var are averages over all rows of the channel, so each x reaches y by three ways: by itself, by the mean, and
-// by the variance. The three gradients add up to
+// mean and var are averages over all rows of the channel, so each x reaches y by three ways: by itself, by the mean,
+// and by the variance. The three gradients add up to
 //
 //   dbeta  = sum over r of dy
 //   dgamma = sum over r of dy * xhat

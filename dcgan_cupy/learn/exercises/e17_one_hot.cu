@@ -1,7 +1,7 @@
 // 17  Channels innermost.
 //
-// Pictures in this project are x[n, h, w, c]: all channels of a pixel lie together, and the number of an element is
-// ((n * H + h) * W + w) * C + c. The other way round, a thread with number i gets its indices as remainders and quotients,
+// Pictures in this project are x[n, h, w, c]: all channels of a pixel lie together, and the number of an element is ((n
+// * H + h) * W + w) * C + c. The other way round, a thread with number i gets its indices as remainders and quotients,
 // the fastest first.
 //
 // A conditional network is told which of K things to draw: K maps are put behind each pixel's C channels, of which the

@@ -4,9 +4,10 @@
 //
 //   db[c] += sum over r of dy[r, c]        dy: [rows, C], a row for each pixel; db: [C], to which is added
 //
-// Each block has CHANNELS x ROW_THREADS threads for CHANNELS channels. A warp is one row of the block (threadIdx.y), its
-// lanes 32 neighbouring channels (threadIdx.x). Each thread adds every ROW_THREADS-th row; then the block adds what its
-// threads have, always in the same order: a float sum depends on the order, and the same bits come only of the same.
+// Each block has CHANNELS x ROW_THREADS threads for CHANNELS channels. A warp is one row of the block (threadIdx.y),
+// its lanes 32 neighbouring channels (threadIdx.x). Each thread adds every ROW_THREADS-th row; then the block adds what
+// its threads have, always in the same order: a float sum depends on the order, and the same bits come only of the
+// same.
 
 #define CHANNELS 32
 #define ROW_THREADS 4
