@@ -65,6 +65,6 @@ EXERCISE = exercise(
     hints=(
         "-log(p) = log(1 + exp(-x)) and -log(1 - p) = x + log(1 + exp(-x)). So what is the loss without p?",
         "It is (1 - t) x + log(1 + exp(-x)); the identity with z = -x makes it max(x, 0) - x t + log(1 + e).",
-        "With e = expf(-fabsf(x)), p is 1 / (1 + e) for x >= 0, and e / (1 + e) for the others.",
+        "With e = exp(-|x|), p is 1 / (1 + e) for x >= 0, and e / (1 + e) for the others.",
     ),
 )
