@@ -118,12 +118,19 @@ class Exercise:
 
     def specification(self) -> str:
         """The reference as a Python file of its own."""
+        last = self.cases(np.random.default_rng(1))[-1]
         goals = "".join(f"    {goal.what}\n" for goal in self.goals)
         if self.faster_than:
             goals += f"    at least {100 * self.faster_than:.0f} % of the reference solution's speed, on this machine\n"
-        wanted = f"\n\nIt must cost, at most:\n{goals}" if goals else ""
+        launch = f"grid {last.grid}, block {last.block}"
+        if launch != last.what():
+            launch = f"{last.what()};\n    {launch}"
+        wanted = f"\n\nIt must cost, at most:\n{goals}in this launch:\n    {launch}\n" if goals else ""
+        names = inspect.signature(self.reference).parameters
+        shapes = [name for name in names if isinstance(last.arguments.get(name), Out)]
+        given = f"\n{', '.join(shapes)}, which the kernel writes, is its shape here." if shapes else ""
+        head = f"{self.number} {self.title}: what {self.kernel} must compute.{given}{wanted}"
         code = inspect.getsource(self.reference)
-        head = f"{self.number} {self.title}: what {self.kernel} must compute.{wanted}"
         return f'"""{head}"""\n\nimport numpy as np\n\n\n{code}'
 
 

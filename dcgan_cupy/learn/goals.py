@@ -57,9 +57,10 @@ def shared_requests(most: int) -> Goal:
 
     def failed(report):
         got = costs.total(report)["shared_requests"]
-        return "" if got <= most else f"{got} requests of warps to shared memory, need at most {most}"
+        need = f"at most {most}" if most else "none"
+        return "" if got <= most else f"{got} requests of warps to shared memory, need {need}"
 
-    return Goal(f"{most} requests of warps to shared memory", failed)
+    return Goal(f"{most} requests of warps to shared memory" if most else "no shared memory", failed)
 
 
 def barriers(most: int) -> Goal:
@@ -69,7 +70,7 @@ def barriers(most: int) -> Goal:
         got = sum(report.barriers.values())
         return "" if got <= most else f"{got} barriers in all blocks together, need at most {most}"
 
-    return Goal(f"{most} barriers in all blocks together", failed)
+    return Goal(f"{most} barriers in all blocks together" if most else "no barrier", failed)
 
 
 def no_divergence(most: int = 0) -> Goal:
@@ -98,9 +99,11 @@ def atomics(most: int) -> Goal:
 
     def failed(report):
         got = sum(a.requests for a in report.accesses if a.kind == "atomic" and not a.shared)
-        return "" if got <= most else f"{got} requests of warps for atomics in global memory, need at most {most}"
+        need = f"at most {most}" if most else "none"
+        return "" if got <= most else f"{got} requests of warps for atomics in global memory, need {need}"
 
-    return Goal(f"{most} requests of warps for atomics in global memory", failed)
+    what = f"{most} requests of warps for atomics in global memory"
+    return Goal(what if most else "no atomics in global memory", failed)
 
 
 def branches(most: int) -> Goal:

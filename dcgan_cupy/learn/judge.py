@@ -52,7 +52,7 @@ def judge(exercise: Exercise, path: Path, seed: int = 1, speed: bool = True) -> 
         return Verdict(False, _shorter(str(error), path), "fault", _line(str(error), path))
     for goal in exercise.goals:
         if why := goal.failed(report):
-            return Verdict(False, f"the values are right, but {why}", "cost")
+            return Verdict(False, f"the values are right, but with {case.what()}: {why}", "cost")
     if speed and exercise.faster_than:
         share = _speed(exercise, path)
         if share < exercise.faster_than:

@@ -13,3 +13,10 @@ WRONG = [
         "requests of warps to global memory",
     ),
 ]
+RIGHT = [  # a quarter of the index, and arrays of float4
+    [
+        ("if (i + 4 <= n) {", "if (i / 4 < n / 4) {"),
+        ("*reinterpret_cast<const float4*>(x + i)", "((const float4*)x)[i / 4]"),
+        ("*reinterpret_cast<float4*>(y + i)", "((float4*)y)[i / 4]"),
+    ]
+]

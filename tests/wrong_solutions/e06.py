@@ -6,8 +6,8 @@ WRONG = [
     (
         "to_r = blockIdx.x * 32 + threadIdx.y, to_c = blockIdx.y * 32",
         "to_r = blockIdx.y * 32 + threadIdx.y, to_c = blockIdx.x * 32",
-        "fault",
-        "uninitialised",
+        "values",
+        "turned but in its old place",
     ),
     ("if (to_r < C && to_c < R) ", "", "fault", "uninitialised"),
     (

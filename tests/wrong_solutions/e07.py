@@ -5,3 +5,6 @@ WRONG = [
     ("tile[32][33]", "tile[33][32]", "cost", "turns, need 1"),
     ("tile[32][33]", "tile[32][31]", "fault", "race"),
 ]
+RIGHT = [  # each lane begins at another column
+    [("tile[32][33]", "tile[32][32]"), ("tile[lane][k]", "tile[lane][(k + lane) % 32]")]
+]

@@ -19,3 +19,14 @@ WRONG = [
         "requests of warps to shared memory",
     ),
 ]
+RIGHT = [  # a tree of shuffles in each warp, then eight sums
+    [
+        ("part[t] = i < n ? x[i] : 0.0f;", "float v = i < n ? x[i] : 0.0f;"),
+        (
+            "    __syncthreads();                                                 // all",
+            "    for (int d = 16; d > 0; d /= 2) v += __shfl_xor_sync(0xffffffffu, v, d);\n"
+            "    if (t % 32 == 0) part[t / 32] = v;\n    __syncthreads();  // all",
+        ),
+        ("half = BLOCK / 2;", "half = BLOCK / 64;"),
+    ]
+]

@@ -18,3 +18,6 @@ WRONG = [
         "requests of warps to shared memory",
     ),
 ]
+RIGHT = [  # every lane gets the sum
+    [("int d = 16; d > 0; d /= 2", "int d = 1; d < 32; d *= 2"), ("__shfl_down_sync", "__shfl_xor_sync")]
+]

@@ -17,3 +17,9 @@ WRONG = [
     ("dx[i] = p - t", "dx[i] = (p - t) / (p * (1.0f - p))", "values", "this is the gradient by p"),
     ("e / (1.0f + e)", "1.0f / (1.0f + e)", "values", "dx["),
 ]
+RIGHT = [  # two halves, and p from its own exponential
+    [
+        ("(x > 0.0f ? x : 0.0f) - x * t + log1pf(e)", "fmaxf(x, 0.0f) * (1.0f - t) + fmaxf(-x, 0.0f) * t + log1pf(e)"),
+        ("x >= 0.0f ? 1.0f / (1.0f + e) : e / (1.0f + e)", "1.0f / (1.0f + expf(-x))"),
+    ]
+]

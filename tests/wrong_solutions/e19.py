@@ -15,6 +15,6 @@ WRONG = [
         "part[threadIdx.y][threadIdx.x] = 0.0f;\n    if (c < C) atomicAdd(&db[c], sum);\n    sum = 0.0f;\n"
         "    if (true) return;",
         "cost",
-        "for atomics in global memory, need at most 0",
+        "for atomics in global memory, need none",
     ),
 ]

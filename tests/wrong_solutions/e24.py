@@ -9,7 +9,7 @@ WRONG = [
         "cost",
         "requests of warps to shared memory",
     ),
-    ("a_k[i] = a_s[ty + i * (BM / TM)]", "a_k[i] = a_s[ty * TM + i]", "values", "y["),
+    ("a_k[i] = a_s[ty + i * (BM / TM)]", "a_k[i] = a_s[ty * TM + i]", "values", "not ty * TM + i"),
     ("acc[i][j] += a_k", "acc[i][j] = a_k", "values", "y["),
     ("tx + j * (BN / TN)];\n", "tx + j * BN];\n", "fault", "out-of-bounds"),
     (

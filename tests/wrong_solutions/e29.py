@@ -18,3 +18,9 @@ WRONG = [
     ),
     ("if (atomicAdd(count, 1) != (int)gridDim.x - 1) return;", "atomicAdd(count, 1);", "fault", "writes part[1]"),
 ]
+RIGHT = [  # the fence before the count is what the order needs here
+    [
+        ("__threadfence();                                                 // all", "// all"),
+        ("+= part[b]", "+= ((volatile float*)part)[b]"),
+    ]
+]

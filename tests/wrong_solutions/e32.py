@@ -9,6 +9,12 @@ WRONG = [
         "the key is moved on before the first round",
     ),
     ("round < 10", "round <= 10", "values", "after eleven rounds"),
+    (
+        "c[0] = high_b ^ c[1] ^ k[0];",
+        "c[0] = high_a ^ c[1] ^ k[0];\n        high_a = high_b;",
+        "values",
+        "c[2] that of a: here they are exchanged",
+    ),
     ("c[1] = low_b", "c[1] = low_a", "values", "out[0] is"),
     ("if (4 * i + word < n) ", "", "fault", "out-of-bounds"),
 ]

@@ -16,12 +16,21 @@ def cases(rng):
         grid = -(-C // 32), -(-R // 32)
         return Case({"x": x, "y": Out((C, R)), "R": np.int32(R), "C": np.int32(C)}, grid, (32, 32))
 
-    return [case(32, 32), case(3, 5), case(37, 50), case(64, 96)]
+    return [case(32, 32), case(64, 64), case(3, 5), case(37, 50), case(64, 96)]
 
 
 def not_turned(x):
-    """Right where there is one tile only."""
-    return {"y": x if x.shape == (32, 32) else np.full_like(x.T, np.nan)}
+    return {"y": x}
+
+
+def in_place(x):
+    """Each tile turned where it stands."""
+    y = np.full_like(x.T, np.nan)
+    for r in range(0, len(x) // 32 * 32, 32):
+        for c in range(0, x.shape[1] // 32 * 32, 32):
+            if y[r : r + 32, c : c + 32].shape == (32, 32):
+                y[r : r + 32, c : c + 32] = x[r : r + 32, c : c + 32].T
+    return {"y": y}
 
 
 EXERCISE = exercise(
@@ -32,7 +41,10 @@ EXERCISE = exercise(
     reference,
     cases,
     goals=(sectors(1.1),),
-    mistakes=(Mistake("the tile comes out as it went in, not turned", not_turned),),
+    mistakes=(
+        Mistake("the tile comes out as it went in, not turned", not_turned),
+        Mistake("each tile is turned but in its old place: x's tile (bx, by) is y's tile (by, bx)", in_place),
+    ),
     hints=(
         "A tile goes to another place as a whole: where x has block (bx, by), y has block (by, bx).",
         "So for the write, threadIdx.x counts along a row of y: its column is blockIdx.y * 32 + threadIdx.x.",

@@ -22,18 +22,26 @@ def cases(rng):
     return [input_case(rng, shape) for shape in (*SHAPES[:3], (1, 6, 4, 32, 1, 4, 4, 2, 2, 1, 1))]
 
 
-def one_phase(dy, w, dx, stride_h, stride_w, pad_h, pad_w):
-    """Every pixel begins at tap 0."""
-    _, H, W, _ = dx
-    _, OH, OW, _ = dy.shape
-    total = np.zeros(dx, np.float32)
-    for h, col in np.ndindex(H, W):
-        for kh in range(0, w.shape[0], stride_h):
-            for kw in range(0, w.shape[1], stride_w):
-                oh, ow = int((h + pad_h - kh) / stride_h), int((col + pad_w - kw) / stride_w)
-                if 0 <= oh < OH and 0 <= ow < OW:
-                    total[:, h, col] += dy[:, oh, ow] @ w[kh, kw].T
-    return {"dx": total}
+def with_phase(of):
+    """of(place, pad, stride): where the taps begin."""
+
+    def wrong(dy, w, dx, stride_h, stride_w, pad_h, pad_w):
+        _, H, W, _ = dx
+        _, OH, OW, _ = dy.shape
+        total = np.zeros(dx, np.float32)
+        for h, col in np.ndindex(H, W):
+            for kh in range(of(h, pad_h, stride_h), w.shape[0], stride_h):
+                for kw in range(of(col, pad_w, stride_w), w.shape[1], stride_w):
+                    oh, ow = int((h + pad_h - kh) / stride_h), int((col + pad_w - kw) / stride_w)
+                    if 0 <= oh < OH and 0 <= ow < OW:
+                        total[:, h, col] += dy[:, oh, ow] @ w[kh, kw].T
+        return {"dx": total}
+
+    return wrong
+
+
+one_phase = with_phase(lambda place, pad, stride: 0)
+without_pad = with_phase(lambda place, pad, stride: place % stride)
 
 
 def first_tap_only(dy, w, dx, stride_h, stride_w, pad_h, pad_w):
@@ -49,9 +57,10 @@ EXERCISE = exercise(
     "conv2d_backward_input",
     reference,
     cases,
-    goals=(branches(500),),
+    goals=(branches(560),),
     mistakes=(
         Mistake("every pixel begins at tap 0; it should begin at its phase, (h + pad_h) % stride_h", one_phase),
+        Mistake("the phase is the remainder of h + pad_h, not of h", without_pad),
         Mistake("each pixel has its first tap only; the next ones are a stride further", first_tap_only),
     ),
     hints=(

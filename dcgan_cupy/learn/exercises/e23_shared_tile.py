@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..exercise import Case, Mistake, Out, exercise
-from ..goals import no_conflicts, sectors, traffic
+from ..goals import sectors, traffic
 
 
 def reference(a, b):
@@ -30,7 +30,7 @@ EXERCISE = exercise(
     "matmul",
     reference,
     cases,
-    goals=(traffic(2.0), sectors(1.1), no_conflicts()),
+    goals=(traffic(2.0), sectors(1.1)),
     mistakes=(Mistake("only the first 16 of k are in it", first_piece),),
     hints=(
         "Two tiles, a_s and b_s, TILE x TILE each. In step k0 a thread brings a[m, k0 + tx] and b[k0 + ty, n].",

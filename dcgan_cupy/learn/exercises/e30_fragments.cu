@@ -1,8 +1,8 @@
 // 30  Which lane holds what.
 //
 // A tensor core multiplies small matrices for a whole warp with one instruction: d = a b + c, here 16 x 8 times 8 x 8.
-// No lane has a matrix. Each holds a few elements of it in registers, a fragment, and which ones is fixed. With g =
-// lane / 4 in [0, 8) and t = lane % 4 in [0, 4), mma.m16n8k8 has it so:
+// No lane has a matrix. Each holds a few elements of it in registers, a fragment, and which ones is fixed. For
+// mma.m16n8k8, with g = lane / 4 in [0, 8) and t = lane % 4 in [0, 4):
 //
 //   a (16 x 8)    a[0] = A[g, t]     a[1] = A[g + 8, t]     a[2] = A[g, t + 4]     a[3] = A[g + 8, t + 4]
 //   b (8 x 8)     b[0] = B[t, g]     b[1] = B[t + 4, g]

@@ -38,6 +38,17 @@ def rounds(number):
     return wrong
 
 
+def upper_halves_exchanged(out, seed, offset):
+    low = 0xFFFFFFFF
+    counter = np.arange(-(-out[0] // 4), dtype=np.uint64) + np.uint64(offset)
+    c, k = [counter & low, counter >> 32, 0 * counter, 0 * counter], [seed & low, seed >> 32]
+    for _ in range(10):
+        a, b = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = [(a >> 32) ^ c[1] ^ k[0], b & low, (b >> 32) ^ c[3] ^ k[1], a & low]
+        k = [(k[0] + 0x9E3779B9) & low, (k[1] + 0xBB67AE85) & low]
+    return {"out": np.stack(c, axis=1).reshape(-1)[: out[0]]}
+
+
 EXERCISE = exercise(
     __file__,
     "a random number is a function of its index",
@@ -49,6 +60,7 @@ EXERCISE = exercise(
         Mistake("the key is moved on before the first round; it belongs between rounds", key_first),
         Mistake("these are the words after nine rounds; there are ten", rounds(9)),
         Mistake("these are the words after eleven rounds; there are ten", rounds(11)),
+        Mistake("c[0] takes the upper half of b, c[2] that of a: here they are exchanged", upper_halves_exchanged),
         Mistake("this is the counter, not yet scrambled", rounds(0)),
     ),
     hints=(
