@@ -86,6 +86,7 @@ def test_every_exercise_is_whole(exercise):
 
 def test_numbers_have_no_gap():
     assert [e.number for e in KNOWN] == [f"{i:02}" for i in range(1, len(KNOWN) + 1)]
+    assert [e.lesson for e in KNOWN] == sorted(e.lesson for e in KNOWN)
 
 
 # The command

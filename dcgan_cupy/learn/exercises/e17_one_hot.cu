@@ -1,8 +1,10 @@
 // 17  Channels innermost.
 //
-// Pictures in this project are x[n, h, w, c]: all channels of a pixel lie together, and the number of an element is ((n
-// * H + h) * W + w) * C + c. The other way round, a thread with number i gets its indices as remainders and quotients,
-// the fastest first.
+// Pictures in this project are x[n, h, w, c], all channels of a pixel together:
+//
+//   x[n, h, w, c] is x[((n * H + h) * W + w) * C + c]
+//
+// The other way round, thread i gets its indices as remainders and quotients, the fastest first.
 //
 // A conditional network is told which of K things to draw: K maps are put behind each pixel's C channels, of which the
 // one that the label names is 1 everywhere, and the others 0. Nobody writes the maps down; a comparison makes them.

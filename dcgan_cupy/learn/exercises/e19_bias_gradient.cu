@@ -6,8 +6,7 @@
 //
 // Each block has CHANNELS x ROW_THREADS threads for CHANNELS channels. A warp is one row of the block (threadIdx.y),
 // its lanes 32 neighbouring channels (threadIdx.x). Each thread adds every ROW_THREADS-th row; then the block adds what
-// its threads have, always in the same order: a float sum depends on the order, and the same bits come only of the
-// same.
+// its threads have, in an order that never changes: on it depend a float sum's last bits.
 
 #define CHANNELS 32
 #define ROW_THREADS 4

@@ -3,7 +3,7 @@
 //   y[m, n] = sum over k of a[m, k] * b[k, n]        a: [M, K], b: [K, N], y: [M, N]
 //
 // A block computes BM x BN outputs with the tiles of exercise 23, and each thread TM x TN of them. The loop below reads
-// two numbers of shared memory for each product, and shared memory is what it waits for. But a thread's TM * TN
+// two numbers from shared memory for each product, and shared memory is what it waits for. But a thread's TM * TN
 // products of one k need only TM numbers of a_s and TN of b_s. Read those into registers first: float a_k[TM], b_k[TN].
 //
 // Arrays lie in registers only if every index is known to the compiler: so the loops over them are unrolled.

@@ -7,7 +7,8 @@
 // one while the threads multiply what is in the other. Then one barrier a step says both: "the pieces of this step are
 // there" and "everybody is done with the tiles that come next".
 //
-// bring(step) puts the pieces of a step into the pair of tiles step % 2. The loop below works, and waits twice.
+// bring(step) puts the pieces of a step into the pair of tiles step % 2. The loop below works and has
+// two barriers a step. Bring the next step's pieces before you multiply this one's.
 
 #define TILE 16
 
