@@ -31,7 +31,7 @@ def no_conflicts() -> Goal:
         if worst is None:
             return ""
         turns = 1 + worst.extra / max(1, worst.requests)
-        return f"line {worst.line}: bank conflicts: a request takes {turns:.0f} turns, need 1"
+        return f"line {worst.line}: bank conflicts: a request takes {turns:.3g} turns, need 1"
 
     return Goal("no bank conflict", failed)
 

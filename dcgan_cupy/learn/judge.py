@@ -131,13 +131,10 @@ def _try(dev, exercise: Exercise, path: Path, case: Case) -> Verdict | None:
         if isinstance(value, Out):
             unwritten = ~dev.written(placed[name]).reshape(-1, placed[name].itemsize).all(axis=1)
             if unwritten.any():
-                at = _place(int(np.argmax(unwritten)), value.shape)
-                return Verdict(
-                    False,
-                    f"{name}{at} is never written with {case.what()}, nor are {int(unwritten.sum()) - 1} others of"
-                    f" {unwritten.size}",
-                    "values",
-                )
+                at, others = _place(int(np.argmax(unwritten)), value.shape), int(unwritten.sum()) - 1
+                more = f", nor {'is 1 other' if others == 1 else f'are {others} others'} of {unwritten.size}"
+                sentence = f"{name}{at} is never written with {case.what()}{more if others else ''}"
+                return Verdict(False, sentence, "values")
     for name, want in _called(exercise.reference, case).items():
         if sentence := _difference(name, got[name], want, case):
             why = next((m.why for m in exercise.mistakes if _is(name, got, m, case)), "")
