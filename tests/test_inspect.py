@@ -191,6 +191,16 @@ def test_a_wild_index_into_shared_memory(dev, tmp_path):
     assert [(f.kind, f.line) for f in report.findings] == [("out-of-bounds", 4)]
 
 
+def test_a_wide_access_half_past_the_end_names_its_array(dev, tmp_path):
+    text = """extern "C" __global__ void wide(const float* x, float* y) {
+    float4 v = *(const float4*)(x + 4);
+    y[0] = v.x;
+}"""
+    report = launch(dev, tmp_path, text, 1, 1, dev.array(np.ones(6, np.float32)), dev.empty((1,)))
+    assert [(f.kind, f.line) for f in report.findings] == [("out-of-bounds", 2)]
+    assert "reads x[4], the last bytes of it past its end (x has 6 elements)" in report.findings[0].message
+
+
 def test_a_compile_error_names_the_line(tmp_path, capsys):
     path = tmp_path / "my.cu"
     path.write_text(COPY.replace("if (i < n)", "if (i < m)"))

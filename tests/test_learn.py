@@ -26,9 +26,10 @@ def some_today(name="exercise"):
     return pytest.mark.parametrize(name, every)
 
 
-def wrong_solutions(exercise):
+def tried(exercise):
+    """The module with WRONG solutions, and some RIGHT ones that are not ours."""
     sys.path.insert(0, str(ROOT / "tests"))
-    return importlib.import_module(f"wrong_solutions.e{exercise.number}").WRONG
+    return importlib.import_module(f"wrong_solutions.e{exercise.number}")
 
 
 def verdict(exercise, text, folder, speed=False):
@@ -46,7 +47,7 @@ def test_the_hole_fails_and_the_solution_passes(exercise, tmp_path):
 
 @some_today()
 def test_wrong_solutions_are_told_apart(exercise, tmp_path):
-    wrong, seen = wrong_solutions(exercise), set()
+    wrong, seen = tried(exercise).WRONG, set()
     assert len(wrong) >= 3
     for old, new, kind, part in wrong:
         text = exercise.solution()
@@ -57,6 +58,18 @@ def test_wrong_solutions_are_told_apart(exercise, tmp_path):
         assert len(found.sentence) < 400
         seen.add((found.kind, part))
     assert len(seen) >= 3
+
+
+@some_today()
+def test_other_right_solutions_pass(exercise, tmp_path):
+    """A goal must not ask for our way of reaching it."""
+    for edits in getattr(tried(exercise), "RIGHT", ()):
+        text = exercise.solution()
+        for old, new in edits:
+            assert old in text, f"{old!r} is not in the solution"
+            text = text.replace(old, new)
+        found = verdict(exercise, text, tmp_path)
+        assert found.solved, (edits, found.sentence)
 
 
 @pytest.mark.parametrize("exercise", KNOWN, ids=lambda e: e.number)
@@ -73,6 +86,7 @@ def test_every_exercise_is_whole(exercise):
 
 def test_numbers_have_no_gap():
     assert [e.number for e in KNOWN] == [f"{i:02}" for i in range(1, len(KNOWN) + 1)]
+    assert [e.lesson for e in KNOWN] == sorted(e.lesson for e in KNOWN)
 
 
 # The command

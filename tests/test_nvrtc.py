@@ -7,6 +7,7 @@ import pytest
 
 from dcgan_cupy.device import gpu, source
 from dcgan_cupy.errors import UserError
+from dcgan_cupy.learn.exercises import exercises
 
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 FILES = sorted(path.relative_to(source.KERNELS).as_posix() for path in source.KERNELS.rglob("*.cu"))
@@ -31,6 +32,14 @@ def test_compiles_everywhere_without_spills_or_stack(file):
     found = {(name, arch): gpu.resources(text, name, arch) for name in kernels for arch in ARCHITECTURES}
     wrong = [f"sm_{arch} {name}: {r}" for (name, arch), r in found.items() if r.stack or r.spills]
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("exercise", exercises().values(), ids=lambda e: e.number)
+def test_exercises_are_cuda(exercise):
+    """What a learner begins with compiles for a GPU too; the solution keeps its arrays in registers."""
+    gpu.resources(exercise.task(), exercise.kernel, 90)
+    found = gpu.resources(exercise.solution(), exercise.kernel, 90)
+    assert not found.stack and not found.spills, found
 
 
 def test_this_test_sees_a_stack_frame_and_a_spill():

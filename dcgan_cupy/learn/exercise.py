@@ -42,7 +42,7 @@ class Case:
 
     arguments: by the parameters' names, in their order: arrays are inputs, NumPy scalars are passed by value.
     grid, block: one to three numbers each.   rtol: how far a value may be from the reference, relative to the largest
-    one; 0 for results that are exact in float32.
+    one; 0 for results that are exact in float32.   about: what is special here, for the sentence about a wrong value.
     """
 
     arguments: dict[str, np.ndarray | np.generic | Out | Updated | None]
@@ -51,11 +51,17 @@ class Case:
     rtol: float = 0.0
     shared_bytes: int = 0
     macros: dict[str, int] = field(default_factory=dict)
+    about: str = ""
 
     def what(self) -> str:
         """The sizes, for people: n = 257."""
-        scalars = [f"{name} = {value}" for name, value in self.arguments.items() if isinstance(value, np.generic)]
-        return ", ".join(scalars) or f"grid {self.grid}, block {self.block}"
+        scalars = {name: value.item() for name, value in self.arguments.items() if isinstance(value, np.generic)}
+        between = " = " if len(scalars) < 7 else " "
+        sizes = (
+            ", ".join(f"{name}{between}{value:.7g}" for name, value in scalars.items())
+            or f"grid {self.grid}, block {self.block}"
+        )
+        return f"{sizes} ({self.about})" if self.about else sizes
 
 
 class Goal(NamedTuple):
@@ -112,12 +118,19 @@ class Exercise:
 
     def specification(self) -> str:
         """The reference as a Python file of its own."""
+        last = self.cases(np.random.default_rng(1))[-1]
         goals = "".join(f"    {goal.what}\n" for goal in self.goals)
         if self.faster_than:
             goals += f"    at least {100 * self.faster_than:.0f} % of the reference solution's speed, on this machine\n"
-        wanted = f"\n\nIt must cost, at most:\n{goals}" if goals else ""
+        launch = f"grid {last.grid}, block {last.block}"
+        if launch != last.what():
+            launch = f"{last.what()};\n    {launch}"
+        wanted = f"\n\nIt must cost, at most:\n{goals}in this launch:\n    {launch}\n" if goals else ""
+        names = inspect.signature(self.reference).parameters
+        shapes = [name for name in names if isinstance(last.arguments.get(name), Out)]
+        given = f"\n{', '.join(shapes)}, which the kernel writes, is its shape here." if shapes else ""
+        head = f"{self.number} {self.title}: what {self.kernel} must compute.{given}{wanted}"
         code = inspect.getsource(self.reference)
-        head = f"{self.number} {self.title}: what {self.kernel} must compute.{wanted}"
         return f'"""{head}"""\n\nimport numpy as np\n\n\n{code}'
 
 

@@ -31,7 +31,7 @@ def no_conflicts() -> Goal:
         if worst is None:
             return ""
         turns = 1 + worst.extra / max(1, worst.requests)
-        return f"line {worst.line}: bank conflicts: a request takes {turns:.0f} turns, need 1"
+        return f"line {worst.line}: bank conflicts: a request takes {turns:.3g} turns, need 1"
 
     return Goal("no bank conflict", failed)
 
@@ -57,9 +57,10 @@ def shared_requests(most: int) -> Goal:
 
     def failed(report):
         got = costs.total(report)["shared_requests"]
-        return "" if got <= most else f"{got} requests of warps to shared memory, need at most {most}"
+        need = f"at most {most}" if most else "none"
+        return "" if got <= most else f"{got} requests of warps to shared memory, need {need}"
 
-    return Goal(f"{most} requests of warps to shared memory", failed)
+    return Goal(f"{most} requests of warps to shared memory" if most else "no shared memory", failed)
 
 
 def barriers(most: int) -> Goal:
@@ -69,7 +70,7 @@ def barriers(most: int) -> Goal:
         got = sum(report.barriers.values())
         return "" if got <= most else f"{got} barriers in all blocks together, need at most {most}"
 
-    return Goal(f"{most} barriers in all blocks together", failed)
+    return Goal(f"{most} barriers in all blocks together" if most else "no barrier", failed)
 
 
 def no_divergence(most: int = 0) -> Goal:
@@ -83,14 +84,36 @@ def no_divergence(most: int = 0) -> Goal:
     return Goal(f"{most} branches at which a warp parts" if most else "no branch at which a warp parts", failed)
 
 
-def atomics(most: int) -> Goal:
-    """At most so many requests of warps for atomics."""
+def requests(most: int) -> Goal:
+    """At most so many requests of warps to global memory."""
 
     def failed(report):
-        got = costs.total(report)["atomics"]
-        return "" if got <= most else f"{got} requests of warps for atomics, need at most {most}"
+        got = costs.total(report)["requests"]
+        return "" if got <= most else f"{got} requests of warps to global memory, need at most {most}"
 
-    return Goal(f"{most} requests of warps for atomics", failed)
+    return Goal(f"{most} requests of warps to global memory", failed)
+
+
+def atomics(most: int) -> Goal:
+    """At most so many requests of warps for atomics in global memory."""
+
+    def failed(report):
+        got = sum(a.requests for a in report.accesses if a.kind == "atomic" and not a.shared)
+        need = f"at most {most}" if most else "none"
+        return "" if got <= most else f"{got} requests of warps for atomics in global memory, need {need}"
+
+    what = f"{most} requests of warps for atomics in global memory"
+    return Goal(what if most else "no atomics in global memory", failed)
+
+
+def branches(most: int) -> Goal:
+    """At most so many branches taken by warps, the ends of loops among them."""
+
+    def failed(report):
+        got = sum(executions for executions, _, _ in report.branches.values())
+        return "" if got <= most else f"{got} branches of warps, the ends of loops among them, need at most {most}"
+
+    return Goal(f"{most} branches of warps, the ends of loops among them", failed)
 
 
 def flop(most: int) -> Goal:

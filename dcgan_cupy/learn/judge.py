@@ -52,7 +52,7 @@ def judge(exercise: Exercise, path: Path, seed: int = 1, speed: bool = True) -> 
         return Verdict(False, _shorter(str(error), path), "fault", _line(str(error), path))
     for goal in exercise.goals:
         if why := goal.failed(report):
-            return Verdict(False, f"the values are right, but {why}", "cost")
+            return Verdict(False, f"the values are right, but with {case.what()}: {why}", "cost")
     if speed and exercise.faster_than:
         share = _speed(exercise, path)
         if share < exercise.faster_than:
@@ -110,7 +110,7 @@ def _host_arguments(case: Case) -> dict:
 
 def _called(function, case: Case) -> dict[str, np.ndarray]:
     given = _host_arguments(case)
-    return function(**{name: given[name] for name in inspect.signature(function).parameters})
+    return function(**{name: given[name] for name in inspect.signature(function).parameters if name in given})
 
 
 def _try(dev, exercise: Exercise, path: Path, case: Case) -> Verdict | None:
@@ -131,24 +131,21 @@ def _try(dev, exercise: Exercise, path: Path, case: Case) -> Verdict | None:
         if isinstance(value, Out):
             unwritten = ~dev.written(placed[name]).reshape(-1, placed[name].itemsize).all(axis=1)
             if unwritten.any():
-                at = _place(int(np.argmax(unwritten)), value.shape)
-                return Verdict(
-                    False,
-                    f"{name}{at} is never written with {case.what()}, nor are {int(unwritten.sum()) - 1} others of"
-                    f" {unwritten.size}",
-                    "values",
-                )
+                at, others = _place(int(np.argmax(unwritten)), value.shape), int(unwritten.sum()) - 1
+                more = f", nor {'is 1 other' if others == 1 else f'are {others} others'} of {unwritten.size}"
+                sentence = f"{name}{at} is never written with {case.what()}{more if others else ''}"
+                return Verdict(False, sentence, "values")
     for name, want in _called(exercise.reference, case).items():
         if sentence := _difference(name, got[name], want, case):
-            why = next((m.why for m in exercise.mistakes if _is(got, m, case)), "")
+            why = next((m.why for m in exercise.mistakes if _is(name, got, m, case)), "")
             return Verdict(False, sentence + (f": {why}" if why else ""), "values")
     return None
 
 
-def _is(got: dict, mistake, case: Case) -> bool:
-    """Whether a result is what the mistake would give."""
+def _is(at: str, got: dict, mistake, case: Case) -> bool:
+    """Whether a result that is wrong in the array `at` is what the mistake would give."""
     wrong = _called(mistake.wrong, case)
-    return all(not _difference(name, got[name], value, case) for name, value in wrong.items())
+    return at in wrong and all(not _difference(name, got[name], value, case) for name, value in wrong.items())
 
 
 def _difference(name: str, got: np.ndarray, want: np.ndarray, case: Case) -> str:
@@ -163,7 +160,8 @@ def _difference(name: str, got: np.ndarray, want: np.ndarray, case: Case) -> str
     first = int(np.argmin(right))
     at, wrong = _place(first, got.shape), int((~right).sum())
     many = f"; {wrong} of {got.size} are wrong" if wrong > 1 else "; all others are right"
-    return f"{name}{at} is {got.flat[first]:.7g}, need {want.flat[first]:.7g} with {case.what()}{many}"
+    form = ".0f" if np.issubdtype(got.dtype, np.integer) else ".7g"
+    return f"{name}{at} is {got.flat[first]:{form}}, need {want.flat[first]:{form}} with {case.what()}{many}"
 
 
 def _place(number: int, shape: tuple[int, ...]) -> str:

@@ -360,12 +360,16 @@ EXPORT void __tsan_init() {}
 // ---------------------------------------------------------------------------------------------------------------------
 // Accesses
 
-// The array that is meant by an address outside of all: the nearest one. Global arrays lie far apart.
+static u64 distance_of(const Array& array, u64 address) {
+    return address < array.low ? array.low - address : address >= array.high ? address - array.high : 0;
+}
+
+// The array that is meant by an access that is not inside one: the nearest. Global arrays lie far apart.
 static u32 nearest(const Array* list, u32 n, u64 address) {
     u32 best = 0;
     u64 distance = ~0ull;
     for (u32 i = 0; i < n; i++) {
-        u64 d = address < list[i].low ? list[i].low - address : address - list[i].high;
+        u64 d = distance_of(list[i], address);
         if (d < distance) distance = d, best = i;
     }
     return best;
@@ -375,7 +379,7 @@ static __attribute__((noinline)) void astray(u64 a, u32 site, u32 t, bool shared
     const Array* list = shared ? s->shared : s->arrays;
     u32 n = shared ? s->shared_count : s->array_count, i = n ? nearest(list, n, a) : 0;
     report(OUT_OF_BOUNDS, site, a, t, i, shared, write, 0, false);
-    u64 d = n == 0 ? ~0ull : a < list[i].low ? list[i].low - a : a - list[i].high;
+    u64 d = n == 0 ? ~0ull : distance_of(list[i], a);
     if (!shared && d >= 8u << 20) image->stop();         // past the empty room around the array: the access itself would do harm
 }
 

@@ -252,7 +252,9 @@ class _Words:
             before = "atomically changes" if other["kind"] == "atomic" else before
             ob, ot = tuple(map(int, f["other_block"])), tuple(map(int, f["other_thread"]))
             if ob == block:
-                between = ("no __syncwarp() or collective" if f["warp"] else "no __syncthreads()") + " between them"
+                between = (
+                    "no __syncthreads(), __syncwarp() or collective" if f["warp"] else "no __syncthreads()"
+                ) + " between them"
                 by = f"thread {ot} of the same block"
             else:
                 between, by = (

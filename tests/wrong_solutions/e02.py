@@ -2,6 +2,6 @@
 
 WRONG = [
     ("i >= n", "i > n", "fault", "reads x[1]"),
-    ("i >= n", "i >= n - 1", "values", "y[0] is never written with a = 3.0, n = 1"),
+    ("i >= n", "i >= n - 1", "values", "y[0] is never written with a = 3, n = 1"),
     ("a * x[i]", "x[i]", "values", "y[0] is"),
 ]

@@ -1,0 +1,20 @@
+"""Wrong solutions of exercise 32: (what is replaced, what by, the verdict's kind, part of its sentence)."""
+
+WRONG = [
+    ("round < 10", "round < 9", "values", "after nine rounds"),
+    (
+        "for (int round = 0",
+        "k[0] += 0x9E3779B9u, k[1] += 0xBB67AE85u;\n    for (int round = 0",
+        "values",
+        "the key is moved on before the first round",
+    ),
+    ("round < 10", "round <= 10", "values", "after eleven rounds"),
+    (
+        "c[0] = high_b ^ c[1] ^ k[0];",
+        "c[0] = high_a ^ c[1] ^ k[0];\n        high_a = high_b;",
+        "values",
+        "c[2] that of a: here they are exchanged",
+    ),
+    ("c[1] = low_b", "c[1] = low_a", "values", "out[0] is"),
+    ("if (4 * i + word < n) ", "", "fault", "out-of-bounds"),
+]
