@@ -159,7 +159,18 @@ static Finding* report(u32 kind, u32 site, u64 address, u32 thread, u32 array, u
     if (kind == UNINITIALISED) unsent = (u32)old, other = site;
     for (u32 i = 0; i < s->finding_count; i++) {
         Finding& f = s->findings[i];
-        if (f.kind == kind && f.site == site && f.other == other && f.array == array && f.space == space && f.write == write) { f.count++; return &f; }
+        if (f.kind == kind && f.site == site && f.other == other && f.array == array && f.space == space && f.write == write) {
+            f.count++;
+            if (kind == RACE && f.warp && stamp_thread(old) / 32 != thread / 32) {   // then it takes a barrier: show that one
+                f.warp = 0;
+                split(thread, block, f.thread);
+                split(stamp_thread(old), block, f.other_thread);
+                split(stamp_block(old) - base, grid, f.other_block);
+                memcpy(f.block, index_, sizeof index_);
+                f.address = address;
+            }
+            return &f;
+        }
     }
     if (s->finding_count == FINDINGS) return nullptr;
     Finding& f = s->findings[s->finding_count++];
@@ -409,9 +420,11 @@ static inline void touch(u64 a, u32 site, u32 size, u32 kind, u32 t) {
             keep_access(cell, me, t, shared);
             continue;
         }
-        if (cell.near0 && !ordered(cell.near0, t, shared)) report(RACE, site, a, t, number, shared, write, cell.near0, false);
-        else if (cell.near1 && !ordered(cell.near1, t, shared)) report(RACE, site, a, t, number, shared, write, cell.near1, false);
-        else if (cell.far && !ordered(cell.far, t, shared)) report(RACE, site, a, t, number, shared, write, cell.far, false);
+        u64 late = 0;                                                // a read that nothing orders: best one of another warp
+        if (cell.near0 && !ordered(cell.near0, t, shared)) late = cell.near0;
+        if (cell.near1 && (!late || stamp_thread(late) / 32 == t / 32) && !ordered(cell.near1, t, shared)) late = cell.near1;
+        if (cell.far && !late && !ordered(cell.far, t, shared)) late = cell.far;
+        if (late) report(RACE, site, a, t, number, shared, write, late, false);
         if (kind == ATOMIC) {
             cell.write = (old ? old : (u64)base << 44 | NOWHERE) | HAS_ATOMICS;
             touch_atomics(cell, a, site, kind, t, number, shared, me);

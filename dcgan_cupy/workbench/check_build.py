@@ -40,7 +40,7 @@ INSTRUMENT = (
     "-fno-sanitize=all",
     "-Wno-everything",
     "-Xclang",
-    "-fsanitize=thread,object-size",  # object-size: an index past a local array, known at compile time, is not optimised away
+    "-fsanitize=thread,object-size",  # object-size: an index that is known to leave a local array is not optimised away
     "-Xclang",
     "-fsanitize-recover=object-size",
     "-Xclang",
@@ -104,6 +104,7 @@ REWRITES = (
     "ir.py",
     "flow.py",
     "variables.py",
+    "refusals.py",
 )  # what decides of an image, beside its text
 
 

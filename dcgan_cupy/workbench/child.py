@@ -39,7 +39,10 @@ class Shared:
 
 
 def run(work, seconds: float) -> tuple[str, str, str]:
-    """Calls work() in a forked process, confined. Returns what it printed, how it ended ("" as it should), and what confined it."""
+    """Calls work() in a forked process, confined.
+
+    Returns what it printed, how it ended (nothing: as it should), and what confined it.
+    """
     reading, writing = os.pipe()
     told, telling = os.pipe()
     with warnings.catch_warnings():

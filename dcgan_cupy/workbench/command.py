@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a __device__ or __constant__ variable of the file: the values that the launch begins with, as --arg takes them",
+        help="a __device__ or __constant__ variable of the file: its values at the start, as --arg takes them",
     )
     p.add_argument("--macro", action="append", default=[], metavar="NAME=VALUE", help="defined before the file's text")
     p.add_argument("--shared-bytes", type=int, default=0, help="dynamic shared memory of a file's kernel")
@@ -204,8 +204,8 @@ def run(options) -> int:
     else:
         if options.arg or options.grid or options.macro or options.shared_bytes or options.symbol:
             raise UserError(
-                "inspect: --arg, --grid, --macro, --shared-bytes, --symbol: need file.cu:kernel, got one of our kernels: give"
-                " --shape"
+                "inspect: --arg, --grid, --macro, --shared-bytes, --symbol: need file.cu:kernel, got one of our"
+                " kernels: give --shape"
             )
         if options.block:
             dev.row_block = parse_size("block", options.block)

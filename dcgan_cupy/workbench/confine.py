@@ -1,7 +1,8 @@
 """What a process that runs a stranger's kernel may do: compute, and write to the pipe that it was given.
 
-Linux: a system-call filter (seccomp) that lets nothing be opened, no socket be made, no process be started or signalled;
-where that cannot be set, user and network namespaces; everywhere limits on memory, time, files and cores (prlimit).
+Linux: a system-call filter (seccomp) that lets nothing be opened, no socket be made, no process be started or
+signalled; where that cannot be set, user and network namespaces; everywhere limits on memory, time, files and core
+dumps (prlimit).
 """
 
 import contextlib
@@ -13,7 +14,7 @@ import struct
 import sys
 
 MEMORY = 2 << 30  # bytes of address space beyond what the process has at its start
-ALLOWED = {  # the calls by which memory is managed, time is read, a pipe is written, a signal returns and a process ends
+ALLOWED = {  # by which memory is managed, time is read, a pipe is written, a signal returns and a process ends
     "x86_64": (
         0xC000003E,
         (1, 20, 9, 10, 11, 12, 25, 28, 13, 14, 15, 131, 35, 230, 228, 96, 38, 60, 231, 202, 24, 318, 5, 262, 8),

@@ -80,7 +80,7 @@ class Report:
 
 @dataclass
 class Outcome:
-    """How a launch ended: the device's own sentence, what the kernel printed, what ended its process, what confined it."""
+    """How a launch ended: the device's own sentence, what was printed, what ended its process, what confined it."""
 
     fault: str
     printed: str
@@ -250,17 +250,21 @@ def _stopped(kernel, words, settings, outcome, found) -> Finding | None:
     who = f"thread {thread} of block {index}"
     if settings.timed_out or outcome.ended == "time":
         text = (
-            f"the launch has not ended within {settings.seconds:g} s and was stopped: {who} was in the lines from {at[1]} on; choose a"
-            " smaller shape, or look for a loop without end, or for a wait for a block that runs later"
+            f"the launch has not ended within {settings.seconds:g} s and was stopped: {who} was in the lines from"
+            f" {at[1]} on; choose a smaller shape, or look for a loop without end, or for a wait for a block that runs"
+            " later"
         )
     elif settings.deep:
         text = (
             f"{who} needs more than {LOCAL_LIMIT >> 10} KiB of local memory: a recursion too deep, or arrays too large"
         )
     elif name:
-        text = f"{who} {SIGNALS.get(name, 'is ended by ' + name).format(address=settings.signal_address)}, in the lines from {at[1]} on"
+        what = SIGNALS.get(name, "is ended by " + name).format(address=settings.signal_address)
+        text = f"{who} {what}, in the lines from {at[1]} on"
     elif "needs more than" in outcome.fault:
         text = outcome.fault
+    elif not settings.finished and not outcome.fault and not outcome.ended:
+        text = f"{who} ends the program, in the lines from {at[1]} on"
     elif outcome.ended:
         text = f"the launch was ended ({outcome.ended}), as if memory had run out"
     else:

@@ -10,7 +10,7 @@ DIRECTIVE = re.compile(r"^[ \t]*(?:#|%:)[ \t]*(include|include_next|import|embed
 
 
 def need_own_includes(file: str, text: str) -> None:
-    """Raises: UserError for an include that names a path, or anything but a header, and for a line that pretends to be ours."""
+    """Raises: UserError for an include that names a path or no header, and for a #line that pretends to be ours."""
     code, plain = source.strip_comments(text).splitlines(), text.splitlines()
     where, number = file, 0
     for index, line in enumerate(code):
@@ -28,5 +28,6 @@ def need_own_includes(file: str, text: str) -> None:
             number = int(at[0]) - 1 if at else number
         elif match[1] != "include" or not re.match(r"<(?!/)(?!.*\.\.)[\w./+-]+>", given):
             raise UserError(
-                f"{where}:{number}: include: need CUDA's headers or files of the text's own folder, got {match[1]} {given}"
+                f"{where}:{number}: include: need CUDA's headers or files of the text's own folder, got {match[1]}"
+                f" {given}"
             )

@@ -12,20 +12,8 @@ from dataclasses import asdict, dataclass, field
 
 from ..errors import UserError
 from .flow import Flow
-from .ir import (
-    NAME,
-    OURS,
-    Layout,
-    Pointers,
-    dimensions,
-    frames_of,
-    inside,
-    metadata_of,
-    plain_name,
-    split,
-    used_at,
-    value_of,
-)
+from .ir import NAME, OURS, Layout, Pointers, dimensions, frames_of, inside, metadata_of, split, used_at, value_of
+from .refusals import NEVER_RUN, need_device_functions, need_plain_text
 from .variables import Variables
 
 LOCAL_LIMIT = 512 << 10  # bytes of local memory that CUDA gives a thread
@@ -34,17 +22,11 @@ RANGE = re.compile(r"call ptr @(?:__tsan_)?(memcpy|memmove|memset)\(")
 ATOMIC = re.compile(r"call \w+ @__tsan_atomic(\d+)_(\w+)\(")
 MEMORY = re.compile(r"^(\s*)(?:%[^ ]+ = (load)|(store))(?: volatile)? (.*)$")
 DIVISION = re.compile(rf"^(\s*)(%{NAME}) = ([su])(div|rem)( exact)? i(8|16|32|64) (%{NAME}|-?\d+), (%{NAME})(.*)$")
-HAS = re.compile(  # functions without a body here that a kernel may call: the C library's mathematics, printf, memory
-    r"(?:llvm|__tsan|__sanitizer|__ubsan|check)[\w.]*|mem(?:cpy|move|set|cmp)|printf|puts|putchar|v?snprintf|__assert_fail|abs|l?labs"
-    r"|(?:a?(?:sin|cos|tan)h?|atan2|exp(?:2|10|m1)?|log(?:2|10|1p|b)?|pow|sqrt|cbrt|hypot|erfc?|[tl]gamma|f(?:abs|ma|mod|dim|max|min)"
-    r"|floor|ceil|trunc|l?l?rint|l?l?round|nearbyint|remainder|remquo|modf|frexp|ldexp|scalbl?n|ilogb|copysign|nextafter|nan"
-    r"|sincos|j[01n]|y[01n])f?"
-)
 
 
 @dataclass
 class Site:
-    """A place in the source that reads or writes memory, or divides. frames: (file, line, function), innermost first."""
+    """A place in the source that reads or writes memory, or divides. frames: (file, line, function), inner first."""
 
     kind: str  # read, write, atomic or divide
     size: int
@@ -64,11 +46,13 @@ class Tables:
 
 
 def rewrite(text: str, kernel: str = "") -> tuple[str, dict]:
-    """The rewritten text, and the tables that go with it: sites, blocks, arrays.   kernel: its name, without a template's <…>.
+    """The rewritten text, and the tables that go with it: sites, blocks, arrays.
+
+    kernel: its name, without a template's <…>.
 
     Raises: UserError for what a kernel may not call.
     """
-    _need_plain_text(text)
+    need_plain_text(text)
     metadata, made = metadata_of(text), Tables()
     variables = Variables(text)
     declared = set(re.findall(rf"^declare [^@]*@({NAME})\(", text, re.M)) | variables.elsewhere
@@ -83,10 +67,10 @@ def rewrite(text: str, kernel: str = "") -> tuple[str, dict]:
                 flow.line(line)
         elif line.startswith("}"):
             watched = any("@__sanitizer_cov_trace_pc_guard(" in b for b in body)
-            if watched:
-                out += _Function(header, body, metadata, made, variables, declared, layout, flow, kernel).lines()
-            else:
-                out += body
+            function = _Function(header, body, metadata, made, variables, declared, layout, flow, kernel)
+            if not NEVER_RUN.search(header):
+                need_device_functions(body, metadata, declared)
+            out += function.lines() if watched else body
             flow.line(line)
             out.append(line)
             header = None
@@ -106,21 +90,6 @@ def rewrite(text: str, kernel: str = "") -> tuple[str, dict]:
         "locals": made.locals,
         **variables.tables(),
     }
-
-
-ASSEMBLY = re.compile(  # the header's own: how a fiber's stack is switched
-    r'module asm "(?:\s*(?:pushq|popq|movq|ret|stp|ldp|mov|add|sub)\b[^"]*|\.text|\.p2align 4|\.(?:hidden|globl) switch_stack'
-    r'|\.(?:type|size) switch_stack[^"]*|switch_stack:)"'
-)
-
-
-def _need_plain_text(text: str) -> None:
-    """Raises: UserError for what would run when the image is loaded, or reach past the compiler."""
-    for line in text.splitlines():
-        if line.startswith("module asm") and not ASSEMBLY.fullmatch(line):
-            raise UserError("unsupported: need CUDA C++, got assembly text")
-        if re.match(r'@\S+ = [\w ]*ifunc |define [^"]*\) [^{]*section "', line):
-            raise UserError(f"unsupported: need plain functions, got {line[:60]}")
 
 
 class _Function:
@@ -146,8 +115,6 @@ class _Function:
 
     def lines(self) -> list[str]:
         """The function's text, rewritten."""
-        for line in self.body:
-            self._refuse(line)
         self._find_locals()
         out = []
         for number, line in enumerate(self.body):
@@ -239,8 +206,8 @@ class _Function:
         site = self._site(number, "read" if match[2] else "write", size, tail, pointer, size, ["local", where[0]])
         self.fresh += 1
         out.append(
-            f"  %check.{self.fresh} = call ptr @check_local(ptr {pointer}, ptr {base}, i64 {self.layout.size(where[1])},"
-            f" i32 {site}, i32 {int(where[2])}){tail}"
+            f"  %check.{self.fresh} = call ptr @check_local(ptr {pointer}, ptr {base},"
+            f" i64 {self.layout.size(where[1])}, i32 {site}, i32 {int(where[2])}){tail}"
         )
         before, comma, after = line.rpartition(f"ptr {pointer}")
         return f"{before}ptr %check.{self.fresh}{after}" if comma else line
@@ -272,7 +239,8 @@ class _Function:
             if size > LOCAL_LIMIT:
                 file, line, _ = self._first_frame()
                 raise UserError(
-                    f"{file}:{line}: {plain}: need at most {LOCAL_LIMIT >> 10} KiB of local memory a thread, got {size >> 10} KiB"
+                    f"{file}:{line}: {plain}: need at most {LOCAL_LIMIT >> 10} KiB of local memory a thread, got"
+                    f" {size >> 10} KiB"
                 )
             whole = re.fullmatch(r"(?:\[\d+ x )+(?:i\d+|float|double|half|bfloat)\]+", kind) is not None
             self.numbers[name] = self._number(plain, kind, True), kind, whole and name not in lost
@@ -359,29 +327,6 @@ class _Function:
             if (frames := frames_of(self.metadata, line)) and frames[0][1]:
                 return frames[0]
         return ["", 0, ""]
-
-    def _refuse(self, line):
-        """Functions that are declared only, and no part of CUDA or of what stands behind it here; and assembly."""
-        if re.search(r"\bcall\b[^@\"]* asm ", line):
-            frames = frames_of(self.metadata, line, ours=True) or [["", 0, ""]]
-            if not OURS.search(frames[0][0]):
-                raise UserError(f"{frames[0][0]}:{frames[0][1]}: unsupported: need CUDA C++, got assembly text")
-        for name in set(re.findall(rf"@({NAME})", line)) & self.declared if "@" in line else ():
-            frames = frames_of(self.metadata, line, ours=True)
-            if HAS.fullmatch(name) or (frames and OURS.search(frames[0][0])):
-                continue
-            file, number, _ = (frames_of(self.metadata, line) or [["", 0, ""]])[0]
-            where = f"{file}:{number}"
-            if name.startswith("_Z"):
-                plain = re.search(r"(?<!\d)(?=(\d+)([A-Za-z_]\w*))", name)
-                parts, rest = [], name[3:] if name.startswith("_ZN") else name[2:]
-                while plain and (match := re.match(r"(\d+)", rest)):
-                    parts.append(rest[len(match[1]) : len(match[1]) + int(match[1])])
-                    rest = rest[len(match[1]) + int(match[1]) :]
-                raise UserError(
-                    f"{where}: {'::'.join(parts) or name}: need its body in the file, got a declaration only: it is defined nowhere"
-                )
-            raise UserError(f"{where}: unsupported: need functions that a GPU has, got the host's {name}()")
 
 
 def _debug(line: str) -> str:

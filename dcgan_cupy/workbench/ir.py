@@ -184,7 +184,7 @@ def plain_name(symbol: str) -> str:
 
 
 class Pointers:
-    """Where a function's pointers come from: ("argument", x), ("alloca", %a), ("global", @g), or None if it is not one place."""
+    """Where a function's pointers come from: ("argument", x), ("alloca", %a), ("global", @g); None: not one place."""
 
     def __init__(self, header: str, lines: list[str]):
         self.made = {}

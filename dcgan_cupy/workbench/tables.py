@@ -71,7 +71,7 @@ def data(reports, gpu: str) -> dict:
 
 
 def launch_data(r) -> dict:
-    """Grid, block and arguments of a launch, each with where it comes from: given, read (from host code) or proposed."""
+    """Grid, block and arguments of a launch, each with where it comes from: given, read (in host code), proposed."""
     origin = r.origin
     return {
         "grid": {"value": list(r.grid), "from": origin.get("grid", "given")},

@@ -1,4 +1,4 @@
-"""Shared arrays and variables of the device in the compiled text: each moves into a region, with empty room around it."""
+"""Shared arrays and variables of the device in the compiled text: each moves to a region, with empty room around it."""
 
 import re
 
@@ -69,7 +69,9 @@ class Variables:
             return match[0]
         kind, value = type_and_rest(match["rest"])
         if (section := re.search(r', section "([^"]*)"', value)) and section[1] != "cuda_constant":
-            raise UserError(f"{plain_name(name)}: unsupported: need a variable of the device, got one in section {section[1]}")
+            raise UserError(
+                f"{plain_name(name)}: unsupported: need a variable of the device, got one in section {section[1]}"
+            )
         size, (dims, item) = self.layout.size(kind), dimensions(kind)
         if match["kind"] == "constant":
             if dims:
@@ -93,7 +95,8 @@ class Variables:
         )
         self.room += size + -size % SLOT + SLOT
         self.initial.append("null" if zero else f'@"{plain}.initial"')
-        alias = f"@{name} = internal alias {kind}, ptr getelementptr (i8, ptr @check_globals, i64 {self.variables[-1]['offset']})"
+        at = self.variables[-1]["offset"]
+        alias = f"@{name} = internal alias {kind}, ptr getelementptr (i8, ptr @check_globals, i64 {at})"
         return alias if zero else f'{alias}\n@"{plain}.initial" = internal constant {kind} {initial}'
 
     def tail(self) -> str:

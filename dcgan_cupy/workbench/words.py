@@ -112,13 +112,14 @@ class Words:
         if other_block == block:
             between = ("no __syncwarp() or collective" if f["warp"] else "no __syncthreads()") + " between them"
             text = (
-                f"{who} {verb} {place} in {where} memory, and thread {other_thread} of the same block {before} it at {at}, with"
-                f" {between}: which comes first is chance"
+                f"{who} {verb} {place} in {where} memory, and thread {other_thread} of the same block {before} it at"
+                f" {at}, with {between}: which comes first is chance"
             )
         else:
             text = (
-                f"{who} {verb} {place} in {where} memory, and thread {other_thread} of block {other_block} {before} it at {at};"
-                " blocks run in any order, and only atomics are safe between them, so which comes first is chance"
+                f"{who} {verb} {place} in {where} memory, and thread {other_thread} of block {other_block} {before} it"
+                f" at {at}; blocks run in any order, and only atomics are safe between them, so which comes first is"
+                " chance"
             )
         if f["same"] and f["same"] == f["count"]:
             said["severity"] = "warning"
@@ -129,7 +130,7 @@ class Words:
             said["severity"] = "warning"
             return (
                 text
-                + ". The read only seeds a compare-and-swap, which tries again if it was too old: the programming guide does so"
+                + "; it only seeds a compare-and-swap, which tries again if it was too old, as in the programming guide"
             )
         return text
 
