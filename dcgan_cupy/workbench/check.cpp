@@ -469,6 +469,18 @@ EXPORT void* check_local(void* p, void* array, u64 bytes, u32 site, u32 check_wr
 }
 EXPORT void check_local_begin(void* array, u64 bytes) { if (in_stacks((u64)array)) memset(local_written + ((u64)array - stack_low), 0, bytes); }
 
+// The header's own look at a word before it changes it: only whether there is one.
+EXPORT void check_reach(void* p, u32 site) {
+    SETTLE_PENDING();
+    u64 a = (u64)p;
+    const Site& at = s->sites[site];
+    if (at.root == NONE && (in_stacks(a) || in_image(a))) return;
+    const Array* array = at.root == NONE ? nullptr : at.root & IN_SHARED ? &s->shared[at.root & ~IN_SHARED] : &s->arrays[at.root];
+    if (array ? a >= array->low && a + at.size <= array->high : a - s->shared_low < s->shared_size) return;
+    for (u32 i = 0; i < s->array_count && !array; i++) if (a - s->arrays[i].low < s->arrays[i].high - s->arrays[i].low) return;
+    astray(a, site, *image->fiber_now, at.root, true);
+}
+
 static bool range(u64 a, u64 n, u32 site) {
     const Site& at = s->sites[site];
     if (in_stacks(a)) { if (at.kind != READ && n <= stack_size) memset(local_written + (a - stack_low), 1, n); return true; }

@@ -34,18 +34,20 @@ class Flow:
     def __init__(self, metadata, blocks):
         self.metadata, self.blocks = metadata, blocks
         self.number, self.label, self.last, self.first = -1, None, "", 0
-        self.successors, self.labels, self.switch = {}, {}, None
+        self.successors, self.labels, self.switch, self.at_start = {}, {}, None, True
 
     def block(self) -> None:
+        self.at_start = False  # a first block without a label
         self.labels[self.label] = len(self.blocks)
         self.blocks.append(Block(self.number, ["", 0], False, entry=self.label is None))
 
     def line(self, line: str) -> None:
         if line.startswith("define "):
             self.number, self.label, self.first = self.number + 1, None, len(self.blocks)
-            self.successors, self.labels = {}, {}
+            self.successors, self.labels, self.at_start = {}, {}, True
         elif match := re.match(r'([\w.$]+|"[^"]+"):', line):
-            self.label = match[1]
+            self.label = None if self.at_start else match[1]  # nothing branches to a function's first block
+            self.at_start = False
         elif line.startswith("}"):
             self._finish()
         elif self.label in self.labels:

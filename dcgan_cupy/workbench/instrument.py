@@ -78,7 +78,7 @@ def rewrite(text: str, kernel: str = "") -> tuple[str, dict]:
             body.append(line)
     out.append(variables.tail())
     out.append(
-        "declare void @check_access(ptr, i32)\ndeclare void @check_block(i32)\n"
+        "declare void @check_access(ptr, i32)\ndeclare void @check_reach(ptr, i32)\ndeclare void @check_block(i32)\n"
         "declare ptr @check_local(ptr, ptr, i64, i32, i32)\ndeclare void @check_local_begin(ptr, i64)\n"
         "declare ptr @check_memcpy(ptr, ptr, i64, i32, i32)\ndeclare ptr @check_memmove(ptr, ptr, i64, i32, i32)\n"
         "declare ptr @check_memset(ptr, i32, i64, i32, i32)\n"
@@ -126,12 +126,13 @@ class _Function:
             return self._access(number, line, match, out)
         if (match := RANGE.search(line)) and not self._is_ours(line):
             line = self._range(number, line, match)
-        elif (match := ATOMIC.search(line)) and match[2] != "load":  # these come from every function, watched or not
+        elif match := ATOMIC.search(line):  # these come from every function, watched or not
             tail = _debug(line)
             if not OURS.search((frames_of(self.metadata, tail) or [[""]])[0][0]):
                 pointer = value_of(split(inside(line, match.end() - 1))[0])
                 site = self._site(number, "atomic", int(match[1]) // 8, tail, pointer)
-                out.append(f"  call void @check_access(ptr {pointer}, i32 {site}){tail}")
+                check = "reach" if match[2] == "load" else "access"
+                out.append(f"  call void @check_{check}(ptr {pointer}, i32 {site}){tail}")
         elif "@__sanitizer_cov_trace_pc_guard(" in line and "call" in line:
             line = f"  call void @check_block(i32 {len(self.made.blocks)}){_debug(line)}"
             self.flow.block()
