@@ -1,7 +1,7 @@
-"""Random kernels: sound by construction, so that the check build must build them, find nothing, and compute what the fast build does.
+"""Random kernels, sound by construction: the check build must build them, find nothing, and compute what the fast does.
 
-Each thread works on its own elements of the arrays; threads exchange through shared memory with barriers, through shuffles
-and through atomics whose order does not matter. All whole numbers, so that results are compared bit by bit.
+Each thread works on its own elements of the arrays; threads exchange through shared memory with barriers, through
+shuffles and through atomics whose order does not matter. All whole numbers: results are compared bit by bit.
 """
 
 import random
@@ -21,7 +21,7 @@ class Maker:
         self.pairs = self.random.random() < 0.5
 
     def text(self) -> str:
-        """The kernel's text: k(const int* x, int* y, unsigned char* z, int n), one block of BLOCK threads, arrays of 4 * BLOCK."""
+        """k(const int* x, int* y, unsigned char* z, int n) for one block of BLOCK threads, arrays of 4 * BLOCK."""
         self._statements(self.random.randint(3, 9))
         head = ["struct Pair { int u; short v; unsigned char w; };"] if self.pairs else []
         head += [f"__device__ int table[{BLOCK}];", "__constant__ int odd[8] = {1, 3, 5, 7, 9, 11, 13, 15};"]
@@ -122,7 +122,8 @@ class Maker:
             self.names.append(name)
         else:
             self._add(
-                f"switch ({self._value(1)} & 3) {{ case 0: a++; break; case 1: a ^= 5; case 2: a -= 3; break; default: {{"
+                f"switch ({self._value(1)} & 3) {{ case 0: a++; break; case 1: a ^= 5; case 2: a -= 3; break;"
+                " default: {"
             )
         self.depth += 1
         self._statements(r.randint(1, 3), uniform and same and kind != "switch")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from judged import JUDGED
+from judged_order import ORDERED
 
 from dcgan_cupy.device import source
 from dcgan_cupy.workbench import child, command
@@ -33,7 +34,7 @@ def run(dev, tmp_path, text, grid, block, given):
     return dev.reports.pop()
 
 
-@pytest.mark.parametrize("case", JUDGED, ids=lambda c: c.name.replace(" ", "-"))
+@pytest.mark.parametrize("case", [*JUDGED, *ORDERED], ids=lambda c: c.name.replace(" ", "-"))
 def test_judged(dev, tmp_path, case):
     dev.seconds = 2 if "within 2 s" in case.says else 30
     report = run(dev, tmp_path, case.text, case.grid, case.block, case.arguments)
@@ -150,7 +151,11 @@ def test_the_child_may_neither_open_nor_connect_nor_write(tmp_path):
         import os
         import socket
 
-        for what in (lambda: open("/etc/passwd"), lambda: open(tmp_path / "x", "w"), socket.socket):
+        for what in (
+            lambda: os.open("/etc/passwd", os.O_RDONLY),
+            lambda: os.open(tmp_path / "x", os.O_WRONLY | os.O_CREAT),
+            socket.socket,
+        ):
             try:
                 what()
                 os.write(1, b"could\n")
