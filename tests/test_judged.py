@@ -133,6 +133,7 @@ def test_symbols_are_given_and_refused(tmp_path, capsys):
     assert (dev.numpy(y) == np.arange(32)).all() and not dev.reports[-1].findings
     arguments = [f"{path}:k", "--grid", "1", "--block", "32", "--arg", "y=f32[32]:empty"]
     assert command.main([*arguments, "--symbol", f"scale=@{tmp_path}/s.npy"]) == 0
+    assert command.main([*arguments, "--symbol", "scale=0.5"]) == 0
     assert command.main([*arguments, "--symbol", "scale=f32[32]:empty"]) == 1
     assert "uninitialised" in capsys.readouterr().out
     assert command.main([*arguments, "--symbol", "scale=f32[64]"]) == 2

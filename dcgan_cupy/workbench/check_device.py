@@ -30,6 +30,7 @@ GUARD = 16 << 20  # empty room on either side of a global array: address space o
 MAX_BYTES = 2 << 30  # of all arrays together; shadows take nine times as much
 FIRST_BLOCK, LAST_BLOCK = 1, (1 << 20) - 1
 SHARED_LIMIT = 48 * 1024
+TYPES = {"float": "f4", "double": "f8", "half": "f2", "i8": "i1", "i16": "i2", "i32": "i4", "i64": "i8"}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -283,6 +284,9 @@ class CheckKernel(CpuKernel):
         written = np.ones(size + 16, np.uint8)
         if v["name"] in self.device.symbols:
             values = self.device.symbols[v["name"]]
+            plain = TYPES.get(re.sub(r".* x |\]+", "", v["type"]))
+            if values is not None and values.ndim == 0 and plain:
+                values = np.full(size // np.dtype(plain).itemsize, values).astype(plain)
             if values is None:
                 written[:] = 0
             elif values.nbytes > size:

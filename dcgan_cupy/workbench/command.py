@@ -201,6 +201,7 @@ def run(options) -> int:
                 options.seed,
             )
         ]
+        reports[0].arguments = dict(given.split("=", 1) for given in options.arg)
     else:
         if options.arg or options.grid or options.macro or options.shared_bytes or options.symbol:
             raise UserError(

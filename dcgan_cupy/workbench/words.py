@@ -55,6 +55,16 @@ class Words:
             return Place(s["name"], dims, item, int(row["low"]), size, "__shared__ ")
         return self.arrays[number] if self.arrays else None
 
+    def makes_sense(self, f) -> bool:
+        """Whether a finding's numbers are those of something."""
+        if f["kind"] >= len(KINDS) or f["space"] >= len(SPACES):
+            return False
+        if KINDS[f["kind"]] == "barrier":
+            return f["array"] < len(self.tables.struct.barrier_lines)
+        there = (max(1, len(self.arrays)), max(1, len(self.kernel.shared)), max(1, len(self.kernel.tables["locals"])))
+        count = len(self.kernel.sites)
+        return bool(f["site"] < count and f["other"] < count and f["array"] < there[f["space"]])
+
     def element(self, array: Place, address: int) -> str:
         """x[1, 0, 5], or how far outside: x[1024]."""
         at = address - array.low
