@@ -616,6 +616,8 @@ static void compare_rounds(u32 place) {
         Finding* f = report(ROUNDS, 0, copies ? 0 : a.count[d] + 1, 0, place, LOCAL, false, 0, false);
         if (!f || f->count > 1) return;
         split(t, block, f->other_thread);
+        f->unsent = (u32)a.block;
+        f->warp = (u32)b.block;
         f->size = copies ? 0 : b.count[d] + 1;
         f->parted = where_parted(0, t);
         return;

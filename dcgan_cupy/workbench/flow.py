@@ -25,6 +25,10 @@ class Block:
     flops: int = 0
     flops64: int = 0
     flop_lines: list = field(default_factory=list)  # (file, line, operations)
+    meets: bool = False  # a barrier is called here
+    later: list = field(
+        default_factory=list
+    )  # of one that meets: the blocks that meet and come after it in the same round
     first: list = field(default_factory=lambda: ["", 0])  # (file, line) of the first operation that has one
 
 
@@ -45,7 +49,7 @@ class Flow:
         if line.startswith("define "):
             self.number, self.label, self.first = self.number + 1, None, len(self.blocks)
             self.successors, self.labels, self.at_start = {}, {}, True
-        elif match := re.match(r'([\w.$]+|"[^"]+"):', line):
+        elif match := re.match(r'([\w.$-]+|"[^"]+"):', line):
             self.label = None if self.at_start else match[1]  # nothing branches to a function's first block
             self.at_start = False
         elif line.startswith("}"):
@@ -54,8 +58,9 @@ class Flow:
             current = self.blocks[self.labels[self.label]]
             if not current.first[1] and (frames := frames_of(self.metadata, line)) and frames[0][1]:
                 current.first = frames[0][:2]
+            current.meets |= "wait_at_barrier" in line
             if self.switch is not None or re.match(r"\s+(br|switch) ", line):
-                targets = re.findall(r"label %([\w.$]+)", line)
+                targets = re.findall(r'label %([\w.$-]+|"[^"]+")', line)
                 self.successors.setdefault(self.label, []).extend(targets)
                 if "!dbg" in line:
                     frames = frames_of(self.metadata, line)
@@ -122,6 +127,7 @@ class Flow:
                 if found and dominator.get(label, "") != new:
                     dominator[label] = new
                     changed = True
+        self._find_later(order, index)
         loops = {}
         for label in order:
             for s in self.successors.get(label, ()):
@@ -143,6 +149,20 @@ class Flow:
             block = self.blocks[number]
             block.inside = [h for _, h in sorted(block.inside, reverse=True)]
             block.depth = len(block.inside)
+
+    def _find_later(self, order, index):
+        """Which barriers follow which, loops' ways back left out: copies for two cases of a branch do not."""
+        following = {}
+        for label in reversed(order):
+            found = set()
+            for s in self.successors.get(label, ()):
+                if index[s] > index[label]:
+                    found |= following[s]
+                    if s in self.labels and self.blocks[self.labels[s]].meets:
+                        found.add(self.labels[s])
+            following[label] = found
+            if label in self.labels and self.blocks[self.labels[label]].meets:
+                self.blocks[self.labels[label]].later = sorted(found)
 
     @staticmethod
     def _meet(a, b, dominator, index):

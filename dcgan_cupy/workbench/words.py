@@ -60,7 +60,11 @@ class Words:
         if f["kind"] >= len(KINDS) or f["space"] >= len(SPACES):
             return False
         if KINDS[f["kind"]] == "barrier":
-            return f["array"] < len(self.tables.struct.barrier_lines)
+            blocks, pair = self.kernel.blocks, (int(f["promised"]), int(f["warp"]))
+            if f["array"] >= len(self.tables.struct.barrier_lines) or max(pair) >= len(blocks):
+                return False
+            copies = not f["size"]  # of one line in the compiled text: one after the other only if a loop was unrolled
+            return not copies or pair[1] in blocks[pair[0]]["later"] or pair[0] in blocks[pair[1]]["later"]
         there = (max(1, len(self.arrays)), max(1, len(self.kernel.shared)), max(1, len(self.kernel.tables["locals"])))
         count = len(self.kernel.sites)
         return bool(f["site"] < count and f["other"] < count and f["array"] < there[f["space"]])
