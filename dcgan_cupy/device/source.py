@@ -120,6 +120,10 @@ def _paste(path: Path, absolute: bool, tiles: str, seen: set[Path]) -> str:
                 f'{_shown(path, absolute)}:{number}: include: need "{match[1]}" beside the file or in '
                 f"{KERNELS / 'include'}, got neither"
             )
+        if not any(found.is_relative_to(folder.resolve()) for folder in folders):
+            raise UserError(
+                f'{_shown(path, absolute)}:{number}: include: need a file in the folder of the text, got "{match[1]}"'
+            )
         if found not in seen:
             lines.append(_paste(found, absolute, tiles, seen))
         lines.append(f'#line {number + 1} "{_shown(path, absolute)}"')

@@ -5,23 +5,35 @@ from rich.table import Table
 from rich.text import Text
 
 from ..device import source
+from ..errors import printable
 from . import costs
 from .cards import CARDS
 
-COLOURS = {"out-of-bounds": "red", "misaligned": "red", "uninitialised": "yellow", "race": "magenta", "barrier": "cyan"}
+COLOURS = {
+    "out-of-bounds": "red",
+    "misaligned": "red",
+    "uninitialised": "yellow",
+    "race": "magenta",
+    "barrier": "cyan",
+    "read-only": "red",
+    "division": "yellow",
+    "stopped": "red",
+}
 
 
 def finding_data(f) -> dict:
     """A finding as --json prints it."""
     return {
         "kind": f.kind,
+        "severity": f.severity,
         "kernel": f.kernel,
         "file": f.file,
         "line": f.line,
         "other_file": f.other_file,
         "other_line": f.other_line,
+        "parted_at": {"file": f.parted[0], "line": f.parted[1]} if f.parted else None,
         "block": list(f.block),
-        "thread": list(f.thread),
+        "thread": list(f.thread) if f.thread else None,
         "array": f.array,
         "count": f.count,
         "message": f.message,
@@ -44,9 +56,30 @@ def data(reports, gpu: str) -> dict:
                 "total": costs.total(r),
                 "roofline": costs.on_card(r, gpu),
                 "seconds": r.seconds,
+                "complete": r.complete,
+                "launch": launch_data(r),
+                "printed": r.printed,
+                "confined": r.confined,
             }
         )
-    return {"findings": [finding_data(f) for r in reports for f in r.findings], "costs": launches}
+    return {
+        "findings": [finding_data(f) for r in reports for f in r.findings],
+        "complete": all(r.complete for r in reports),
+        "launch": launch_data(reports[0]) if reports else None,
+        "costs": launches,
+    }
+
+
+def launch_data(r) -> dict:
+    """Grid, block and arguments of a launch, each with where it comes from: given, read (in host code), proposed."""
+    origin = r.origin
+    return {
+        "grid": {"value": list(r.grid), "from": origin.get("grid", "given")},
+        "block": {"value": list(r.block), "from": origin.get("block", "given")},
+        "arguments": [
+            {"name": name, "value": value, "from": origin.get(name, "given")} for name, value in r.arguments.items()
+        ],
+    }
 
 
 def short(n: float) -> str:
@@ -78,14 +111,24 @@ def print_reports(reports, gpu: str) -> None:
         )
         arrays = ", ".join(f"{name}{list(shape)}" for name, shape, _ in r.arrays)
         console.print(Text(f"{arrays}; watched in {r.seconds:.2f} s", style="dim"))
+        if r.printed:
+            console.print(Text("printed by the kernel:", style="dim"))
+            console.print(Text(printable_lines(r.printed)))
         if r.findings:
             print_findings(console, r.findings)
         else:
             console.print(
                 "[green]no finding[/]: every access in bounds, aligned, written before it is read, and ordered"
             )
+        if not r.complete:
+            console.print("[red]the launch did not come to its end: its costs are those of the part that ran[/]")
         _print_costs(console, r, gpu)
         console.print()
+
+
+def printable_lines(text: str) -> str:
+    """What a kernel printed, without what would move the terminal's cursor or change its colours."""
+    return "\n".join(printable(line) for line in text.rstrip("\n").split("\n"))
 
 
 def print_findings(console, findings) -> None:
@@ -93,16 +136,17 @@ def print_findings(console, findings) -> None:
         lines = source_lines(f.file)
         head = Text.assemble(
             (f.kind, f"bold {COLOURS[f.kind]}"),
+            ("  warning" if f.severity == "warning" else "", "dim"),
             f"  {f.file}:{f.line}",
             (f"   {f.count} times" if f.count > 1 else "", "dim"),
         )
         console.print(head)
         if 0 < f.line <= len(lines):
             console.print(Text(f"  {f.line:5d} | {lines[f.line - 1].strip()}", style="bold"))
-        if f.other_line and f.other_line != f.line:
-            other = source_lines(f.other_file)
-            if 0 < f.other_line <= len(other):
-                console.print(Text(f"  {f.other_line:5d} | {other[f.other_line - 1].strip()}", style="bold"))
+        for file, line in dict.fromkeys([(f.other_file, f.other_line), f.parted or (None, None)]):
+            other = source_lines(file) if line and line != f.line else []
+            if 0 < (line or 0) <= len(other):
+                console.print(Text(f"  {line:5d} | {other[line - 1].strip()}", style="bold"))
         console.print(Text(f"  {f.message}."))
         for file, line, function in f.frames[1:]:
             console.print(Text(f"  called at {file}:{line}, in {function}", style="dim"))

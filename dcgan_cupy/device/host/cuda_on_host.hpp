@@ -31,10 +31,12 @@
 #define __grid_constant__
 #define HOST_INLINE static inline __attribute__((always_inline, unused))
 #ifndef WATCHED                                    // check.hpp: a build that watches every access, and these moments
+#define CONVERGENT                                 // never copied into two branches of one
 #define WATCH_BLOCK()                              // a block begins
 #define WATCH_BLOCK_END()
 #define WATCH_BARRIER(file, line)                  // every thread of the block has arrived
 #define WATCH_MEETING(first, mask)                 // the lanes of `mask` have met; `first` is the warp's first thread
+#define WATCH_STUCK(thread, other)                 // one waits for ever, because of the other
 #endif
 #if defined(__OPTIMIZE__) && !defined(WATCHED)
 #define FLATTEN __attribute__((flatten))           // the kernel and its device functions are inlined into the loop over threads
@@ -200,8 +202,8 @@ template <class T> HOST_INLINE T atomicCAS(T* p, typename same<T>::type expected
 HOST_INLINE unsigned atomicInc(unsigned* p, unsigned top) { return atomic_update(p, [top](unsigned a) { return a >= top ? 0u : a + 1u; }); }
 #ifndef WATCHED
 HOST_INLINE void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
-#endif
 HOST_INLINE void __threadfence_block() { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
+#endif
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Fibers. What a kernel's text does not name itself lives in a namespace, out of the way of its names.
@@ -338,6 +340,7 @@ static void explain_stuck() {
         for (unsigned lane = 0; lane < 32 && first + lane < fiber_count; lane++) {
             unsigned i = first + lane;
             if (!(w.mask >> lane & 1) || (fiber_state[i] == AT_WARP && fibers[i].line == w.line)) continue;
+            WATCH_STUCK(warp, i);
             if (fiber_state[i] == DONE)
                 fiber_error("%s:%d: kernel %s: %s waits for lane %u, which its mask 0x%08x names, but " THREAD_FORMAT " has returned",
                             w.file, w.line, the_launch->name, w.what, lane, w.mask, THREAD_ARGS(i));
@@ -345,6 +348,7 @@ static void explain_stuck() {
                         w.file, w.line, the_launch->name, w.what, lane, w.mask, THREAD_ARGS(i), fibers[i].what, fibers[i].line);
         }
     }
+    WATCH_STUCK(barrier, done < fiber_count ? done : other);
     if (done < fiber_count)
         fiber_error("%s:%d: kernel %s: __syncthreads() waits for every thread of the block, but " THREAD_FORMAT " has returned",
                     fibers[barrier].file, fibers[barrier].line, the_launch->name, THREAD_ARGS(done));
@@ -371,7 +375,7 @@ static unsigned barrier_line_first, barrier_line_differs;
 static int barrier_votes, barrier_result;
 
 // Waits until every thread of the block is here; all must be at the same line. Returns how many came with vote != 0.
-static __attribute__((noinline)) int wait_at_barrier(int vote, const char* what, const char* file, int line) {
+static __attribute__((noinline)) CONVERGENT int wait_at_barrier(int vote, const char* what, const char* file, int line) {
     need_fibers(what, file, line);
     need_stack(file, line);
     Fiber& f = fibers[fiber_now];
@@ -403,7 +407,7 @@ static __attribute__((noinline)) int wait_at_barrier(int vote, const char* what,
 // A warp collective acts when the last lane its mask names has arrived: then, and only then, `act` reads every lane's
 // `in` and writes every lane's `out`. Lanes past the end of a ragged block do not exist and are not waited for.
 typedef void (*WarpAction)(Fiber* lanes, unsigned mask);
-static __attribute__((noinline)) unsigned long long warp_meet(
+static __attribute__((noinline)) CONVERGENT unsigned long long warp_meet(
         unsigned mask, unsigned long long in, int lane_or_delta, int width, WarpAction act, const char* what, const char* file, int line) {
     need_fibers(what, file, line);
     need_stack(file, line);

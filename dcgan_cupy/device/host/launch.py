@@ -223,6 +223,12 @@ class CpuKernel(Kernel):
             self._libraries.append(library)
         return functions
 
+    def prepared(self, grid, block, arguments) -> "_Prepared":
+        """A launch as the images take it; its arguments live as long as it does."""
+        made = _Prepared(self)
+        made.fill(grid, block, arguments)
+        return made
+
     def launch(self, grid, block, arguments, shared_bytes) -> None:
         if shared_bytes > MAX_SHARED:
             raise UserError(f"{self.symbol}: shared_bytes: need at most {MAX_SHARED}, got {shared_bytes}")
