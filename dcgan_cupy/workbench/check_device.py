@@ -177,6 +177,11 @@ class CheckDevice(CpuDevice):
         start = self.address(array) - room.low
         return room.written[start : start + array.nbytes] == 1
 
+    def reached(self, array, cell: int) -> int:
+        """Elements up to the last one that a launch has touched. cell: the kernel's."""
+        touched = np.flatnonzero(self._room(array).shadow(cell)[: 3 * (array.nbytes // cell)])
+        return 0 if touched.size == 0 else -(-int(touched[-1] // 3 + 1) * cell // array.itemsize)
+
     def free(self) -> None:
         """Forgets all arrays."""
         self._rooms.clear()
@@ -204,6 +209,7 @@ class CheckKernel(CpuKernel):
     def __init__(self, device, signature, symbol, text, macros, file):
         self.file, self.macros, self.text = file, macros, text
         self.cell = _smallest(text)
+        self.members: list = []  # arrays that structs point to: (name, array)
         super().__init__(device, signature, symbol, text, macros)
 
     def _make(self, symbol, body, launcher):
@@ -297,8 +303,8 @@ class CheckKernel(CpuKernel):
         """
         dev, cell, depth = self.device, self.cell, ROOMS["depth"]
         named = [
-            (p, a) for p, a in zip(self.signature.parameters, arguments, strict=True) if p.pointer and a is not None
-        ]
+            (p.name, a) for p, a in zip(self.signature.parameters, arguments, strict=True) if p.pointer and a is not None
+        ] + [(name, a) for name, a in self.members if a is not None]
         arrays = np.zeros(max(1, len(named)), ARRAY)
         for row, (_, array) in zip(arrays, named):
             room, at = dev._room(array), dev.address(array)
@@ -377,7 +383,7 @@ class CheckKernel(CpuKernel):
             costing=dev.costs,
             sequence=dev._sequence,
         )
-        return settings, tables, [(p.name, a) for p, a in named]
+        return settings, tables, named
 
 
 def _smallest(text: str) -> int:

@@ -15,7 +15,7 @@ from . import page, tables
 from .cards import CARDS
 from .cases import CASES, run_case, sweep
 from .check_device import CheckDevice
-from .user_kernel import parse_size, run_user_kernel
+from .user_kernel import Wanted, parse_size, run_user_kernels
 
 EXAMPLES = """examples:
   python -m dcgan_cupy.inspect conv2d_forward --rung tiled
@@ -53,7 +53,10 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--arg", action="append", default=[], metavar="NAME=VALUE", help="a parameter of a file's kernel")
     p.add_argument("--macro", action="append", default=[], metavar="NAME=VALUE", help="defined before the file's text")
-    p.add_argument("--shared-bytes", type=int, default=0, help="dynamic shared memory of a file's kernel")
+    p.add_argument(
+        "--launch", action="store_true", help="take grid, block, sizes and constants from the file's own host code"
+    )
+    p.add_argument("--shared-bytes", type=int, default=None, help="dynamic shared memory of a file's kernel")
     p.add_argument(
         "--tiles", choices=("gpu", "cpu"), default="gpu", help="whose tile constants our kernels take (default gpu)"
     )
@@ -70,6 +73,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=int, default=1, help="of the random values")
     p.add_argument("--seconds", type=float, default=600, help="the longest a launch may take (default 600)")
     return p
+
+
+def split_name(text: str) -> tuple[str, str]:
+    """FILE.cu:KERNEL in two; the kernel may be ns::name<4>."""
+    at = text.index(".cu")
+    behind = text.find(":", at)
+    return (text, "") if behind < 0 else (text[:behind], text[behind + 1 :])
 
 
 def parse_shape(text: str) -> dict[str, int]:
@@ -158,14 +168,10 @@ def run(options) -> int:
         chosen = tuple(map(int, parts))
     dev = CheckDevice(options.tiles, seconds=options.seconds, chosen=chosen)
     if ".cu" in options.kernel:
-        file, _, symbol = options.kernel.partition(":")
-        if not options.grid or not options.block:
-            raise UserError(
-                f"inspect: --grid and --block: need both for {file}, got {'none' if not options.grid else 'no block'}"
-            )
-        reports = [
-            run_user_kernel(
-                dev,
+        file, symbol = split_name(options.kernel)
+        reports = run_user_kernels(
+            dev,
+            Wanted(
                 file,
                 symbol,
                 options.grid,
@@ -174,12 +180,13 @@ def run(options) -> int:
                 options.macro,
                 options.shared_bytes,
                 options.seed,
-            )
-        ]
+                options.launch,
+            ),
+        )
     else:
-        if options.arg or options.grid or options.macro or options.shared_bytes:
+        if options.arg or options.grid or options.macro or options.shared_bytes or options.launch:
             raise UserError(
-                "inspect: --arg, --grid, --macro, --shared-bytes: need file.cu:kernel, got one of our kernels: give"
+                "inspect: --arg, --grid, --macro, --shared-bytes, --launch: need file.cu:kernel, got one of our kernels: give"
                 " --shape"
             )
         if options.block:

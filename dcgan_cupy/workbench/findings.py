@@ -68,6 +68,8 @@ class Report:
     moved: int  # bytes of the arrays that are read, and of those that are written: the least to be moved
     macros: tuple = ()
     text: str = ""
+    notes: list = field(default_factory=list)  # sentences about the launch itself
+    launch: dict = field(default_factory=dict)  # of a user's kernel: its sizes and arguments, and where each is from
 
 
 KINDS = ("out-of-bounds", "misaligned", "uninitialised", "race")
@@ -78,7 +80,7 @@ LESSONS = {
     ),
     "uninitialised": "what is read is whatever lay there before",
 }
-STUCK = re.compile(r"(.*?):(\d+): kernel (\w+): (.*)", re.S)
+STUCK = re.compile(r"(.*?):(\d+): kernel (.+?): (.*)", re.S)
 
 
 def read_report(kernel, settings, tables, arrays, extent, fault, seconds, shared_bytes) -> Report:
@@ -179,6 +181,11 @@ def _stuck(kernel, file, line, _, text) -> Finding:
     thread = re.search(r"thread \((\d+), (\d+), (\d+)\) of block \((\d+), (\d+), (\d+)\)", text)
     numbers = tuple(map(int, thread.groups())) if thread else (0,) * 6
     other = re.search(r"line (\d+)", text)
+    if match := re.match(r"thread .*?: (assertion: .*)", text):
+        return Finding(
+            "assert", kernel.symbol, file, int(line), None, None, numbers[3:], numbers[:3],
+            f"thread {numbers[:3]} of block {numbers[3:]}: {match[1].removeprefix('assertion: ')}",
+        )
     return Finding(
         "barrier",
         kernel.symbol,

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 
 PAD = 16  # slots of empty room at either end of them all
 SLOT = 65536  # a shared array's room: at most 48 KiB are its own, the rest is guard
-OURS = re.compile(r"(?:^|/)(?:cuda_on_host\.hpp|check\.hpp|async_copy\.hpp|launch\.h)$")
+OURS = re.compile(r"(?:^|/)(?:cuda_\w+\.hpp|check\.hpp|async_copy\.hpp|launch\.h)$")
 METADATA = re.compile(
     r"^!(\d+) = (?:distinct )?!(DILocation|DISubprogram|DILexicalBlock|DILexicalBlockFile|DIFile)\((.*)\)$", re.M
 )
@@ -19,7 +19,7 @@ ACCESS = re.compile(
     r"((?:, ![\w.]+ !\d+)*)$"
 )
 RANGE = re.compile(r"^(\s*).*call ptr @__tsan_(memcpy|memmove|memset)\((.+)\)((?: #\d+)?)((?:, ![\w.]+ !\d+)*)$")
-ATOMIC = re.compile(r"call \w+ @__tsan_atomic(\d+)_(\w+)\(ptr (?:noundef |nonnull )*(.+?), i")
+ATOMIC = re.compile(r"call \w+ @__tsan_atomic(\d+)_(\w+)\(ptr (?:noundef |nonnull )*([^(,]+|[^(,]*\((?:[^()]|\([^()]*\))*\)), i")
 FLOP = re.compile(r"= (?:tail |notail |musttail )?(f(?:add|sub|mul|div|rem)|call)\b([^@\n]*)(?:@([\w.]+))?")
 MATHEMATICS = re.compile(
     r"(?:llvm\.)?(fmuladd|fma|sqrt|exp2?|log(?:2|10|1p)?|expm1|tanh|sin|cos|tan|pow|rint|atan2?|erf)f?(?:\.|$)"

@@ -7,8 +7,9 @@ from rich.text import Text
 from ..device import source
 from . import costs
 from .cards import CARDS
+from .user_source import decoded
 
-COLOURS = {"out-of-bounds": "red", "misaligned": "red", "uninitialised": "yellow", "race": "magenta", "barrier": "cyan"}
+COLOURS = {"out-of-bounds": "red", "misaligned": "red", "uninitialised": "yellow", "race": "magenta", "barrier": "cyan", "assert": "red"}
 
 
 def finding_data(f) -> dict:
@@ -44,6 +45,8 @@ def data(reports, gpu: str) -> dict:
                 "total": costs.total(r),
                 "roofline": costs.on_card(r, gpu),
                 "seconds": r.seconds,
+                "launch": r.launch,
+                "notes": r.notes,
             }
         )
     return {"findings": [finding_data(f) for r in reports for f in r.findings], "costs": launches}
@@ -60,7 +63,7 @@ def short(n: float) -> str:
 def source_lines(file: str) -> list[str]:
     """A kernel file's lines; nothing where it cannot be read."""
     path = source.KERNELS / file
-    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return decoded(path).splitlines() if path.is_file() else []
 
 
 def _console() -> Console:
@@ -78,6 +81,8 @@ def print_reports(reports, gpu: str) -> None:
         )
         arrays = ", ".join(f"{name}{list(shape)}" for name, shape, _ in r.arrays)
         console.print(Text(f"{arrays}; watched in {r.seconds:.2f} s", style="dim"))
+        for sentence in launch_lines(r) + r.notes:
+            console.print(Text(sentence, style="dim"))
         if r.findings:
             print_findings(console, r.findings)
         else:
@@ -86,6 +91,22 @@ def print_reports(reports, gpu: str) -> None:
             )
         _print_costs(console, r, gpu)
         console.print()
+
+
+def launch_lines(r) -> list[str]:
+    """What of a user's launch was not given: each size and argument with where it comes from."""
+    if not r.launch:
+        return []
+    parts = {"read": [], "proposed": [], "default": []}
+    for what in ("grid", "block", "template"):
+        if what in r.launch and r.launch[what]["from"] in parts:
+            parts[r.launch[what]["from"]].append(f"{what} {','.join(map(str, r.launch[what]['value']))}")
+    for name, value in r.launch["arguments"].items():
+        if value["from"] in parts:
+            parts[value["from"]].append(f"{name}={value['value']}")
+    at = r.launch.get("read_from")
+    heads = {"read": f"read from line {at['line']}" if at else "read", "proposed": "proposed", "default": "by default"}
+    return [f"{heads[k]}: {', '.join(v)}" for k, v in parts.items() if v]
 
 
 def print_findings(console, findings) -> None:

@@ -1,71 +1,102 @@
-"""A kernel file of the user's: its arguments from the command line, and one sentence for what cannot be run here."""
+"""A kernel file of the user's: runs one of its kernels, watched; what cannot be run here is one sentence with its line."""
 
 import re
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..device import source
 from ..errors import UserError
+from .arguments import Maker, Value, given, layout
+from .check_device import CheckDevice, CheckKernel
+from .host_code import launches_of
+from .host_values import Dim3, Pointer, Struct, number
+from .proposals import fitting_size, propose_block, propose_grid, propose_scalars
+from .tokens import split, written
+from .user_source import UserFile
 
-DTYPES = {
-    "f32": np.float32,
-    "f64": np.float64,
-    "i32": np.int32,
-    "i64": np.int64,
-    "u32": np.uint32,
-    "u64": np.uint64,
-    "u8": np.uint8,
-    "i8": np.int8,
-    "u16": np.uint16,
-    "i16": np.int16,
-    "f16": np.float16,
-    "bf16": np.uint16,
-    "bool": np.bool_,
-}
+TRIAL_ELEMENTS, TRIAL_BYTES = 1 << 20, 32 << 20
+TRIAL_BLOCKS, TRIAL_SECONDS = 8, 20
+WATCHED_SECONDS = 6  # of a launch that was read or proposed: as many of its blocks as that allows
+WORDS = (
+    ("cuda_half.hpp", re.compile(r"\b(?:__)?half2?\b|\b(?:__)?nv_bfloat16")),
+    ("cuda_random.hpp", re.compile(r"\bcurand")),
+    ("cuda_std.hpp", re.compile(r"\bstd\b")),
+    ("cuda_groups.hpp", re.compile(r"\bcooperative_groups\b")),
+)
 UNSUPPORTED = (
-    (r"<<<", "a file of kernels only: it is the command line that launches", "a launch by <<<…>>>"),
-    (r"\b__?asm\b|\basm\b", "CUDA C++", "inline PTX, which a CPU does not understand"),
-    (r"\bcooperative_groups\b|\bcg::", "__syncthreads(), __syncwarp() and warp collectives", "cooperative groups"),
+    (r"\b__?asm(?:__)?\b|\basm\b", "CUDA C++", "inline PTX, which a CPU does not understand"),
     (
-        r"\btex[123]D\w*\s*[<(]|\bsurf[123]D\w*\s*[<(]|\bcudaTextureObject_t\b|\bcudaSurfaceObject_t\b",
-        "arrays",
+        r"\btex[123]D\w*\s*[<(]|\bsurf[123]D\w*\s*[<(]|\bcudaTextureObject_t\b|\bcudaSurfaceObject_t\b|\btexture\s*<",
+        "arrays, read through const pointers and __ldg",
         "textures or surfaces",
     ),
     (r"\bnvcuda\b|\bwmma::", "ordinary arithmetic", "tensor-core fragments (wmma)"),
     (
-        r"\bcuda::(?:barrier|pipeline|memcpy_async)\b|\b__mbarrier_",
-        "__pipeline_memcpy_async and its kin",
-        "asynchronous barriers",
+        r"\bcuda::(?:barrier|pipeline|memcpy_async|atomic\w*|semaphore|latch)\b|\b__mbarrier_|\bcuda::(?:ptx|experimental)\b",
+        "__pipeline_memcpy_async and its kin, __syncthreads() and the atomic functions",
+        "libcu++'s barriers, pipelines or atomics",
     ),
-    (r"\b__cluster_dims__|\bcluster_group\b", "blocks that stand alone", "thread block clusters"),
-    (r"\b__(?:match|reduce)_\w+_sync\b", "shuffles and votes", "a match or reduce collective"),
-    (r"\b__nanosleep\b|\bclock(?:64)?\s*\(", "a kernel that does not ask for the time", "a clock"),
-    (
-        r"\bcudaMalloc\b|\bcudaMemcpy\b|\bcudaDeviceSynchronize\b",
-        "a file of kernels only",
-        "a call of the CUDA runtime",
-    ),
-    (r"\b__managed__\b", "arrays that are passed as arguments", "a __managed__ variable"),
-    (r"\bmalloc\s*\(|\bnew\s+\w+\s*\[", "arrays that are passed as arguments", "memory allocated in a kernel"),
+    (r"\b__cluster_dims__|\bcluster_group\b|\bthis_cluster\b", "blocks that stand alone", "thread block clusters"),
+    (r"<<<", "a kernel that launches no other: launch each from the host", "a launch by <<<…>>> in a kernel"),
+    (r"\b(?:malloc|free)\s*\(|\bnew\s+\w+\s*[\[(]|\bdelete\b(?!\s*;)", "arrays that are passed as arguments", "memory allocated in a kernel"),
+    (r"\b(?:cub|thrust|cutlass|cute)::", "code of one's own, or of headers beside the file", "a library's device code"),
+    (r"\bsystem\s*\(|\bfopen\s*\(|\bgetenv\s*\(", "device code", "a call of the operating system's"),
+    (r"\b__nv_fp8\w*|\b__nv_fp4\w*|\b__nv_fp6\w*", "float, half or bfloat16", "8-bit floats"),
 )
 
 
-def check_supported(file: str, text: str) -> None:
-    """Raises: UserError with the line of the first CUDA feature that has no meaning here."""
-    own = Path(file).read_text(encoding="utf-8")
-    code = source.strip_comments(own)
+@dataclass
+class Wanted:
+    """What the command line asks for. grid, block: sizes or None; given: --arg texts; macros: --macro texts."""
+
+    file: str
+    symbol: str = ""
+    grid: str | None = None
+    block: str | None = None
+    given: list = field(default_factory=list)
+    macros: list = field(default_factory=list)
+    shared_bytes: int | None = None
+    seed: int = 1
+    launch: bool = False
+
+
+class UserKernel(CheckKernel):
+    """A stranger's kernel: compiled behind the words of CUDA that ours do without."""
+
+    def __init__(self, device, signature, symbol, text, macros, file, checks: str):
+        self.checks = checks
+        super().__init__(device, signature, symbol, text, macros, file)
+
+    def _make(self, symbol, body, launcher):
+        headers = [name for name, pattern in WORDS if pattern.search(body)]
+        body = re.sub(r"^[ \t]*#[ \t]*include[ \t]*<[^>\n]*>", "", body, flags=re.M)
+        first = "".join(f'#include "{name}"\n' for name in ("cuda_words.hpp", *headers))
+        if "__pipeline_" in body:
+            first += '#include "async_copy.hpp"\n'
+        return super()._make(symbol, f"{first}{body}\n{self.checks}", launcher)
+
+    def watch_at_most(self, blocks: int) -> None:
+        """Runs no more blocks than this of a launch, the first and the last ones. 0: all."""
+        self._alone.prepared[0].launch.most_blocks = blocks
+
+
+def check_supported(text: str) -> None:
+    """Raises: UserError with the line of the first CUDA feature in an extracted text that has no meaning here."""
+    code = source.strip_comments(re.sub(r'(?m)^#line \d+ ".*"$', lambda m: " " * len(m[0]), text))
     found = [(m.start(), need, got) for pattern, need, got in UNSUPPORTED for m in re.finditer(pattern, code)]
-    if found:
-        at, need, got = min(found)
-        raise UserError(f"{file}:{code.count(chr(10), 0, at) + 1}: unsupported: need {need}, got {got}")
-    if match := re.search(
-        r"^\s*#\s*include\s*<(?!cuda_|device_|vector_types|math|stdio|stdint|stddef|string|stdlib|float)([^>]+)>",
-        code,
-        re.M,
-    ):
-        line = code.count("\n", 0, match.start(1)) + 1
-        raise UserError(f"{file}:{line}: include: need CUDA's own headers or plain C's, got <{match[1]}>")
+    if not found:
+        return
+    at, need, got = min(found)
+    file, line = "", 0
+    for number, row in enumerate(text.splitlines()):
+        if match := re.match(r'#line (\d+) "(.*)"', row):
+            file, line = match[2], int(match[1]) - 1
+        else:
+            line += 1
+        if number == code.count("\n", 0, at):
+            break
+    raise UserError(f"{file}:{line}: unsupported: need {need}, got {got}")
 
 
 def parse_size(what: str, text: str) -> tuple[int, ...]:
@@ -79,115 +110,299 @@ def parse_size(what: str, text: str) -> tuple[int, ...]:
     return sizes
 
 
-def make_arguments(dev, signature, given: list[str], seed: int) -> list:
-    """The values of a kernel's parameters from --arg name=value.
-
-    Raises: UserError for a name or a value that does not fit.
-    """
-    values = {}
-    names = [p.name for p in signature.parameters]
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals or name not in names:
-            raise UserError(f"inspect: --arg: need name=value with one of {', '.join(names)}, got {text!r}")
-        values[name] = value
-    rng, made = np.random.default_rng(seed), []
-    for p in signature.parameters:
-        if p.name not in values:
-            example = "f32[1024]" if p.pointer else "1024"
-            raise UserError(
-                f"inspect: --arg: need a value for {p.name} ({p.c_type}{'*' if p.pointer else ''}), such as --arg"
-                f" {p.name}={example}, got none"
-            )
-        made.append(_array(dev, p, values[p.name], rng) if p.pointer else _scalar(p, values[p.name]))
-    return made
-
-
-def _array(dev, p, text: str, rng):
-    if text in ("null", "none", "0"):
-        return None
-    where = f"inspect: --arg: {p.name}"
-    if text.startswith("@"):
-        try:
-            loaded = np.load(text[1:], allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{where}: need a .npy file, got {text[1:]}: {error}") from None
-        values, empty = loaded, False
-    else:
-        match = re.fullmatch(r"(\w+)\[([\d,x ]*)\](\s*=\s*empty|:empty)?", text)
-        if not match or match[1] not in DTYPES:
-            raise UserError(
-                f"{where}: need an array such as f32[1024], f32[32,64]:empty, @file.npy or null ({', '.join(DTYPES)}),"
-                f" got {text!r}"
-            )
-        shape = tuple(int(v) for v in re.split(r"[,x]", match[2].replace(" ", "")) if v)
-        dtype, empty = np.dtype(DTYPES[match[1]]), bool(match[3])
-        if int(np.prod(shape, dtype=np.float64)) * dtype.itemsize > 1 << 31:
-            raise UserError(f"{where}: need at most 2 GiB, got {text}")
-        values = _random(rng, shape, dtype, match[1])
-    if p.dtype is not None and values.dtype != p.dtype:
-        raise UserError(f"{where}: need an array of {p.dtype.name} for {p.c_type}*, got {values.dtype.name}")
-    return dev.empty(values.shape, values.dtype) if empty else dev.array(values)
-
-
-def _random(rng, shape, dtype, name):
-    if name == "bf16":
-        return (rng.standard_normal(shape).astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
-    if dtype.kind == "f":
-        return rng.standard_normal(shape).astype(dtype)
-    if dtype.kind == "b":
-        return rng.integers(0, 2, shape).astype(dtype)
-    return rng.integers(0, min(127, np.iinfo(dtype).max), shape).astype(dtype)
-
-
-def _scalar(p, text: str):
-    if p.dtype is None:
-        raise UserError(f"inspect: --arg: {p.name}: need a parameter of a plain number type, got {p.c_type}")
-    try:
-        value = float(text) if p.dtype.kind == "f" else int(text, 0)
-        if p.dtype.kind in "iu" and not np.iinfo(p.dtype).min <= value <= np.iinfo(p.dtype).max:
-            raise ValueError
-        return p.dtype.type(value)
-    except ValueError:
-        raise UserError(f"inspect: --arg: {p.name}: need a number that fits {p.c_type}, got {text!r}") from None
-
-
-def run_user_kernel(
-    dev,
-    file: str,
-    symbol: str,
-    grid: str,
-    block: str,
-    given: list[str],
-    macros: list[str],
-    shared_bytes: int,
-    seed: int,
-):
-    """Launches file:symbol once; its Report."""
-    path = Path(file)
-    if not path.is_file():
-        raise UserError(f"inspect: {file}: need a .cu file, got none of that name")
-    absolute = str(path.resolve())
+def parse_macros(texts) -> tuple[tuple[str, str], ...]:
+    """NAME=VALUE as pairs."""
     defines = {}
-    for text in macros:
+    for text in texts:
         name, equals, value = text.partition("=")
         if not re.fullmatch(r"[A-Za-z_]\w*", name):
             raise UserError(f"inspect: --macro: need NAME=VALUE, got {text!r}")
-        defines[name] = value if equals else 1
-    text = source.load(absolute, tuple(defines.items()))
-    check_supported(absolute, text)
-    known = source.signatures(text)
-    if not symbol and len(known) == 1:
-        symbol = next(iter(known))
-    signature = dev.signature(absolute, symbol, text)
-    if signature.template and "<" not in symbol:
-        raise UserError(
-            f"inspect: {file}: need an instance of the template {symbol}, such as '{symbol}<4>', got its bare name"
+        defines[name] = value if equals else "1"
+    return tuple(defines.items())
+
+
+def run_user_kernels(dev: CheckDevice, wanted: Wanted) -> list:
+    """Launches the kernel that is asked for once, or every kernel of the file where none is named; their Reports."""
+    macros = parse_macros(wanted.macros)
+    user = UserFile(wanted.file, macros)
+    if not wanted.symbol and len(user.kernels) > 1 and (wanted.launch or not wanted.given):
+        reports, refused = [], []
+        for name in user.kernels:
+            try:
+                reports.append(Run(dev, user, wanted, name, "").report())
+            except UserError as error:
+                refused.append(error)
+        if not reports:
+            raise refused[0]
+        for error in refused:
+            reports[0].notes.append(f"left out: {error}")
+        return reports
+    name = user.kernel(wanted.symbol)
+    inner = wanted.symbol[wanted.symbol.index("<") + 1 : wanted.symbol.rindex(">")] if "<" in wanted.symbol else ""
+    return [Run(dev, user, wanted, name, inner).report()]
+
+
+class Run:
+    """One launch of a user's kernel, from its arguments to its Report."""
+
+    def __init__(self, dev: CheckDevice, user: UserFile, wanted: Wanted, name: str, inner: str):
+        self.dev, self.user, self.wanted, self.name = dev, user, wanted, name
+        self.item = user.kernels[name]
+        if not self.item.body:
+            raise UserError(f"{user.file}: kernel: need a definition of {name}, got a declaration only")
+        self.notes: list[str] = []
+        found = launches_of(user, name) if wanted.launch else []
+        self.read = found[0] if found else None
+        if wanted.launch and not found:
+            self.notes.append(f"no <<<…>>> of {name} in the host code: sizes are proposed")
+        self.block, block_from = self._extent("block", wanted.block, self.read and self.read.block)
+        if self.block is None:
+            self.block, block_from = propose_block(self.item), "proposed"
+        self.template = self._template(inner)
+        self.parameters = user.arguments(name, self.template)
+        for p in self.parameters:
+            if p.stars > 1:
+                Maker(dev, user, 1).make(p, "")
+        self.values = self._values()
+        self.grid, grid_from = self._extent("grid", wanted.grid, self.read and self.read.grid)
+        if self.grid is None:
+            self.grid, grid_from = propose_grid(self.item, self.block, self._whole_numbers()), "proposed"
+        self.shared = wanted.shared_bytes or 0
+        if wanted.shared_bytes is None and self.read is not None:
+            self.shared = int(number(self.read.shared) or 0)
+        self.extents = {"grid": grid_from, "block": block_from}
+
+    def _extent(self, what, text, read):
+        if text:
+            return parse_size(what, text), "given"
+        sizes = read.sizes() if isinstance(read, Dim3) else None
+        if sizes is not None and int(np.prod(sizes)) < 1 << 40:
+            return sizes, "read"
+        return None, ""
+
+    def _template(self, inner: str) -> dict[str, str]:
+        """What the template's parameters stand for, by name; those not told are proposed."""
+        if not self.item.is_template:
+            return {}
+        told = [v.strip() for v in re.split(r",(?![^<]*>)", inner or (self.read.template if self.read else "")) if v.strip()]
+        made: dict[str, str] = {}
+        self.template_origin = "given" if inner else "read" if told else "proposed"
+        numbers = [self.block[0]] * 8
+        for i, part in enumerate(p for p in split(self.item.template) if p):
+            default = None
+            for k, t in enumerate(part):
+                if t.text == "=":
+                    part, default = part[:k], written(part[k + 1 :])
+                    break
+            name, words = part[-1].text, [t.text for t in part]
+            if i < len(told) and not re.fullmatch(r"[A-Z]\w*", told[i]) or i < len(told) and self.user.has_type(told[i]):
+                made[name] = told[i]
+            elif default is not None:
+                made[name] = default
+            elif words[0] in ("typename", "class"):
+                made[name] = "float"
+            elif "bool" in words:
+                made[name] = "true"
+            else:
+                made[name] = str(numbers.pop(0))
+            if i >= len(told) and told:
+                self.template_origin = "proposed"
+        return made
+
+    @property
+    def symbol(self) -> str:
+        return f"{self.name}<{', '.join(self.template.values())}>" if self.template else self.name
+
+    # --------------------------------------------------------------------------------------------------------- values
+
+    def _values(self) -> dict[str, Value]:
+        wanted = given(self.wanted.given, self.parameters)
+        used = {a.text + b.text + c.text for a, b, c in zip(self.item.body, self.item.body[1:], self.item.body[2:])}
+        proposed = propose_scalars(self.parameters, bool(used & {"threadIdx.y", "blockIdx.y"}))
+        made = {}
+        for i, p in enumerate(self.parameters):
+            if p.name in wanted:
+                made[p.name] = Value(wanted[p.name], "given")
+                continue
+            if self.read is not None and i < len(self.read.arguments):
+                text = self._from_host(p, self.read.arguments[i])
+                if text is not None:
+                    made[p.name] = Value(text, "read")
+                    continue
+            if p.default:
+                made[p.name] = Value(p.default, "default")
+            elif p.stars:
+                made[p.name] = Value("", "proposed")
+            elif p.name in proposed:
+                made[p.name] = Value(proposed[p.name], "proposed")
+            else:
+                made[p.name] = Value(self._propose_struct(p), "proposed")
+        return made
+
+    def _from_host(self, p, value) -> str | None:
+        if p.stars:
+            if value == 0:
+                return "null"
+            dtype = Maker(self.dev, self.user, 1, self.template).dtype_of(p)
+            if isinstance(value, Pointer) and value.bytes and dtype is not None:
+                fill = ":zeros" if value.zeros else "" if value.touched or not value.device else ":empty"
+                return f"[{max(1, value.bytes // dtype.itemsize)}]{fill}"
+            return None
+        if isinstance(value, Struct):
+            members = self.user.struct(p.c_type)
+            if not members:
+                return None
+            parts = [self._from_host(m, value.members.get(m.name)) for m in members]
+            return None if None in parts else "{" + ", ".join(f"{m.name}:{t}" for m, t in zip(members, parts)) + "}"
+        if isinstance(value, Dim3) and p.lanes > 1:
+            numbers = [number(v) for v in (value.x, value.y, value.z)] + [0]
+            return None if None in numbers[: p.lanes] else "{" + ", ".join(map(str, numbers[: p.lanes])) + "}"
+        whole = number(value)
+        if whole is None or p.dtype is None or p.lanes > 1:
+            return None
+        return str(int(whole)) if p.dtype.kind in "iub" else str(float(whole))
+
+    def _propose_struct(self, p) -> str:
+        if p.lanes > 1:
+            return "{" + ", ".join(["1"] * p.lanes) + "}"
+        members = self.user.struct(p.c_type)
+        if members is None:
+            raise UserError(
+                f"inspect: --arg: {p.name}: need a parameter of a number, a pointer or a plain struct, got {p.c_type}"
+            )
+        sizes = propose_scalars(tuple(members), False)
+        parts = []
+        for m in members:
+            if m.stars:
+                parts.append(f"{m.name}:{'' if m.dtype is not None else m.c_type}[65536]" if m.dtype is not None else f"{m.name}:null")
+            elif m.dtype is not None and m.lanes == 1:
+                parts.append(f"{m.name}:{sizes.get(m.name, '1')}")
+        return "{" + ", ".join(parts) + "}"
+
+    def _whole_numbers(self) -> list[int]:
+        """Values of the whole-number parameters: what arrays and grids are sized by."""
+        made = []
+        for p in self.parameters:
+            text = self.values[p.name].text
+            if not p.stars and p.dtype is not None and p.dtype.kind in "iu" and re.fullmatch(r"-?\d+", text):
+                made.append(int(text))
+        return made
+
+    # --------------------------------------------------------------------------------------------------------- launch
+
+    def report(self):
+        """Compiles, tries where sizes are open, launches; the Report."""
+        dev = self.dev
+        text = self.user.extract(self.name)
+        check_supported(text)
+        parameters = tuple(
+            source.Parameter(p.name, p.c_type, p.stars > 0, Maker(dev, self.user, 1, self.template).dtype_of(p) if p.stars else p.dtype if p.lanes == 1 else None)
+            for p in self.parameters
         )
-    kernel = dev.kernel(absolute, symbol, **defines)
-    arguments = make_arguments(dev, signature, given, seed)
-    try:
-        kernel(parse_size("grid", grid), parse_size("block", block), *arguments, shared_bytes=shared_bytes)
-    except (ValueError, TypeError) as error:
-        raise error if isinstance(error, UserError) else UserError(str(error)) from None
-    return dev.reports[-1]
+        signature = source.Signature(self.name, parameters, False, True)
+        self.kernel = UserKernel(dev, signature, self.symbol, text, (), str(self.user.path), self._layouts())
+        open_arrays = [p for p in self.parameters if p.stars and self.values[p.name].origin == "proposed"]
+        guessed = bool(open_arrays) or self.read is not None
+        arguments = None
+        blocks = int(np.prod(self.grid))
+        if guessed:
+            arguments = self._trial(open_arrays, blocks)
+        if arguments is None:
+            arguments = self._make_arguments()
+        self.arguments = arguments
+        self._launch(arguments)
+        report = dev.reports[-1]
+        if self.kernel_cap and self.kernel_cap < blocks:
+            self.notes.append(f"watched {self.kernel_cap} of {blocks} blocks, the first and the last: the counts are theirs")
+        report.notes = self.notes + report.notes
+        report.launch = self.described()
+        return report
+
+    kernel_cap = 0
+
+    def _layouts(self) -> str:
+        """Assertions that a struct lies as it was worked out."""
+        made = ""
+        for p in self.parameters:
+            if not p.stars and (p.dtype is None or p.lanes > 1) and (found := layout(self.user, p.c_type, self.template)):
+                scope = "::".join(self.item.scope)
+                kind = f"{scope}::{p.c_type}" if scope and p.c_type.rpartition("::")[2] in self._scoped(scope) else p.c_type
+                made += f'static_assert(sizeof({kind}) == {found.size}, "need a struct of plain members");\n'
+        return made
+
+    def _scoped(self, scope):
+        return {n for i in self.user.items if i.kind == "type" and "::".join(i.scope) == scope for n in i.names}
+
+    def _make_arguments(self, sizes: dict[str, str] | None = None):
+        maker = Maker(self.dev, self.user, self.wanted.seed, self.template)
+        made = [maker.make(p, (sizes or {}).get(p.name, self.values[p.name].text)) for p in self.parameters]
+        self.kernel.members = maker.arrays
+        return made
+
+    def _trial(self, open_arrays, blocks):
+        """A short launch on generous arrays: how far each open one is reached, and how long a block takes."""
+        dev, sizes = self.dev, {}
+        for p in open_arrays:
+            dtype = Maker(dev, self.user, 1, self.template).dtype_of(p)
+            if dtype is None:
+                raise UserError(
+                    f"inspect: --arg: {p.name}: need an array given for {p.c_type}*, a type that is not a plain one, such as"
+                    f" --arg {p.name}=u8[4096]"
+                )
+            sizes[p.name] = f"[{min(TRIAL_ELEMENTS, TRIAL_BYTES // dtype.itemsize)}]{self._fill(p)}"
+        arguments = self._make_arguments(sizes)
+        costs, seconds = dev.costs, dev.seconds
+        dev.costs, dev.seconds = False, min(seconds, TRIAL_SECONDS)
+        cap = TRIAL_BLOCKS if open_arrays else 2
+        self.kernel.watch_at_most(cap if cap < blocks else 0)
+        try:
+            self._launch(arguments)
+        finally:
+            dev.costs, dev.seconds = costs, seconds
+        trial = dev.reports.pop()
+        whole, ran = self._whole_numbers(), max(1, min(blocks, cap))
+        for p, array in zip(self.parameters, arguments):
+            if p in open_arrays and array is not None:
+                reach = dev.reached(array, self.kernel.cell) or 1
+                count, why = fitting_size(reach, whole, self.block, self.grid)
+                self.values[p.name] = Value(f"[{count}]{self._fill(p)}", "proposed")
+        each = trial.seconds / ran * 2.5
+        allowed = max(2, int(WATCHED_SECONDS / max(each, 1e-9)))
+        self.kernel_cap = allowed if allowed < blocks else 0
+        self.kernel.watch_at_most(self.kernel_cap)
+        if open_arrays:
+            dev.free()
+            return None
+        return arguments
+
+    def _fill(self, p) -> str:
+        low = p.name.lower()
+        zero = re.search(r"count|hist|bins?$|total|mutex|lock|flag|queue|head|tail|ticket|semaphore", low)
+        if zero and not p.constant:
+            return ":zeros"
+        ordered = re.search(r"row_?ptr|offsets?$|indptr|row_?start|col_?ptr", low)
+        return ":sorted" if ordered and p.dtype is not None and p.dtype.kind in "iu" else ""
+
+    def _launch(self, arguments):
+        try:
+            self.kernel(self.grid, self.block, *arguments, shared_bytes=self.shared)
+        except (ValueError, TypeError) as error:
+            raise error if isinstance(error, UserError) else UserError(str(error)) from None
+
+    def described(self) -> dict:
+        """The launch as --json prints it: each size and argument with where it comes from."""
+        made = {
+            "grid": {"value": list(self.grid), "from": self.extents["grid"]},
+            "block": {"value": list(self.block), "from": self.extents["block"]},
+            "shared_bytes": self.shared,
+            "arguments": {
+                p.name: {"value": self.values[p.name].text, "from": self.values[p.name].origin} for p in self.parameters
+            },
+        }
+        if self.template:
+            made["template"] = {"value": list(self.template.values()), "from": self.template_origin}
+        if self.read is not None:
+            made["read_from"] = {"file": self.read.file, "line": self.read.line}
+        return made
+
+
