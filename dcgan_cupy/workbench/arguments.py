@@ -25,6 +25,7 @@ DTYPES = {
 }
 FILLS = ("random", "empty", "zeros", "ones", "range", "sorted", "permutation", "identity", "nan-free")
 MOST_BYTES = 1 << 31
+LONGEST_RANDOM = 1_000_003  # elements; a prime, so that rows differ
 NULL = ("null", "none", "nullptr", "NULL", "0")
 
 
@@ -54,6 +55,8 @@ def layout(user: UserFile, c_type: str, template=None, depth: int = 0) -> Layout
         size = item.itemsize * lanes
         alignment = item.itemsize if lanes in (1, 3) else min(16, size)
         return Layout(size, alignment, [], np.dtype((item, (lanes,))) if lanes > 1 else item)
+    if c_type.startswith("curandState"):
+        return Layout(64, 16, [], np.dtype([("words", np.uint32, (16,))]))
     members = user.struct(c_type)
     if members is None or depth > 4:
         return None
@@ -266,7 +269,10 @@ def fill_array(where: str, rng, shape, dtype: np.dtype, fill: str, bfloat: bool 
 
 
 def random_array(rng, shape, dtype: np.dtype, most: int = 127) -> np.ndarray:
-    """Normal floats; integers from 0 to most - 1."""
+    """Normal floats; integers from 0 to most - 1. Long arrays repeat themselves."""
+    count = int(np.prod(shape, dtype=np.int64))
+    if count > LONGEST_RANDOM:
+        return np.resize(random_array(rng, (LONGEST_RANDOM,), dtype, most), shape)
     if dtype.kind == "f":
         return rng.standard_normal(shape, np.float32).astype(dtype, copy=False)
     if dtype.kind == "b":

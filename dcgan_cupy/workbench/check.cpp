@@ -70,7 +70,7 @@ struct Settings {
     u64 barrier_files[BARRIERS], barrier_lines[BARRIERS], barrier_counts[BARRIERS];
     u64 accesses, warps, blocks_run;
     double seconds;                  // the longest a launch may take
-    u32 timed_out, costing, sequence, unused;
+    u32 timed_out, costing, sequence, most_blocks;
 };
 struct CheckImage { u32* fiber_now; unsigned char* fiber_state; char** stacks; void (*run_fiber)(u32); void (*stop)(); };
 
@@ -131,6 +131,19 @@ static inline bool ordered(u64 old, u32 thread, bool shared) {
     return t == thread || c <= at_barrier[t] || (t / 32 == thread / 32 && seen[thread][t % 32] >= c);
 }
 
+// A launch of which only the first and the last blocks run: those have the numbers that follow one another.
+static u32 numbered(u64 block_of_grid) {
+    u64 total = (u64)grid[0] * grid[1] * grid[2], most = s->most_blocks, front = most - most / 2;
+    return (u32)(most && most < total && block_of_grid >= front ? block_of_grid - (total - most) : block_of_grid);
+}
+static void split_block(u32 number, u32* to) {
+    u64 total = (u64)grid[0] * grid[1] * grid[2], most = s->most_blocks, front = most - most / 2, at = number;
+    if (most && most < total && at >= front) at += total - most;
+    to[0] = (u32)(at % grid[0]);
+    to[1] = (u32)(at / grid[0] % grid[1]);
+    to[2] = (u32)(at / grid[0] / grid[1]);
+}
+
 static void split(u32 number, const u32* extent, u32* to) {
     to[0] = number % extent[0];
     to[1] = number / extent[0] % extent[1];
@@ -152,7 +165,7 @@ static void report(u32 kind, u32 site, u64 address, u32 thread, u32 array, bool 
     memcpy(f.block, index_, sizeof index_);
     split(thread, block, f.thread);
     if (kind == RACE) {
-        split(stamp_block(old) - base, grid, f.other_block);
+        split_block(stamp_block(old) - base, f.other_block);
         split(stamp_thread(old), block, f.other_thread);
         f.warp = stamp_block(old) == now && stamp_thread(old) / 32 == thread / 32;
     }
@@ -511,7 +524,7 @@ EXPORT void check_block_begin(const CheckImage* from, const u32* g, const u32* b
     memcpy(block, b, sizeof block);
     index_[0] = x; index_[1] = y; index_[2] = z;
     count = b[0] * b[1] * b[2];
-    now = base + x + g[0] * (y + g[1] * z);
+    now = base + numbered(x + (u64)g[0] * (y + (u64)g[1] * z));
     s->blocks_run++;
     s->warps += (count + 31) / 32;
     for (u32 t = 0; t < count; t++) {

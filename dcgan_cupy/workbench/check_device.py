@@ -94,7 +94,7 @@ class _Settings(ctypes.Structure):
         ]
         + [(n, U64) for n in ("accesses", "warps", "blocks_run")]
         + [("seconds", ctypes.c_double)]
-        + [(n, U32) for n in ("timed_out", "costing", "sequence", "unused")]
+        + [(n, U32) for n in ("timed_out", "costing", "sequence", "most_blocks")]
     )
 
 
@@ -179,8 +179,11 @@ class CheckDevice(CpuDevice):
 
     def reached(self, array, cell: int) -> int:
         """Elements up to the last one that a launch has touched. cell: the kernel's."""
-        touched = np.flatnonzero(self._room(array).shadow(cell)[: 3 * (array.nbytes // cell)])
-        return 0 if touched.size == 0 else -(-int(touched[-1] // 3 + 1) * cell // array.itemsize)
+        shadow, chunk = self._room(array).shadow(cell)[: 3 * (array.nbytes // cell)], 3 << 18
+        for start in range(shadow.size // chunk * chunk, -1, -chunk):
+            if (touched := np.flatnonzero(shadow[start : start + chunk])).size:
+                return -(-int((start + touched[-1]) // 3 + 1) * cell // array.itemsize)
+        return 0
 
     def free(self) -> None:
         """Forgets all arrays."""
@@ -263,6 +266,7 @@ class CheckKernel(CpuKernel):
         if dev.row_block:
             grid, block = self._other_block(grid, block, dev.row_block)
         blocks = grid[0] * grid[1] * grid[2]
+        blocks = min(blocks, self._alone.prepared[0].launch.most_blocks or blocks)
         if blocks > LAST_BLOCK - FIRST_BLOCK:
             raise UserError(
                 f"{self.symbol}: grid: need at most {LAST_BLOCK - FIRST_BLOCK} blocks to watch, got {blocks}"
@@ -382,6 +386,7 @@ class CheckKernel(CpuKernel):
             seconds=dev.seconds,
             costing=dev.costs,
             sequence=dev._sequence,
+            most_blocks=self._alone.prepared[0].launch.most_blocks,
         )
         return settings, tables, named
 

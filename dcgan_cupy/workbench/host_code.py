@@ -10,7 +10,7 @@ from .host_expressions import Expressions
 from .host_values import Launch, Pointer, number
 from .items import Item
 from .proposals import ONE_DIMENSION
-from .tokens import Token, closing, closing_angle, split
+from .tokens import Token, closing, closing_angle, split, written
 from .user_source import UserFile
 
 DEEPEST, MOST_STEPS = 8, 60000
@@ -26,7 +26,7 @@ class HostCode(Expressions):
         self.functions: dict[str, list[Item]] = {}
         self.depth, self.steps, self.visited, self.unsure = 0, 0, set(), 0
         for item in user.items:
-            if item.kind == "function" and item.body and not item.is_kernel:
+            if item.kind == "function" and item.defined and not item.is_kernel:
                 self.functions.setdefault(item.names[0], []).append(item)
         for item in user.items:
             if item.kind == "variable" and item.tokens:
@@ -56,6 +56,8 @@ class HostCode(Expressions):
             name = next((t.text for t in reversed(part) if t.kind == "word"), "")
             if any(t.text in ("*", "[") for t in part):
                 table[name] = Pointer(name, None, True, True)
+                if part[-1].text == name and part[-2].text == "*":
+                    table[name].item = written([t for t in part[:-2] if t.text != "const"])
             elif any(t.text in ("float", "double") for t in part):
                 table[name] = 0.5
             elif any(t.text in ("int", "unsigned", "size_t", "long", "uint32_t", "int64_t", "uint", "int32_t") for t in part):
@@ -75,6 +77,8 @@ class HostCode(Expressions):
             part = part[: next((i for i, t in enumerate(part) if t.text == "["), len(part))]
             if part:
                 table[part[-1].text] = value
+                if isinstance(value, Pointer) and not value.item and len(part) > 1 and part[-2].text == "*":
+                    value.item = written([t for t in part[:-2] if t.text != "const"])
         return self._call_body(item, table)
 
     def _call_body(self, item: Item, table: dict):
@@ -257,12 +261,16 @@ class HostCode(Expressions):
                 value = Pointer(name, None if None in dims else int(size * _product(dims)), False, False, False, kind)
         elif rest and rest[0].text == "=":
             value = self.converted(kind if not stars else "", self.evaluate(rest[1:]))
+            if stars and isinstance(value, Pointer) and kind not in ("void", "auto"):
+                value.item = value.item or kind
         elif rest and rest[0].text in ("(", "{"):
             arguments = [self.evaluate(p) for p in split(rest[1:-1])]
             value = self.constructed(kind, inner, arguments, name)
         elif not stars:
             value = self.constructed(kind, inner, [], name)
         table[name] = value
+        if stars == 1:
+            table["*" + name] = kind  # what a later cudaMalloc(&name, …) makes
 
 
 def _product(values):

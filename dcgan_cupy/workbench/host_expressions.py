@@ -428,6 +428,7 @@ class Expressions:
             target, size = arguments[0], number(arguments[1])
             if isinstance(target, Reference):
                 pointer = Pointer(str(target.key), None if size is None else int(size), "Host" not in name)
+                pointer.item = target.table.get(f"*{target.key}", "")
                 pointer.touched = name == "cudaMallocManaged"
                 if not (size is None and self.unsure and isinstance(target.get(), Pointer)):
                     target.table[target.key] = pointer

@@ -38,6 +38,7 @@ class Item:
     body: list[Token] = field(default_factory=list)
     template: list[Token] = field(default_factory=list)  # what stands between its < and >
     is_template: bool = False
+    defined: bool = False  # a function with a body, be it empty
 
     @property
     def words(self) -> set[str]:
@@ -197,6 +198,7 @@ def _declaration(found, at, end, scope, made):
                         found[i + 1 : close],
                         template,
                         is_template,
+                        True,
                     )
                 )
                 return close + 1

@@ -116,7 +116,7 @@ def propose_grid(kernel: Item, block, values: list[int]) -> tuple[int, ...]:
     return tuple(max(1, min(8, e)) for e in extent[:dims])
 
 
-def fitting_size(reach: int, scalars: list[int], block: tuple[int, ...], grid: tuple[int, ...]) -> tuple[int, str]:
+def fitting_size(reach: int, scalars: list[int], block: tuple[int, ...], grid: tuple[int, ...], arrays=()) -> tuple[int, str]:
     """Elements for an array that a trial reached `reach` of: the product of sizes that it was meant to have.
 
     A product a little smaller than the reach is taken, too: that is what a wrong tail guard looks like.
@@ -129,7 +129,7 @@ def fitting_size(reach: int, scalars: list[int], block: tuple[int, ...], grid: t
         for combination in combinations_with_replacement(known, factors):
             fits.append((int(np.prod(combination)), " * ".join(map(str, combination))))
     whole = threads * int(np.prod(grid))
-    fits += [(int(np.prod(grid)), "blocks"), (whole, "threads")]
+    fits += [(int(np.prod(grid)), "blocks"), (whole, "threads"), *((a, "another array") for a in arrays)]
     over = [f for f in fits if reach <= f[0] <= reach * 1.02 + 1]
     under = [f for f in fits if 0 < reach - f[0] <= max(threads, 1) and f[0] > reach * 0.7]
     if over:

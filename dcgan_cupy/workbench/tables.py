@@ -98,9 +98,9 @@ def launch_lines(r) -> list[str]:
     if not r.launch:
         return []
     parts = {"read": [], "proposed": [], "default": []}
-    for what in ("grid", "block", "template"):
+    for what in ("grid", "block", "shared_bytes", "template"):
         if what in r.launch and r.launch[what]["from"] in parts:
-            parts[r.launch[what]["from"]].append(f"{what} {','.join(map(str, r.launch[what]['value']))}")
+            parts[r.launch[what]["from"]].append(f"{what} {','.join(map(str, r.launch[what]['value']))}") if r.launch[what]["value"] != [0] else None
     for name, value in r.launch["arguments"].items():
         if value["from"] in parts:
             parts[value["from"]].append(f"{name}={value['value']}")

@@ -17,7 +17,8 @@ from .user_source import UserFile
 
 TRIAL_ELEMENTS, TRIAL_BYTES = 1 << 20, 32 << 20
 TRIAL_BLOCKS, TRIAL_SECONDS = 8, 20
-WATCHED_SECONDS = 6  # of a launch that was read or proposed: as many of its blocks as that allows
+WATCHED_SECONDS = 3  # of a launch that was read or proposed: as many of its blocks as that allows
+UNWATCHED = '#pragma clang attribute push(__attribute__((no_sanitize("thread", "coverage"))), apply_to = function)\n'
 WORDS = (
     ("cuda_half.hpp", re.compile(r"\b(?:__)?half2?\b|\b(?:__)?nv_bfloat16")),
     ("cuda_random.hpp", re.compile(r"\bcurand")),
@@ -74,7 +75,7 @@ class UserKernel(CheckKernel):
         first = "".join(f'#include "{name}"\n' for name in ("cuda_words.hpp", *headers))
         if "__pipeline_" in body:
             first += '#include "async_copy.hpp"\n'
-        return super()._make(symbol, f"{first}{body}\n{self.checks}", launcher)
+        return super()._make(symbol, f"{UNWATCHED}{first}#pragma clang attribute pop\n{body}\n{self.checks}", launcher)
 
     def watch_at_most(self, blocks: int) -> None:
         """Runs no more blocks than this of a launch, the first and the last ones. 0: all."""
@@ -115,7 +116,7 @@ def parse_macros(texts) -> tuple[tuple[str, str], ...]:
     defines = {}
     for text in texts:
         name, equals, value = text.partition("=")
-        if not re.fullmatch(r"[A-Za-z_]\w*", name):
+        if not re.fullmatch(r"[A-Za-z_]\w*(?:\([\w., ]*\))?", name):
             raise UserError(f"inspect: --macro: need NAME=VALUE, got {text!r}")
         defines[name] = value if equals else "1"
     return tuple(defines.items())
@@ -148,7 +149,7 @@ class Run:
     def __init__(self, dev: CheckDevice, user: UserFile, wanted: Wanted, name: str, inner: str):
         self.dev, self.user, self.wanted, self.name = dev, user, wanted, name
         self.item = user.kernels[name]
-        if not self.item.body:
+        if not self.item.defined:
             raise UserError(f"{user.file}: kernel: need a definition of {name}, got a declaration only")
         self.notes: list[str] = []
         found = launches_of(user, name) if wanted.launch else []
@@ -168,9 +169,12 @@ class Run:
         if self.grid is None:
             self.grid, grid_from = propose_grid(self.item, self.block, self._whole_numbers()), "proposed"
         self.shared = wanted.shared_bytes or 0
-        if wanted.shared_bytes is None and self.read is not None:
-            self.shared = int(number(self.read.shared) or 0)
-        self.extents = {"grid": grid_from, "block": block_from}
+        shared_from = "given" if wanted.shared_bytes is not None else ""
+        if wanted.shared_bytes is None and self.read is not None and number(self.read.shared) is not None:
+            self.shared, shared_from = int(number(self.read.shared) or 0), "read"
+        if not shared_from and any(t.text == "extern" for t in self.item.body) or self.read and self.read.shared is None:
+            self.shared, shared_from = 48 * 1024, "proposed"
+        self.extents = {"grid": grid_from, "block": block_from, "shared_bytes": shared_from}
 
     def _extent(self, what, text, read):
         if text:
@@ -199,6 +203,8 @@ class Run:
                 made[name] = told[i]
             elif default is not None:
                 made[name] = default
+            elif words[0] in ("typename", "class") and (item := self._deduced(name)):
+                made[name], self.template_origin = item, "read"
             elif words[0] in ("typename", "class"):
                 made[name] = "float"
             elif "bool" in words:
@@ -208,6 +214,16 @@ class Run:
             if i >= len(told) and told:
                 self.template_origin = "proposed"
         return made
+
+    def _deduced(self, name: str) -> str:
+        """What a type parameter is by the host's arguments: T of `T*` where the host passes a float*."""
+        parts = [p for p in split(self.item.parameters) if p]
+        for part, value in zip(parts, self.read.arguments if self.read else []):
+            words = [t.text for t in part]
+            if isinstance(value, Pointer) and value.item and name in words and "*" in words:
+                if "T" != value.item and value.item != "void":
+                    return value.item
+        return ""
 
     @property
     def symbol(self) -> str:
@@ -293,7 +309,7 @@ class Run:
     def report(self):
         """Compiles, tries where sizes are open, launches; the Report."""
         dev = self.dev
-        text = self.user.extract(self.name)
+        text = self.user.extract(self.name, self.symbol)
         check_supported(text)
         parameters = tuple(
             source.Parameter(p.name, p.c_type, p.stars > 0, Maker(dev, self.user, 1, self.template).dtype_of(p) if p.stars else p.dtype if p.lanes == 1 else None)
@@ -350,6 +366,35 @@ class Run:
                     f" --arg {p.name}=u8[4096]"
                 )
             sizes[p.name] = f"[{min(TRIAL_ELEMENTS, TRIAL_BYTES // dtype.itemsize)}]{self._fill(p)}"
+        trial, arguments = self._tried(sizes, open_arrays, blocks)
+        beyond = {f.array.partition("[")[0] for f in trial.findings if f.kind == "out-of-bounds"}
+        if far := [p for p in open_arrays if p.name in beyond]:
+            for p in far:
+                dtype = Maker(dev, self.user, 1, self.template).dtype_of(p)
+                assert dtype is not None
+                sizes[p.name] = f"[{4 * TRIAL_BYTES // dtype.itemsize}]{self._fill(p)}"
+            dev.free()
+            trial, arguments = self._tried(sizes, open_arrays, blocks)
+        cap = TRIAL_BLOCKS if open_arrays else 2
+        known = [a.size for p, a in zip(self.parameters, arguments) if p.stars and p not in open_arrays and a is not None]
+        whole, ran = self._whole_numbers(), max(1, min(blocks, cap))
+        for p, array in zip(self.parameters, arguments):
+            if p in open_arrays and array is not None:
+                reach = dev.reached(array, self.kernel.cell) or 1
+                count, why = fitting_size(reach, whole, self.block, self.grid, known)
+                self.values[p.name] = Value(f"[{count}]{self._fill(p)}", "proposed")
+        each = trial.seconds / ran * 2.5
+        allowed = min(500_000, max(2, int(min(WATCHED_SECONDS, dev.seconds / 4) / max(each, 1e-9))))
+        self.kernel_cap = allowed if allowed < blocks else 0
+        self.kernel.watch_at_most(self.kernel_cap)
+        if open_arrays:
+            dev.free()
+            return None
+        return arguments
+
+    def _tried(self, sizes, open_arrays, blocks):
+        """A trial's report and arguments."""
+        dev = self.dev
         arguments = self._make_arguments(sizes)
         costs, seconds = dev.costs, dev.seconds
         dev.costs, dev.seconds = False, min(seconds, TRIAL_SECONDS)
@@ -359,21 +404,7 @@ class Run:
             self._launch(arguments)
         finally:
             dev.costs, dev.seconds = costs, seconds
-        trial = dev.reports.pop()
-        whole, ran = self._whole_numbers(), max(1, min(blocks, cap))
-        for p, array in zip(self.parameters, arguments):
-            if p in open_arrays and array is not None:
-                reach = dev.reached(array, self.kernel.cell) or 1
-                count, why = fitting_size(reach, whole, self.block, self.grid)
-                self.values[p.name] = Value(f"[{count}]{self._fill(p)}", "proposed")
-        each = trial.seconds / ran * 2.5
-        allowed = max(2, int(WATCHED_SECONDS / max(each, 1e-9)))
-        self.kernel_cap = allowed if allowed < blocks else 0
-        self.kernel.watch_at_most(self.kernel_cap)
-        if open_arrays:
-            dev.free()
-            return None
-        return arguments
+        return dev.reports.pop(), arguments
 
     def _fill(self, p) -> str:
         low = p.name.lower()
@@ -394,7 +425,7 @@ class Run:
         made = {
             "grid": {"value": list(self.grid), "from": self.extents["grid"]},
             "block": {"value": list(self.block), "from": self.extents["block"]},
-            "shared_bytes": self.shared,
+            "shared_bytes": {"value": [self.shared], "from": self.extents["shared_bytes"]},
             "arguments": {
                 p.name: {"value": self.values[p.name].text, "from": self.values[p.name].origin} for p in self.parameters
             },

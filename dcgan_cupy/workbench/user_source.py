@@ -57,6 +57,13 @@ VECTORS = {
     **{f"{n}{k}": t for n, t in (("uchar", np.uint8), ("char", np.int8), ("short", np.int16)) for k in "1234"},
     **{f"{n}{k}": t for n, t in (("ushort", np.uint16), ("ulonglong", np.uint64), ("ulong", np.uint64)) for k in "1234"},
 }
+# Headers that NVRTC needs to count registers, and the words that ask for them.
+HEADERS = {
+    "cuda_fp16.h": r"(?:__)?half2?$",
+    "cuda_bf16.h": r"(?:__)?nv_bfloat16",
+    "cooperative_groups.h": r"cooperative_groups$",
+    "cuda_pipeline.h": r"__pipeline_",
+}
 IGNORED = {"const", "volatile", "__restrict__", "__restrict", "restrict", "__grid_constant__", "struct", "enum", "class"}
 IGNORED |= {"register", "typename", "std", "::", "union", "signed", "static"}
 
@@ -92,7 +99,7 @@ class UserFile:
         for item in self.items:
             if item.is_kernel and item.names[0]:
                 name = "::".join((*(s for s in item.scope if s), item.names[0]))
-                if item.body or name not in self.kernels:
+                if item.defined or name not in self.kernels:
                     self.kernels[name] = item
 
     # ------------------------------------------------------------------------------------------------------- reading
@@ -302,8 +309,11 @@ class UserFile:
 
     # ---------------------------------------------------------------------------------------------------- extraction
 
-    def extract(self, name: str) -> str:
-        """The text that one kernel needs: its declaration and what it reaches, each behind its own line number."""
+    def extract(self, name: str, words: str = "") -> str:
+        """The text that one kernel needs: its declaration and what it reaches, each behind its own line number.
+
+        words: names that its template's arguments use.
+        """
         wanted = self.kernels[name]
         by_name: dict[str, list[Item]] = {}
         for item in self.items:
@@ -313,10 +323,10 @@ class UserFile:
         todo, reached = [wanted], set()
         while todo:
             item = todo.pop()
-            for word in self._uses(item) - reached:
+            for word in (self._uses(item) | set(re.findall(r"\w+", words))) - reached:
                 reached.add(word)
                 for found in by_name.get(word, ()):
-                    if id(found) not in kept and found.on_device and not (found.is_kernel and not found.body):
+                    if id(found) not in kept and found.on_device and not (found.is_kernel and not found.defined):
                         kept.add(id(found))
                         todo.append(found)
             for operator in by_name.get("operator", ()) if not todo else ():
@@ -325,13 +335,14 @@ class UserFile:
                     kept.add(id(operator))
                     todo.append(operator)
         scopes = {s for i in self.items for s in i.scope}
-        made, dynamic = ["".join(f"#include <{h}>\n" for h in dict.fromkeys(self.left_out) if _cuda(h))], []
+        headers = [h for h in dict.fromkeys(self.left_out) if h in HEADERS and any(re.match(HEADERS[h], w) for w in reached)]
+        made = ["".join(f"#include <{h}>\n" for h in headers)]
         for item in self.items:
-            if id(item) in kept or item.kind == "pragma" and "unroll" not in item.tokens[0].text and False:
+            if id(item) in kept:
                 made.append(self._placed(item, self._cut(item)))
             elif item.kind == "using" and (item.tokens[2].text in scopes | {"cooperative_groups", "std", "nvcuda"}):
                 made.append(self._placed(item, written_spaced(item.tokens)))
-        return "".join(made + dynamic)
+        return "".join(made)
 
     def _uses(self, item: Item) -> set[str]:
         words = {t.text for t in item.tokens if t.kind == "word"}
@@ -438,10 +449,6 @@ def shared_words(text: str, found: list[Token]) -> str:
         made += text[at : t.start - start] + declared
         at = found[stop].end - start
     return made + text[at:]
-
-
-def _cuda(header: str) -> bool:
-    return header in ("cuda_fp16.h", "cuda_bf16.h", "cuda_runtime.h", "cuda_pipeline.h", "cooperative_groups.h")
 
 
 def _plain_type(c_type: str) -> str:

@@ -102,6 +102,7 @@ HOST_INLINE unsigned tile_mask(unsigned size) {
 template <unsigned N, class Parent = void> struct thread_block_tile : lanes_group {
     static_assert(N >= 1 && N <= 32 && (N & (N - 1)) == 0, "need tiles of 1 to 32 threads, a power of two");
     GROUP thread_block_tile() { mask = tile_mask(N); first = (host::fiber_now & 31u) & ~(N - 1); extent = N; }
+    template <class Other> GROUP thread_block_tile(const thread_block_tile<N, Other>& o) : lanes_group(o) {}
     GROUP static constexpr unsigned size() { return N; }
     GROUP static constexpr unsigned num_threads() { return N; }
     GROUP static unsigned thread_rank() { return host::fiber_now & (N - 1); }
