@@ -15,6 +15,7 @@ from . import page, tables
 from .cards import CARDS
 from .cases import CASES, run_case, sweep
 from .check_device import CheckDevice
+from .expect_ours import compared
 from .user_kernel import Wanted, parse_size, run_user_kernels
 
 EXAMPLES = """examples:
@@ -55,6 +56,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--macro", action="append", default=[], metavar="NAME=VALUE", help="defined before the file's text")
     p.add_argument(
         "--launch", action="store_true", help="take grid, block, sizes and constants from the file's own host code"
+    )
+    p.add_argument(
+        "--expect",
+        metavar="WHAT",
+        help="what a file's kernel should compute: y=@y.npy, reference.py:function, or another kernel as file.cu:kernel",
     )
     p.add_argument("--shared-bytes", type=int, default=None, help="dynamic shared memory of a file's kernel")
     p.add_argument(
@@ -103,7 +109,7 @@ def own_reports(dev, name: str, shape: dict, rung: str | None, seed: int) -> lis
     if name in CASES:
         if rung is not None and not CASES[name].rungs:
             raise UserError(f"inspect: --rung: need a convolution for a rung, got {name}")
-        return run_case(dev, CASES[name], shape, rung or "tiled", seed=seed)
+        return _compared(dev, CASES[name], shape, rung or "tiled", seed)
     paths = sorted(source.KERNELS.rglob("*.cu"))
     ours = {
         kernel
@@ -120,10 +126,17 @@ def own_reports(dev, name: str, shape: dict, rung: str | None, seed: int) -> lis
             dev.costs = False
             if any(r.kernel == name for r in run_case(dev, case, edge, rung or "tiled", seed=seed)):
                 dev.costs = True
-                return [
-                    r for r in run_case(dev, case, {**edge, **shape}, rung or "tiled", seed=seed) if r.kernel == name
-                ]
+                return [r for r in _compared(dev, case, {**edge, **shape}, rung or "tiled", seed) if r.kernel == name]
     raise UserError(f"inspect: kernel: need one that an operation launches on this shape and rung, got {name!r}")
+
+
+def _compared(dev, case, shape: dict, rung: str, seed: int) -> list:
+    """An operation's reports; its values are compared with its definition in float64."""
+    with compared(dev, case.name) as values:
+        reports = run_case(dev, case, shape, rung, seed=seed)
+    for report in reports:
+        report.values = values
+    return reports
 
 
 def run_all(options) -> int:
@@ -181,6 +194,7 @@ def run(options) -> int:
                 options.shared_bytes,
                 options.seed,
                 options.launch,
+                options.expect,
             ),
         )
     else:
@@ -205,7 +219,7 @@ def run(options) -> int:
             ) from None
         if not options.json:
             print(f"page: {options.html}")
-    return 1 if any(r.findings for r in reports) else 0
+    return 1 if any(r.findings or any(v.wrong for v in r.values) for r in reports) else 0
 
 
 def main(arguments=None) -> int:

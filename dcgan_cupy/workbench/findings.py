@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .guards import untested
+
 
 @dataclass
 class Finding:
@@ -69,6 +71,7 @@ class Report:
     macros: tuple = ()
     text: str = ""
     notes: list = field(default_factory=list)  # sentences about the launch itself
+    values: list = field(default_factory=list)  # outputs compared with what was expected
     launch: dict = field(default_factory=dict)  # of a user's kernel: its sizes and arguments, and where each is from
 
 
@@ -132,6 +135,7 @@ def read_report(kernel, settings, tables, arrays, extent, fault, seconds, shared
         flops64 += int(visits) * b["flops64"]
         for file, line, number in b["flop_lines"]:
             lines[file, line] = lines.get((file, line), 0) + int(visits) * number
+    notes = untested(kernel, tables["branches"])
     barriers = {}
     for file, line, n in zip(settings.barrier_files, settings.barrier_lines, settings.barrier_counts):
         if line:  # the text of __FILE__ may lie in the image twice
@@ -157,6 +161,7 @@ def read_report(kernel, settings, tables, arrays, extent, fault, seconds, shared
         _moved(tables),
         kernel.macros,
         kernel.text,
+        notes,
     )
 
 

@@ -49,7 +49,11 @@ def data(reports, gpu: str) -> dict:
                 "notes": r.notes,
             }
         )
-    return {"findings": [finding_data(f) for r in reports for f in r.findings], "costs": launches}
+    return {
+        "findings": [finding_data(f) for r in reports for f in r.findings],
+        "values": [{"kernel": r.kernel, **v.data()} for r in reports for v in r.values],
+        "costs": launches,
+    }
 
 
 def short(n: float) -> str:
@@ -89,6 +93,10 @@ def print_reports(reports, gpu: str) -> None:
             console.print(
                 "[green]no finding[/]: every access in bounds, aligned, written before it is read, and ordered"
             )
+        for v in r.values:
+            console.print(Text(v.sentence(), style="red" if v.wrong else "green"))
+            for row in v.where:
+                console.print(Text(f"    {row}"))
         _print_costs(console, r, gpu)
         console.print()
 

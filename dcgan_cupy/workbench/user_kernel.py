@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from ..device import source
 from ..errors import UserError
 from .arguments import Maker, Value, given, layout
 from .check_device import CheckDevice, CheckKernel
+from .expect import compare, expected
 from .host_code import launches_of
 from .host_values import Dim3, Pointer, Struct, number
 from .proposals import fitting_size, propose_block, propose_grid, propose_scalars
@@ -60,6 +62,7 @@ class Wanted:
     shared_bytes: int | None = None
     seed: int = 1
     launch: bool = False
+    expect: str | None = None
 
 
 class UserKernel(CheckKernel):
@@ -80,6 +83,11 @@ class UserKernel(CheckKernel):
     def watch_at_most(self, blocks: int) -> None:
         """Runs no more blocks than this of a launch, the first and the last ones. 0: all."""
         self._alone.prepared[0].launch.most_blocks = blocks
+
+
+def same(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two arrays hold the same bytes."""
+    return a.tobytes() == b.tobytes()
 
 
 def check_supported(text: str) -> None:
@@ -306,8 +314,8 @@ class Run:
 
     # --------------------------------------------------------------------------------------------------------- launch
 
-    def report(self):
-        """Compiles, tries where sizes are open, launches; the Report."""
+    def prepare(self) -> None:
+        """Compiles the kernel.   Raises: UserError for what has no meaning here."""
         dev = self.dev
         text = self.user.extract(self.name, self.symbol)
         check_supported(text)
@@ -317,6 +325,11 @@ class Run:
         )
         signature = source.Signature(self.name, parameters, False, True)
         self.kernel = UserKernel(dev, signature, self.symbol, text, (), str(self.user.path), self._layouts())
+
+    def report(self):
+        """Compiles, tries where sizes are open, launches; the Report."""
+        self.prepare()
+        dev = self.dev
         open_arrays = [p for p in self.parameters if p.stars and self.values[p.name].origin == "proposed"]
         guessed = bool(open_arrays) or self.read is not None
         arguments = None
@@ -325,9 +338,15 @@ class Run:
             arguments = self._trial(open_arrays, blocks)
         if arguments is None:
             arguments = self._make_arguments()
-        self.arguments = arguments
-        self._launch(arguments)
+        expect = self.wanted.expect
+        if expect:
+            self.kernel_cap = 0
+            self.kernel.watch_at_most(0)
+        before = self._named(arguments) if expect else {}
+        self.launch(arguments)
         report = dev.reports[-1]
+        if expect:
+            report.values = self._compared(expect, before, self._named(arguments))
         if self.kernel_cap and self.kernel_cap < blocks:
             self.notes.append(f"watched {self.kernel_cap} of {blocks} blocks, the first and the last: the counts are theirs")
         report.notes = self.notes + report.notes
@@ -335,6 +354,58 @@ class Run:
         return report
 
     kernel_cap = 0
+
+    def _named(self, arguments) -> dict:
+        """Copies of the arguments by name: arrays, numbers; nothing for a null pointer or a struct."""
+        made = {}
+        for p, value in zip(self.parameters, arguments):
+            if p.stars:
+                made[p.name] = None if value is None else self.dev.numpy(value)
+            elif not isinstance(value, np.void):
+                made[p.name] = value
+        return made
+
+    def _compared(self, expect: str, before: dict, after: dict):
+        outputs = {p.name: after[p.name] for p in self.parameters if p.stars and not p.constant and after[p.name] is not None}
+        if ".cu" in expect:
+            want = self._other_kernel(expect, before)
+            outputs = {n: a for n, a in outputs.items() if n in want}
+        else:
+            changed = {n: a for n, a in outputs.items() if not same(a, before[n])}
+            want = expected(expect, before, changed or outputs)
+        for n in want:
+            if n not in after or not isinstance(after[n], np.ndarray):
+                raise UserError(f"inspect: --expect: need one of the kernel's arrays ({', '.join(outputs)}), got {n}")
+        return [compare(n, after[n], w) for n, w in want.items()]
+
+    def _other_kernel(self, expect: str, before: dict) -> dict:
+        """The arrays after another kernel has run on the same arguments, matched by name, else by place."""
+        at = expect.index(".cu")
+        file, symbol = (expect[: at + 3], expect[at + 4 :]) if ":" in expect[at:] else (expect, "")
+        wanted = Wanted(file, symbol, self.wanted.grid, self.wanted.block, [], self.wanted.macros, self.wanted.shared_bytes)
+        wanted.launch = self.wanted.launch and Path(file).resolve() == self.user.path
+        user = UserFile(file, parse_macros(wanted.macros))
+        other = Run(self.dev, user, wanted, user.kernel(symbol), symbol.partition("<")[2].rpartition(">")[0])
+        names = list(before)
+        taken, arguments = {}, []
+        for i, p in enumerate(other.parameters):
+            name = p.name if p.name in before else names[i] if i < len(names) else None
+            if name is None:
+                raise UserError(f"inspect: --expect: {expect}: need the same parameters, got {p.name} besides")
+            value = before[name]
+            if p.stars and isinstance(value, np.ndarray):
+                taken[name] = len(arguments)
+                value = self.dev.array(value)
+            arguments.append(value)
+        if wanted.grid is None and other.read is None:
+            other.grid = self.grid
+        if wanted.block is None and other.read is None:
+            other.block = self.block
+        other.prepare()
+        other.launch(arguments)
+        self.dev.reports.pop()
+        constant = {p.name for p in self.parameters if p.constant}
+        return {n: self.dev.numpy(arguments[k]) for n, k in taken.items() if n not in constant}
 
     def _layouts(self) -> str:
         """Assertions that a struct lies as it was worked out."""
@@ -401,7 +472,7 @@ class Run:
         cap = TRIAL_BLOCKS if open_arrays else 2
         self.kernel.watch_at_most(cap if cap < blocks else 0)
         try:
-            self._launch(arguments)
+            self.launch(arguments)
         finally:
             dev.costs, dev.seconds = costs, seconds
         return dev.reports.pop(), arguments
@@ -414,7 +485,8 @@ class Run:
         ordered = re.search(r"row_?ptr|offsets?$|indptr|row_?start|col_?ptr", low)
         return ":sorted" if ordered and p.dtype is not None and p.dtype.kind in "iu" else ""
 
-    def _launch(self, arguments):
+    def launch(self, arguments) -> None:
+        """Runs it once. The report stands last in the device's."""
         try:
             self.kernel(self.grid, self.block, *arguments, shared_bytes=self.shared)
         except (ValueError, TypeError) as error:
