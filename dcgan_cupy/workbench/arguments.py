@@ -106,7 +106,7 @@ class Maker:
 
     def __init__(self, dev, user: UserFile, seed: int, template=None):
         self.dev, self.user, self.template = dev, user, template
-        self.rng = np.random.default_rng(seed)
+        self.seed = seed
         self.arrays: list = []
 
     def make(self, p: Argument, text: str):
@@ -157,7 +157,7 @@ class Maker:
                 raise UserError(f"{where}: need {dtype.name} of {shape} in {fill[1:]}, got {values.dtype.name} of {values.shape}")
             return self.dev.array(values.reshape(shape))
         bfloat = name == "bf16" or p.c_type.endswith(("bfloat16", "bfloat162"))
-        return self.dev.array(fill_array(where, self.rng, shape, dtype, fill, bfloat))
+        return self.dev.array(fill_array(where, np.random.default_rng([self.seed, *p.name.encode()]), shape, dtype, fill, bfloat))
 
     def _fitting(self, p: Argument, values):
         need = self.dtype_of(p)

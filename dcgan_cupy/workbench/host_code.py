@@ -9,12 +9,16 @@ import re
 from .host_expressions import Expressions
 from .host_values import Launch, Pointer, number
 from .items import Item
-from .proposals import ONE_DIMENSION
+from .proposals import propose_scalars
 from .tokens import Token, closing, closing_angle, split, written
 from .user_source import UserFile
 
 DEEPEST, MOST_STEPS = 8, 60000
 STATEMENTS = ("return", "break", "continue", "goto", "throw")
+
+
+class TooLong(Exception):
+    """The host code makes more steps than are followed."""
 
 
 class HostCode(Expressions):
@@ -31,9 +35,14 @@ class HostCode(Expressions):
         for item in user.items:
             if item.kind == "variable" and item.tokens:
                 self._safely(lambda i=item: self._declaration(i.tokens[:-1], self.globals))
+        try:
+            self._follow()
+        except TooLong:
+            pass
+
+    def _follow(self) -> None:
         for main in self.functions.get("main", [])[:1]:
-            table = {"argc": 1}
-            self._safely(lambda: self._call_body(main, table))
+            self._safely(lambda: self._call_body(main, {"argc": 1}))
         for items in list(self.functions.values()):
             for item in items:
                 if id(item) not in self.visited and any(t.text == "<<<" for t in item.body):
@@ -42,27 +51,23 @@ class HostCode(Expressions):
     def _safely(self, work):
         try:
             work()
-        except (IndexError, RecursionError, ValueError, TypeError, KeyError, OverflowError, AttributeError):
+        except (IndexError, RecursionError, TypeError, KeyError, OverflowError, AttributeError, StopIteration):
             pass  # host code of a kind that is not followed: what was found so far stands
 
     def _unknown_parameters(self, item: Item) -> dict:
         """A library's entry, which nobody in the file calls: sizes that divide into no block, arrays of no known length."""
-        table, sizes = {}, [ONE_DIMENSION, 70, 50, 7, 5]
+        table = {}
         parts = [p for p in split(item.parameters) if p]
-        whole = sum(1 for p in parts if not any(t.text in ("*", "float", "double", "bool") for t in p))
-        if whole > 1:
-            sizes = [70, 50, 40, 7, 5]
-        for part in parts:
-            name = next((t.text for t in reversed(part) if t.kind == "word"), "")
-            if any(t.text in ("*", "[") for t in part):
-                table[name] = Pointer(name, None, True, True)
-                if part[-1].text == name and part[-2].text == "*":
-                    table[name].item = written([t for t in part[:-2] if t.text != "const"])
-            elif any(t.text in ("float", "double") for t in part):
-                table[name] = 0.5
-            elif any(t.text in ("int", "unsigned", "size_t", "long", "uint32_t", "int64_t", "uint", "int32_t") for t in part):
-                table[name] = sizes.pop(0) if sizes else 5
-                self.proposed.add(name)
+        parameters = tuple(self.user.parameter(p) for p in parts)
+        whole = sum(1 for p in parameters if not p.stars and p.dtype is not None and p.dtype.kind in "iu")
+        proposed = propose_scalars(parameters, whole > 1)
+        for part, p in zip(parts, parameters):
+            if p.stars or any(t.text == "vector" for t in part):
+                table[p.name] = Pointer(p.name, None, True, True, False, p.c_type)
+            elif p.name in proposed:
+                text = proposed[p.name]
+                table[p.name] = float(text) if "." in text else int(text)
+                self.proposed.add(p.name)
         return table
 
     def call_function(self, name: str, arguments: list):
@@ -108,7 +113,7 @@ class HostCode(Expressions):
     def _statement(self, found, i, result):
         self.steps += 1
         if self.steps > MOST_STEPS:
-            raise ValueError("too long")
+            raise TooLong
         t = found[i].text
         if found[i].kind == "mark" or t == ";":
             return i + 1, False
@@ -139,8 +144,7 @@ class HostCode(Expressions):
                 if not result:
                     result.append(value)
             return end, t == "return" and not self.unsure
-        if part and not self._declaration(part, self.tables[-1]):
-            self.evaluate(part)
+        self._safely(lambda: self._declaration(part, self.tables[-1]) or self.evaluate(part))
         return end, False
 
     def _semicolon(self, found, i):

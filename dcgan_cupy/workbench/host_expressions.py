@@ -138,13 +138,17 @@ class Expressions:
         return self._assignment(found[at + 1 : colon] if told else found[colon + 1 :])
 
     def _find(self, found, signs, last=False):
-        at, i = None, 0
+        at, i, cast = None, 0, -1
         while i < len(found):
             t = found[i].text
             if t in ("(", "[", "{", "<<<"):
-                i = closing(found, i)
+                end = closing(found, i)
+                cast = end if t == "(" and self._is_cast(found[i + 1 : end]) else -1
+                i = end
             elif t == "<" and i and found[i - 1].kind == "word" and self._template(found, i):
                 i = closing_angle(found, i)
+            elif t in ("&", "*", "-", "+") and cast == i - 1:
+                pass  # (void**)&x: of one operand
             elif t in signs and i and (found[i - 1].kind != "sign" or found[i - 1].text in (")", "]", "}", ">")):
                 at = i
                 if not last:

@@ -10,9 +10,11 @@ from .tokens import Token, closing
 from .user_source import Argument
 
 # Sizes that no block divides: a tail guard that is wrong shows itself.
-ONE_DIMENSION, MANY = 1000, (1000, 7, 11, 5)
+MANY = (1000, 7, 11, 5)
 TWO_DIMENSIONS = (50, 70, 45, 13)
 SMALL = (
+    (r"^e_|^end|_end$|last|right$|bottom$|^hi$", 3),
+    (r"^s_|left$|^top$", 0),
     (r"iter|step|time|epoch|round|pass|depth|level|radius|halo|pad|dilat", 2),
     (r"stride|incr|inc$|scale|factor|step", 1),
     (r"offset|start|begin|first|shift|seed|device|root|source|src$|axis|dim$|idx|index|id$|flag|mode|lo$|low|current", 0),
@@ -131,9 +133,10 @@ def fitting_size(reach: int, scalars: list[int], block: tuple[int, ...], grid: t
     whole = threads * int(np.prod(grid))
     fits += [(int(np.prod(grid)), "blocks"), (whole, "threads"), *((a, "another array") for a in arrays)]
     over = [f for f in fits if reach <= f[0] <= reach * 1.02 + 1]
-    under = [f for f in fits if 0 < reach - f[0] <= max(threads, 1) and f[0] > reach * 0.7]
-    if over:
-        best, why = min(over)
-    elif under:
+    near = threads if reach == whole else 2  # a guard that is missing reaches all threads, a wrong one a little too far
+    under = [f for f in fits if 0 < reach - f[0] <= near and f[0] > reach * 0.7 and f[1] != "blocks"]
+    if under and (reach == whole or not over):
         best, why = max(under)
+    elif over:
+        best, why = min(over)
     return best, why

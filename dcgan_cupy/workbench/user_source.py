@@ -178,6 +178,10 @@ class UserFile:
         parts = [p for p in split(item.parameters) if p and written(p) != "void"]
         return tuple(self._argument(p, n, template or {}) for n, p in enumerate(parts))
 
+    def parameter(self, part: list[Token]) -> Argument:
+        """One parameter of any function."""
+        return self._argument(part, 0, {})
+
     def _argument(self, part: list[Token], number: int, template: dict[str, str]) -> Argument:
         default, depth = "", 0
         for i, t in enumerate(part):
