@@ -1,7 +1,7 @@
-"""python bench/strangers.py FOLDER … : every .cu of some folders through the workbench, as published; a TSV of verdicts.
+"""python bench/strangers.py NAME=FOLDER …: every .cu of some folders through the workbench, as published.
 
-A file's line `//--blockDim=… --gridDim=…` (GPUVerify's) gives block and grid; else they are read from its host code. One
-process a file, so that a crash is a verdict, too. Columns: source, path, commit, kernel, verdict, seconds, sentence.
+A file's line `//--blockDim=… --gridDim=…` (GPUVerify's) gives block and grid; else its host code tells them.
+One process a file, so that a crash is a verdict, too. Columns: source, path, commit, kernel, verdict, seconds, sentence.
 Verdict: clean, found, refused (a sentence), crashed, none (no kernel in the file).
 """
 
@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-
 
 # GPUVerify's own language of specifications, which is no CUDA: left blank.
 ANNOTATION = re.compile(
@@ -39,8 +38,6 @@ def command(path: Path, seconds: float) -> list[str]:
     made = [sys.executable, "-c", INSPECT, str(path), "--launch", "--json", "--seconds", str(seconds)]
     for option, name in (("--block", "blockDim"), ("--grid", "gridDim")):
         if match := re.search(rf"--{name}=(\[[^\]]*\]|\d+)", text):
-            made += [option, dims(match[1])]
-        elif match := re.search(rf"--{'local' if name == 'blockDim' else 'num_groups'}_?(?:size)?=(\[[^\]]*\]|\d+)", text):
             made += [option, dims(match[1])]
     for name, equals, value in re.findall(r"(?m)^//.*?-D(\w+)(=?)(\S*)", text):
         made += ["--macro", f"{name}={value}" if equals else name]
@@ -73,7 +70,9 @@ def verdict(path: Path, seconds: float) -> list[tuple[str, str, float, str]]:
         mine = [f for f in data["findings"] if f["kernel"] == launch["kernel"]]
         kinds = sorted({f"{f['kind']}:{f['line']}" for f in mine})
         left = "; ".join(n for n in launch["notes"] if n.startswith("left out"))
-        rows.append((launch["kernel"], "found" if mine else "clean", took, " ".join(kinds) + (" | " + left if left else "")))
+        rows.append(
+            (launch["kernel"], "found" if mine else "clean", took, " ".join(kinds) + (" | " + left if left else ""))
+        )
     return rows
 
 
@@ -103,9 +102,10 @@ def main() -> int:
                 row = (name, str(path.relative_to(folder)), commit, kernel, kind, f"{took:.1f}", sentence)
                 out.write("\t".join(row) + "\n")
             out.flush()
-    print(f"{'source':20s} {'tried':>6s} {'ran':>6s} {'found':>6s} {'refused':>8s} {'crashed':>8s} {'no kernel':>10s}")
+    names = ("tried", "ran", "found", "refused", "crashed", "none")
+    print("source".ljust(20), *(n.rjust(8) for n in names))
     for name, c in table.items():
-        print(f"{name:20s} {c['tried']:6d} {c['ran']:6d} {c['found']:6d} {c['refused']:8d} {c['crashed']:8d} {c['none']:10d}")
+        print(name.ljust(20), *(str(c[n]).rjust(8) for n in names))
     return 0
 
 

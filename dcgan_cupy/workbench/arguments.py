@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import UserError
-from .user_source import VECTORS, Argument, UserFile
+from .user_source import UserFile
+from .user_types import VECTORS, Argument
 
 DTYPES = {
     "f32": np.float32,
@@ -86,7 +87,9 @@ def layout(user: UserFile, c_type: str, template=None, depth: int = 0) -> Layout
     names = [f[0] for f in fields]
     if len(set(names)) != len(names):
         return None
-    made = np.dtype({"names": names, "formats": [f[1] for f in fields], "offsets": [f[2] for f in fields], "itemsize": size})
+    made = np.dtype(
+        {"names": names, "formats": [f[1] for f in fields], "offsets": [f[2] for f in fields], "itemsize": size}
+    )
     return Layout(size, alignment, placed, made)
 
 
@@ -113,8 +116,8 @@ class Maker:
         """One parameter's value.   Raises: UserError in which the parameter is named."""
         if p.stars > 1:
             raise UserError(
-                f"inspect: --arg: {p.name}: need a pointer to numbers or structs, got {p.c_type}{'*' * p.stars}, an array of"
-                " pointers: pass one flat array and index it by row, which also saves the second read"
+                f"inspect: --arg: {p.name}: need a pointer to numbers or structs, got {p.c_type}{'*' * p.stars}, an"
+                " array of pointers: pass one flat array and index it by row, which also saves the second read"
             )
         if p.stars:
             return self._array(p, text)
@@ -137,7 +140,11 @@ class Maker:
             return self.dev.array(self._fitting(p, load(where, text[1:])))
         match = re.fullmatch(r"(\w*)\[([\d,x* ]*)\](?:\s*[:=]\s*(.+))?", text)
         dtype = self.dtype_of(p)
-        if not match or (match[1] and match[1] not in DTYPES and match[1] != p.c_type) or (not match[1] and dtype is None):
+        if (
+            not match
+            or (match[1] and match[1] not in DTYPES and match[1] != p.c_type)
+            or (not match[1] and dtype is None)
+        ):
             raise UserError(
                 f"{where}: need an array such as f32[1024], f32[32,64]:zeros, @file.npy or null ({', '.join(DTYPES)}; "
                 f"{', '.join(FILLS)}), got {text!r}"
@@ -154,10 +161,14 @@ class Maker:
         if fill.startswith("@"):
             values = load(where, fill[1:])
             if values.size != int(np.prod(shape)) or values.dtype != dtype:
-                raise UserError(f"{where}: need {dtype.name} of {shape} in {fill[1:]}, got {values.dtype.name} of {values.shape}")
+                raise UserError(
+                    f"{where}: need {dtype.name} of {shape} in {fill[1:]}, got {values.dtype.name} of {values.shape}"
+                )
             return self.dev.array(values.reshape(shape))
         bfloat = name == "bf16" or p.c_type.endswith(("bfloat16", "bfloat162"))
-        return self.dev.array(fill_array(where, np.random.default_rng([self.seed, *p.name.encode()]), shape, dtype, fill, bfloat))
+        return self.dev.array(
+            fill_array(where, np.random.default_rng([self.seed, *p.name.encode()]), shape, dtype, fill, bfloat)
+        )
 
     def _fitting(self, p: Argument, values):
         need = self.dtype_of(p)
@@ -178,13 +189,15 @@ class Maker:
             numbers = [v for v in re.split(r"[,\s]+", text.strip("{}() ")) if v]
             numbers = [v.rpartition(":")[2] for v in numbers]
             if len(numbers) != p.lanes:
-                raise UserError(f"{where}: need {p.lanes} numbers such as {{{', '.join('1234'[: p.lanes])}}}, got {text!r}")
+                raise UserError(
+                    f"{where}: need {p.lanes} numbers such as {{{', '.join('1234'[: p.lanes])}}}, got {text!r}"
+                )
             values = [_number(where, v, found.dtype.base) for v in numbers]
             flat = np.array(values, found.dtype.base)
             return np.frombuffer(flat.tobytes(), np.dtype((np.void, found.size)))[0]
         members = [m for m, _, _ in found.members]
         for key, part in _pairs(where, text, members):
-            m, at, _ = next(x for x in found.members if x[0].name == key)
+            m, _, _ = next(x for x in found.members if x[0].name == key)
             if m.stars:
                 array = self._array(m, part)
                 self.arrays.append((f"{p.name}.{m.name}", array))
@@ -252,7 +265,11 @@ def fill_array(where: str, rng, shape, dtype: np.dtype, fill: str, bfloat: bool 
     if fill == "ones":
         return np.ones(shape, dtype)
     if fill == "range":
-        return (np.arange(count) % (1 << 8 * dtype.itemsize if dtype.kind in "iu" else 1 << 24)).astype(dtype).reshape(shape)
+        return (
+            (np.arange(count) % (1 << 8 * dtype.itemsize if dtype.kind in "iu" else 1 << 24))
+            .astype(dtype)
+            .reshape(shape)
+        )
     if fill == "permutation":
         return rng.permutation(count).astype(dtype).reshape(shape)
     if fill == "identity":

@@ -48,7 +48,9 @@ def _forward(operation, *scalars):
 
 
 def _backward(operation, *scalars):
-    return lambda dev, rng, n: _now(operation)(dev, _normal(dev, rng, n), _normal(dev, rng, n), dev.empty((n,)), *scalars)
+    return lambda dev, rng, n: _now(operation)(
+        dev, _normal(dev, rng, n), _normal(dev, rng, n), dev.empty((n,)), *scalars
+    )
 
 
 def _conv_arrays(dev, rng, n, h, w, ic, oc, kh, kw, stride_h, stride_w, pad_h, pad_w):

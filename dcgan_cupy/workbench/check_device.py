@@ -307,7 +307,9 @@ class CheckKernel(CpuKernel):
         """
         dev, cell, depth = self.device, self.cell, ROOMS["depth"]
         named = [
-            (p.name, a) for p, a in zip(self.signature.parameters, arguments, strict=True) if p.pointer and a is not None
+            (p.name, a)
+            for p, a in zip(self.signature.parameters, arguments, strict=True)
+            if p.pointer and a is not None
         ] + [(name, a) for name, a in self.members if a is not None]
         arrays = np.zeros(max(1, len(named)), ARRAY)
         for row, (_, array) in zip(arrays, named):

@@ -16,7 +16,8 @@ from .cards import CARDS
 from .cases import CASES, run_case, sweep
 from .check_device import CheckDevice
 from .expect_ours import compared
-from .user_kernel import Wanted, parse_size, run_user_kernels
+from .user_kernel import Wanted, parse_size
+from .user_run import run_user_kernels
 
 EXAMPLES = """examples:
   python -m dcgan_cupy.inspect conv2d_forward --rung tiled
@@ -60,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--expect",
         metavar="WHAT",
-        help="what a file's kernel should compute: y=@y.npy, reference.py:function, or another kernel as file.cu:kernel",
+        help="what a file's kernel should compute: y=@y.npy, reference.py:function, or a kernel as file.cu:kernel",
     )
     p.add_argument("--shared-bytes", type=int, default=None, help="dynamic shared memory of a file's kernel")
     p.add_argument(
@@ -200,8 +201,8 @@ def run(options) -> int:
     else:
         if options.arg or options.grid or options.macro or options.shared_bytes or options.launch:
             raise UserError(
-                "inspect: --arg, --grid, --macro, --shared-bytes, --launch: need file.cu:kernel, got one of our kernels: give"
-                " --shape"
+                "inspect: --arg, --grid, --macro, --shared-bytes, --launch: need file.cu:kernel, got one of ours:"
+                " give --shape"
             )
         if options.block:
             dev.row_block = parse_size("block", options.block)

@@ -1,4 +1,4 @@
-"""What a kernel should have computed, beside what it did: the first wrong element, how many, the largest error, where."""
+"""What a kernel should have computed beside what it did: the first wrong element, how many, how far off, where."""
 
 import importlib.util
 import inspect as signatures
@@ -17,7 +17,7 @@ TOLERANCE = {2: 2e-2, 4: 2e-5, 8: 1e-12}
 
 @dataclass
 class Values:
-    """An output compared. wrong: elements; first: index of the first wrong one; error: the largest; where: the map's lines."""
+    """An output compared. wrong: elements; first: the first one's index; error: the largest; where: the map's lines."""
 
     array: str
     elements: int
@@ -34,8 +34,8 @@ class Values:
             return f"values: {self.array}: all {self.elements} elements as expected, largest error {self.error:.3g}"
         index = ", ".join(map(str, self.first))
         return (
-            f"values: {self.array}[{index}] is {self.got:.9g}, expected {self.want:.9g}: {self.wrong} of {self.elements}"
-            f" elements are wrong, largest error {self.error:.3g}"
+            f"values: {self.array}[{index}] is {self.got:.9g}, expected {self.want:.9g}: {self.wrong} of"
+            f" {self.elements} elements are wrong, largest error {self.error:.3g}"
         )
 
     def data(self) -> dict:
@@ -101,9 +101,9 @@ def picture(wrong: np.ndarray) -> list[str]:
 def expected(text: str, arguments: dict, outputs: dict) -> dict[str, np.ndarray]:
     """What --expect says of the outputs, by name.
 
-    text: `y=@y.npy`, `y.npy` where there is one output, or `reference.py:function`: called with the kernel's arguments as
-    they were before the launch, by the names it asks for. It returns an array, a dict of arrays, or None, having changed
-    the arrays in place.
+    text: `y=@y.npy`, `y.npy` where there is one output, or `reference.py:function`: called with the kernel's arguments
+    as they were before the launch, by the names it asks for. It returns an array, a dict of arrays, or None, having
+    changed the arrays in place.
     Raises: UserError.
     """
     name, equals, file = text.partition("=")
@@ -120,11 +120,17 @@ def expected(text: str, arguments: dict, outputs: dict) -> dict[str, np.ndarray]
     copies = {n: np.array(v) if isinstance(v, np.ndarray) else v for n, v in arguments.items()}
     asked = signatures.signature(called).parameters
     free = any(p.kind == p.VAR_KEYWORD for p in asked.values())
-    if missing := [n for n, p in asked.items() if n not in copies and p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]:
-        raise UserError(f"inspect: --expect: {function}: need names of the kernel's ({', '.join(copies)}), got {missing[0]}")
+    if missing := [
+        n
+        for n, p in asked.items()
+        if n not in copies and p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+    ]:
+        raise UserError(
+            f"inspect: --expect: {function}: need names of the kernel's ({', '.join(copies)}), got {missing[0]}"
+        )
     try:
         made = called(**{n: v for n, v in copies.items() if free or n in asked})
-    except Exception as error:  # noqa: BLE001: whatever the user's function raises
+    except Exception as error:  # whatever the user's function raises
         raise UserError(f"inspect: --expect: {function}: need values, got {type(error).__name__}: {error}") from None
     if made is None:
         return {n: copies[n] for n in outputs if n in copies}
@@ -138,8 +144,8 @@ def expected(text: str, arguments: dict, outputs: dict) -> dict[str, np.ndarray]
 def _only(outputs) -> str:
     if len(outputs) != 1:
         raise UserError(
-            f"inspect: --expect: need the output's name (NAME=@file.npy, or a dict from the function): the kernel writes"
-            f" {', '.join(outputs) or 'nothing'}"
+            f"inspect: --expect: need the output's name (NAME=@file.npy, or a dict from the function): the kernel"
+            f" writes {', '.join(outputs) or 'nothing'}"
         )
     return next(iter(outputs))
 
@@ -161,8 +167,10 @@ def _function(file: str, name: str):
     sys.path.insert(0, str(path.resolve().parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # noqa: BLE001: whatever the user's file raises
-        raise UserError(f"inspect: --expect: {file}: need a file that imports, got {type(error).__name__}: {error}") from None
+    except Exception as error:  # whatever the user's file raises
+        raise UserError(
+            f"inspect: --expect: {file}: need a file that imports, got {type(error).__name__}: {error}"
+        ) from None
     finally:
         sys.path.pop(0)
     if not callable(getattr(module, name, None)):

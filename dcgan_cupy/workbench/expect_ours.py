@@ -1,4 +1,4 @@
-"""Our own operations against their float64 definitions (dcgan_cupy/reference): `inspect relu_forward` compares values, too."""
+"""Our own operations against their float64 definitions in dcgan_cupy/reference: `inspect` compares values, too."""
 
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -64,7 +64,7 @@ def _activated(a, y):
 
 @contextmanager
 def compared(dev, name: str, tolerance: float | None = None):
-    """While inside, calls of the operation are compared with its definition: a list of Values, filled as they return."""
+    """While inside, calls of the operation are compared with its definition: Values, a list that grows."""
     found: list[Values] = []
     rule = REFERENCES.get(name)
     original = getattr(ops, name, None)

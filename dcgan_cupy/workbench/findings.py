@@ -188,7 +188,14 @@ def _stuck(kernel, file, line, _, text) -> Finding:
     other = re.search(r"line (\d+)", text)
     if match := re.match(r"thread .*?: (assertion: .*)", text):
         return Finding(
-            "assert", kernel.symbol, file, int(line), None, None, numbers[3:], numbers[:3],
+            "assert",
+            kernel.symbol,
+            file,
+            int(line),
+            None,
+            None,
+            numbers[3:],
+            numbers[:3],
             f"thread {numbers[:3]} of block {numbers[3:]}: {match[1].removeprefix('assertion: ')}",
         )
     return Finding(

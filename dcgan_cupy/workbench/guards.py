@@ -19,7 +19,11 @@ def untested(kernel, branches) -> list[str]:
     made = []
     for (file, line), ways in sorted(lines.items()):
         text = _line(file, line)
-        if any(ways) or not names or not re.search(rf"\bif\s*\(.*[<>].*\b(?:{'|'.join(map(re.escape, names))})\b", text):
+        if (
+            any(ways)
+            or not names
+            or not re.search(rf"\bif\s*\(.*[<>].*\b(?:{'|'.join(map(re.escape, names))})\b", text)
+        ):
             continue
         if re.search(r"\bfor\b|\bwhile\b", text):
             continue

@@ -5,8 +5,9 @@ once. What depends on a file, a command line or a library stays unknown.
 """
 
 import re
+from contextlib import suppress
 
-from .host_expressions import Expressions
+from .host_calls import Calls
 from .host_values import Launch, Pointer, number
 from .items import Item
 from .proposals import propose_scalars
@@ -21,7 +22,7 @@ class TooLong(Exception):
     """The host code makes more steps than are followed."""
 
 
-class HostCode(Expressions):
+class HostCode(Calls):
     """launches: all that the host code makes, in its order."""
 
     def __init__(self, user: UserFile):
@@ -35,27 +36,23 @@ class HostCode(Expressions):
         for item in user.items:
             if item.kind == "variable" and item.tokens:
                 self._safely(lambda i=item: self._declaration(i.tokens[:-1], self.globals))
-        try:
+        with suppress(TooLong):
             self._follow()
-        except TooLong:
-            pass
 
     def _follow(self) -> None:
-        for main in self.functions.get("main", [])[:1]:
-            self._safely(lambda: self._call_body(main, {"argc": 1}))
+        if main := self.functions.get("main"):
+            self._safely(lambda: self._call_body(main[0], {"argc": 1}))
         for items in list(self.functions.values()):
             for item in items:
                 if id(item) not in self.visited and any(t.text == "<<<" for t in item.body):
                     self._safely(lambda i=item: self._call_body(i, self._unknown_parameters(i)))
 
     def _safely(self, work):
-        try:
-            work()
-        except (IndexError, RecursionError, TypeError, KeyError, OverflowError, AttributeError, StopIteration):
-            pass  # host code of a kind that is not followed: what was found so far stands
+        with suppress(IndexError, RecursionError, TypeError, KeyError, OverflowError, AttributeError, StopIteration):
+            work()  # host code of a kind that is not followed: what was found so far stands
 
     def _unknown_parameters(self, item: Item) -> dict:
-        """A library's entry, which nobody in the file calls: sizes that divide into no block, arrays of no known length."""
+        """A library's entry, which nobody in the file calls: sizes that no block divides, arrays of no known length."""
         table = {}
         parts = [p for p in split(item.parameters) if p]
         parameters = tuple(self.user.parameter(p) for p in parts)
@@ -72,7 +69,9 @@ class HostCode(Expressions):
 
     def call_function(self, name: str, arguments: list):
         """Follows one of the file's own functions."""
-        found = [f for f in self.functions.get(name, []) if len([p for p in split(f.parameters) if p]) >= len(arguments)]
+        found = [
+            f for f in self.functions.get(name, []) if len([p for p in split(f.parameters) if p]) >= len(arguments)
+        ]
         if not found or self.depth >= DEEPEST:
             return None
         item = found[0]
@@ -217,7 +216,17 @@ class HostCode(Expressions):
         i, base = 0, []
         if not part or part[0].kind != "word":
             return False
-        while i < len(part) and part[i].text in ("const", "static", "constexpr", "unsigned", "struct", "extern", "register", "long", "volatile"):
+        while i < len(part) and part[i].text in (
+            "const",
+            "static",
+            "constexpr",
+            "unsigned",
+            "struct",
+            "extern",
+            "register",
+            "long",
+            "volatile",
+        ):
             base.append(part[i].text)
             i += 1
         if i >= len(part) or part[i].kind != "word":
@@ -234,10 +243,14 @@ class HostCode(Expressions):
         while i < len(part) and part[i].text in ("const", "int", "long", "unsigned"):
             kind = kind if part[i].text in ("const", "int") else kind + " " + part[i].text
             i += 1
-        qualified = bool(base) and ("unsigned" in base or "long" in base) and (i >= len(part) or part[i].text in ("=", ",", ";", "[", "("))
+        qualified = (
+            bool(base)
+            and ("unsigned" in base or "long" in base)
+            and (i >= len(part) or part[i].text in ("=", ",", ";", "[", "("))
+        )
         if qualified and i == start + 1:  # `unsigned n = 4`: the word was the name
             i, kind = start, " ".join(base)
-        if i >= len(part) or not (part[i].kind == "word" or part[i].text in ("*", "&") and self.is_type(kind)):
+        if i >= len(part) or not (part[i].kind == "word" or (part[i].text in ("*", "&") and self.is_type(kind))):
             return False
         if part[i].kind != "word" and not self.is_type(kind) and "::" not in kind:
             return False
@@ -247,7 +260,11 @@ class HostCode(Expressions):
 
     def _declarator(self, piece, kind, inner, table):
         stars = sum(1 for t in piece[: next((i for i, t in enumerate(piece) if t.kind == "word"), 0)] if t.text == "*")
-        piece = [t for k, t in enumerate(piece) if not (t.text in ("*", "&", "const") and all(x.text in ("*", "&", "const") for x in piece[:k]))]
+        piece = [
+            t
+            for k, t in enumerate(piece)
+            if not (t.text in ("*", "&", "const") and all(x.text in ("*", "&", "const") for x in piece[:k]))
+        ]
         if not piece or piece[0].kind != "word":
             return
         name, rest = piece[0].text, piece[1:]

@@ -1,16 +1,29 @@
-"""Expressions of host code, evaluated as far as they can be told. Calls of the CUDA runtime have their effect on a table."""
+"""Expressions of host code, evaluated as far as they can be told."""
 
 import re
 
-import numpy as np
-
-from .host_values import BINARY, DEVICE, MATHEMATICS, PRECEDENCE, SIZES, Dim3, Function, Launch, Pointer, Reference, Struct, number
+from .arguments import layout
+from .host_values import BINARY, DEVICE, PRECEDENCE, SIZES, Dim3, Function, Launch, Pointer, Reference, Struct, number
 from .tokens import Token, closing, closing_angle, split, written
-from .user_source import VECTORS, UserFile
+from .user_source import UserFile
+from .user_types import VECTORS
 
-ALLOCATORS = {"cudaMalloc": 1, "cudaMallocManaged": 1, "cudaMallocHost": 1, "cudaHostAlloc": 1, "cudaMallocAsync": 1}
 CASTS = ("static_cast", "reinterpret_cast", "const_cast", "dynamic_cast")
-TYPE_WORDS = {"const", "unsigned", "signed", "long", "struct", "volatile", "std", "::", "*", "&", "int", "short", "char"}
+TYPE_WORDS = {
+    "const",
+    "unsigned",
+    "signed",
+    "long",
+    "struct",
+    "volatile",
+    "std",
+    "::",
+    "*",
+    "&",
+    "int",
+    "short",
+    "char",
+}
 
 
 class Expressions:
@@ -24,10 +37,6 @@ class Expressions:
         self.unsure = 0
         self.launches: list[Launch] = []
         self.proposed: set[str] = set()
-
-    def call_function(self, name: str, arguments: list):
-        """A function of the file's."""
-        raise NotImplementedError
 
     # --------------------------------------------------------------------------------------------------------- types
 
@@ -47,8 +56,8 @@ class Expressions:
         found = SIZES.get(c) or next((SIZES[w] for w in ("long", "short", "char", "double") if w in words), 0)
         if found:
             return found
-        found_size = self.user.struct_size(c)
-        return found_size or 0
+        struct = layout(self.user, c)
+        return struct.size if struct else 0
 
     def converted(self, kind: str, value):
         """A value as a variable of this type holds it."""
@@ -71,7 +80,9 @@ class Expressions:
         if last in ("vector", "device_vector", "host_vector", "unique_ptr", "shared_ptr", "array", "universal_vector"):
             item, count = inner.split(",")[0].strip(), number(arguments[0]) if arguments else None
             size = self.size_of(item)
-            pointer = Pointer(name, None if count is None or not size else int(count) * size, "device" in last, True, False, item)
+            pointer = Pointer(
+                name, None if count is None or not size else int(count) * size, "device" in last, True, False, item
+            )
             pointer.zeros = last == "device_vector" and len(arguments) == 1
             return pointer
         if last in VECTORS:
@@ -97,9 +108,7 @@ class Expressions:
         i = 0
         while i < len(found):
             t = found[i].text
-            if t in ("(", "[", "{"):
-                i = closing(found, i)
-            elif t == "<<<":
+            if t in ("(", "[", "{") or t == "<<<":
                 i = closing(found, i)
             elif t == "?":
                 break
@@ -115,7 +124,9 @@ class Expressions:
                     value = Dim3(value)
                 if not (value is None and self.unsure and target.get() is not None):
                     old = target.get()
-                    target.table[target.key] = int(value) if isinstance(old, int) and isinstance(value, float) else value
+                    target.table[target.key] = (
+                        int(value) if isinstance(old, int) and isinstance(value, float) else value
+                    )
                 return value
             i += 1
         return self._ternary(found)
@@ -143,7 +154,8 @@ class Expressions:
             t = found[i].text
             if t in ("(", "[", "{", "<<<"):
                 end = closing(found, i)
-                cast = end if t == "(" and self._is_cast(found[i + 1 : end]) else -1
+                called = i > 0 and (found[i - 1].kind == "word" or found[i - 1].text in (")", "]", ">"))
+                cast = end if t == "(" and not called and self._is_cast(found[i + 1 : end]) else -1
                 i = end
             elif t == "<" and i and found[i - 1].kind == "word" and self._template(found, i):
                 i = closing_angle(found, i)
@@ -174,7 +186,7 @@ class Expressions:
         sign, behind = found[at].text, at + 1
         if ">>" in signs and sign == ">":
             sign, behind = ">>", at + 2
-        elif sign == ">" and found[at + 1].text == ">" or sign == ">" and found[at - 1].text == ">":
+        elif (sign == ">" and found[at + 1].text == ">") or (sign == ">" and found[at - 1].text == ">"):
             return self._binary(found, level + 1)
         left, right = self._binary(found[:at], level), self._binary(found[behind:], level + 1)
         a, b = number(left), number(right)
@@ -191,7 +203,9 @@ class Expressions:
             return pointer
         item = self.size_of(pointer.item) if pointer.item else 0
         left = None if steps is None or pointer.bytes is None or not item else pointer.bytes - int(steps) * item
-        return Pointer(pointer.label, left if left and left > 0 else None, pointer.device, True, pointer.zeros, pointer.item)
+        return Pointer(
+            pointer.label, left if left and left > 0 else None, pointer.device, True, pointer.zeros, pointer.item
+        )
 
     def _unary(self, found):
         t = found[0].text
@@ -226,7 +240,7 @@ class Expressions:
             return self._new(found[1:])
         if t == "[":
             return None  # a lambda
-        return self._postfix(found)
+        return self.postfix(found)
 
     def _step(self, target, by):
         if target is not None and number(target.get()) is not None:
@@ -300,7 +314,14 @@ class Expressions:
             if isinstance(value, Dim3) and found[-1].text in ("x", "y", "z"):
                 return Reference(vars(value), found[-1].text)
         if len(found) >= 4 and found[-1].text == "]":
-            opening = next((i for i in range(len(found) - 1, -1, -1) if found[i].text == "[" and closing(found, i) == len(found) - 1), None)
+            opening = next(
+                (
+                    i
+                    for i in range(len(found) - 1, -1, -1)
+                    if found[i].text == "[" and closing(found, i) == len(found) - 1
+                ),
+                None,
+            )
             if opening:
                 owner = self.place(found[:opening])
                 index = number(self.evaluate(found[opening + 1 : -1]))
@@ -311,7 +332,8 @@ class Expressions:
                     return owner
         return None
 
-    def _postfix(self, found):
+    def postfix(self, found: list[Token]):
+        """A call, a member, an element, or a name."""
         first = found[0]
         if len(found) == 1:
             return self._atom(first)
@@ -319,7 +341,7 @@ class Expressions:
             return first.text
         at = next((i for i, t in enumerate(found) if t.text == "<<<"), None)
         if at is not None:
-            return self._launch(found, at)
+            return self.launched(found, at)
         if first.text == "(" and closing(found, 0) == len(found) - 1:
             return self.evaluate(found[1:-1])
         if first.text == "{":
@@ -330,14 +352,16 @@ class Expressions:
             value = self.evaluate(found[end + 2 : -1])
             return self.converted("" if "*" in kind else kind, value)
         if found[-1].text == ")":
-            opening = next((i for i in range(len(found)) if found[i].text == "(" and closing(found, i) == len(found) - 1), None)
+            opening = next(
+                (i for i in range(len(found)) if found[i].text == "(" and closing(found, i) == len(found) - 1), None
+            )
             if opening:
-                return self._call(found[:opening], found[opening + 1 : -1])
+                return self.call(found[:opening], found[opening + 1 : -1])
         if found[-1].text == "}" and self.is_type(first.text):
             opening = next(i for i, t in enumerate(found) if t.text == "{")
             return self.constructed(first.text, "", [self.evaluate(p) for p in split(found[opening + 1 : -1])], "")
         if len(found) >= 3 and found[-2].text in (".", "->"):
-            owner = self._postfix(found[:-2])
+            owner = self.postfix(found[:-2])
             owner = owner.get() if isinstance(owner, Reference) else owner
             if isinstance(owner, Struct):
                 return owner.members.get(found[-1].text)
@@ -374,141 +398,10 @@ class Expressions:
                 return Function(t.text)
         return known
 
-    # --------------------------------------------------------------------------------------------------------- calls
+    def call(self, name_tokens: list[Token], inside: list[Token]):
+        """The value of a call, and its effect."""
+        raise NotImplementedError
 
-    def _call(self, name_tokens, inside):
-        name = name_tokens[-1].text
-        inner = ""
-        if name == ">":
-            at = next((i for i, t in enumerate(name_tokens) if t.text == "<"), 0)
-            inner, name = written(name_tokens[at + 1 : -1]), name_tokens[at - 1].text
-        parts = split(inside)
-        if len(name_tokens) >= 3 and name_tokens[-2].text in (".", "->"):
-            owner = self._postfix(name_tokens[:-2])
-            if isinstance(owner, Pointer):
-                if name == "size":
-                    item = self.size_of(owner.item)
-                    return None if owner.bytes is None or not item else owner.bytes // item
-                if name in ("data", "get", "begin"):
-                    return owner
-            for p in parts:
-                self.evaluate(p)
-            return None
-        arguments = [self.evaluate(p) for p in parts]
-        if name == "dim3":
-            return Dim3(*arguments[:3])
-        if name in ("raw_pointer_cast", "move", "forward"):
-            v = arguments[0] if arguments else None
-            return v.get() if isinstance(v, Reference) else v
-        if name in MATHEMATICS:
-            try:
-                return MATHEMATICS[name](*arguments)
-            except TypeError:
-                return None
-        if name in SIZES or name in ("uint", "size_t", "uint32_t"):
-            return self.converted(name, arguments[0]) if arguments else 0
-        if self._runtime(name, arguments, parts):
-            return 0
-        if name in ("malloc", "calloc", "aligned_alloc", "_aligned_malloc"):
-            sizes = [number(a) for a in arguments]
-            total = None if None in sizes or not sizes else int(np.prod(sizes)) if name == "calloc" else sizes[-1]
-            return Pointer(name, None if total is None else int(total), False, True, name == "calloc")
-        if name in VECTORS or name.startswith("make_") and name[5:] in VECTORS:
-            return Dim3(*arguments[:3])
-        if name in ("exit", "abort"):
-            return None
-        for a in arguments:
-            self._touched(a)
-        return self.call_function(name, arguments)
-
-    def _touched(self, value):
-        value = value.get() if isinstance(value, Reference) else value
-        if isinstance(value, Pointer):
-            value.touched, value.zeros = True, False
-
-    def _runtime(self, name, arguments, parts) -> bool:
-        """A call of the CUDA runtime's that says something of sizes or contents."""
-        if (name in ALLOCATORS or re.fullmatch(r"\w*cudaMalloc(Managed)?\w*", name)) and len(arguments) >= 2 and name != "cudaMallocPitch":
-            target, size = arguments[0], number(arguments[1])
-            if isinstance(target, Reference):
-                pointer = Pointer(str(target.key), None if size is None else int(size), "Host" not in name)
-                pointer.item = target.table.get(f"*{target.key}", "")
-                pointer.touched = name == "cudaMallocManaged"
-                if not (size is None and self.unsure and isinstance(target.get(), Pointer)):
-                    target.table[target.key] = pointer
-            return True
-        if name == "cudaMallocPitch" and len(arguments) == 4 and isinstance(arguments[0], Reference):
-            width, height = number(arguments[2]), number(arguments[3])
-            if width is not None and isinstance(arguments[1], Reference):
-                pitch = -(-int(width) // 512) * 512
-                arguments[1].table[arguments[1].key] = pitch
-                arguments[0].table[arguments[0].key] = Pointer(str(arguments[0].key), pitch * int(height or 1))
-            return True
-        if name in ("cudaMemset", "cudaMemsetAsync") and len(arguments) >= 3:
-            self._touched(arguments[0])
-            if isinstance(arguments[0], Pointer):
-                arguments[0].zeros = number(arguments[1]) == 0
-            return True
-        if name in ("cudaMemcpy", "cudaMemcpyAsync") and len(arguments) >= 3:
-            source = arguments[1]
-            self._touched(arguments[0])
-            if isinstance(arguments[0], Pointer) and isinstance(source, Pointer) and source.label == "calloc":
-                arguments[0].zeros = source.zeros
-            return True
-        if name == "cudaHostGetDevicePointer" and len(arguments) >= 2 and isinstance(arguments[0], Reference):
-            arguments[0].table[arguments[0].key] = arguments[1]
-            return True
-        if name == "cudaGetDeviceProperties" and isinstance(arguments[0], Reference):
-            arguments[0].table[arguments[0].key] = Struct("cudaDeviceProp", dict(DEVICE))
-            return True
-        if name.startswith("cudaOccupancyMaxPotentialBlockSize") and len(arguments) >= 2:
-            for target, v in zip(arguments, (264, 256)):
-                if isinstance(target, Reference):
-                    target.table[target.key] = v
-            return True
-        if name in ("cudaDeviceGetAttribute", "cudaGetDevice", "cudaGetDeviceCount") and isinstance(arguments[0], Reference):
-            arguments[0].table[arguments[0].key] = 132 if "Attribute" in name else 1 if "Count" in name else 0
-            return True
-        return name.startswith(("cudaEvent", "cudaStream", "cudaFree", "cudaSetDevice", "cudaGetLast", "cudaDeviceSync", "cudaPeek"))
-
-    def _launch(self, found, at):
-        end = closing(found, at)
-        name_tokens = found[:at]
-        template = ""
-        if name_tokens[-1].text in (">", ">>"):
-            opening = next(i for i, t in enumerate(name_tokens) if t.text == "<")
-            template, name_tokens = self._template_text(name_tokens[opening + 1 : -1]), name_tokens[:opening]
-        setup = [self.evaluate(p) for p in split(found[at + 1 : end])] + [None] * 3
-        grid, block = (v if isinstance(v, Dim3) else Dim3(v) if number(v) is not None else None for v in setup[:2])
-        stop = closing(found, end + 1) if end + 1 < len(found) else end
-        parts = split(found[end + 2 : stop])
-        shared = setup[2] if len(split(found[at + 1 : end])) > 2 else 0
-        values = [self.evaluate(p) for p in parts]
-        copies = [Pointer(**vars(v)) if isinstance(v, Pointer) else Dim3(**vars(v)) if isinstance(v, Dim3) else v for v in values]
-        name = written(name_tokens)
-        known = self.look(name)
-        self.launches.append(
-            Launch(
-                known.name if isinstance(known, Function) else name,
-                template,
-                Dim3(**vars(grid)) if grid else None,
-                Dim3(**vars(block)) if block else None,
-                shared,
-                copies,
-                [written(p) for p in parts],
-                found[at].file,
-                found[at].line,
-                self.function,
-            )
-        )
-        for v in values:
-            self._touched(v)
-        return 0
-
-    def _template_text(self, found):
-        """A template's arguments with the names that the host knows worked out."""
-        made = []
-        for p in split(found):
-            value = number(self.evaluate(p)) if not (len(p) == 1 and self.is_type(p[0].text)) else None
-            made.append(written(p) if value is None else str(value))
-        return ", ".join(made)
+    def launched(self, found: list[Token], at: int):
+        """A launch: found[at] is its <<<."""
+        raise NotImplementedError

@@ -93,7 +93,9 @@ BINARY = {
     "-": lambda a, b: a - b,
     "*": lambda a, b: a * b,
     "/": divide,
-    "%": lambda a, b: None if not b else a - b * divide(a, b) if isinstance(a, int) and isinstance(b, int) else math.fmod(a, b),
+    "%": lambda a, b: (
+        None if not b else a - b * divide(a, b) if isinstance(a, int) and isinstance(b, int) else math.fmod(a, b)
+    ),
     "<<": lambda a, b: a << b if isinstance(a, int) and isinstance(b, int) and 0 <= b < 64 else None,
     ">>": lambda a, b: a >> b if isinstance(a, int) and isinstance(b, int) and 0 <= b < 64 else None,
     "<": lambda a, b: int(a < b),
@@ -106,7 +108,18 @@ BINARY = {
     "|": lambda a, b: a | b if isinstance(a, int) and isinstance(b, int) else None,
     "^": lambda a, b: a ^ b if isinstance(a, int) and isinstance(b, int) else None,
 }
-PRECEDENCE = [["||"], ["&&"], ["|"], ["^"], ["&"], ["==", "!="], ["<", ">", "<=", ">="], ["<<", ">>"], ["+", "-"], ["*", "/", "%"]]
+PRECEDENCE = [
+    ["||"],
+    ["&&"],
+    ["|"],
+    ["^"],
+    ["&"],
+    ["==", "!="],
+    ["<", ">", "<=", ">="],
+    ["<<", ">>"],
+    ["+", "-"],
+    ["*", "/", "%"],
+]
 
 
 def _float(f):

@@ -19,7 +19,9 @@ ACCESS = re.compile(
     r"((?:, ![\w.]+ !\d+)*)$"
 )
 RANGE = re.compile(r"^(\s*).*call ptr @__tsan_(memcpy|memmove|memset)\((.+)\)((?: #\d+)?)((?:, ![\w.]+ !\d+)*)$")
-ATOMIC = re.compile(r"call \w+ @__tsan_atomic(\d+)_(\w+)\(ptr (?:noundef |nonnull )*([^(,]+|[^(,]*\((?:[^()]|\([^()]*\))*\)), i")
+ATOMIC = re.compile(
+    r"call \w+ @__tsan_atomic(\d+)_(\w+)\(ptr (?:noundef |nonnull )*([^(,]+|[^(,]*\((?:[^()]|\([^()]*\))*\)), i"
+)
 FLOP = re.compile(r"= (?:tail |notail |musttail )?(f(?:add|sub|mul|div|rem)|call)\b([^@\n]*)(?:@([\w.]+))?")
 MATHEMATICS = re.compile(
     r"(?:llvm\.)?(fmuladd|fma|sqrt|exp2?|log(?:2|10|1p)?|expm1|tanh|sin|cos|tan|pow|rint|atan2?|erf)f?(?:\.|$)"

@@ -205,7 +205,9 @@ def _declaration(found, at, end, scope, made):
             i = close
         i += 1
     stop, part = min(i + 1, end), found[start : min(i + 1, end)]
-    if opened is not None and not assigned and tagged is None or opened is not None and _is_prototype(found, at, opened):
+    if (opened is not None and not assigned and tagged is None) or (
+        opened is not None and _is_prototype(found, at, opened)
+    ):
         made.append(
             Item(
                 "function",
@@ -220,7 +222,9 @@ def _declaration(found, at, end, scope, made):
             )
         )
     elif tagged is not None:
-        made.append(Item("type", _tag_names(found, tagged, stop), scope, part, template=template, is_template=is_template))
+        made.append(
+            Item("type", _tag_names(found, tagged, stop), scope, part, template=template, is_template=is_template)
+        )
     elif part:
         made.append(Item("variable", variable_names(found[at:stop]), scope, part, template=template))
     return max(stop, start + 1)

@@ -1,4 +1,4 @@
-"""Sizes that nobody gave: blocks, grids and scalars that leave a ragged tail, and arrays as long as the kernel reaches."""
+"""Sizes that nobody gave: blocks, grids and scalars that leave a ragged tail, arrays as long as the kernel reaches."""
 
 import re
 from itertools import combinations_with_replacement
@@ -7,7 +7,7 @@ import numpy as np
 
 from .items import Item
 from .tokens import Token, closing
-from .user_source import Argument
+from .user_types import Argument
 
 # Sizes that no block divides: a tail guard that is wrong shows itself.
 MANY = (1000, 7, 11, 5)
@@ -17,14 +17,20 @@ SMALL = (
     (r"^s_|left$|^top$", 0),
     (r"iter|step|time|epoch|round|pass|depth|level|radius|halo|pad|dilat", 2),
     (r"stride|incr|inc$|scale|factor|step", 1),
-    (r"offset|start|begin|first|shift|seed|device|root|source|src$|axis|dim$|idx|index|id$|flag|mode|lo$|low|current", 0),
+    (
+        r"offset|start|begin|first|shift|seed|device|root|source|src$|axis|dim$|idx|index|id$|flag|mode|lo$|low|current",
+        0,
+    ),
     (r"kernel|filter|mask|window|ksize", 3),
     (r"channel|^c$|^ic$|^oc$|depth", 3),
     (r"bins?|buckets?|classes|num_bins", 32),
     (r"head", 2),
     (r"batch|^b$", 2),
 )
-SIZE = re.compile(r"^n\w{0,3}$|^[mk]$|size|len|count|num|width|height|rows?|cols?|total|elem|points|^[whd]$|^n[xyz]$|dim|limit|max|end", re.I)
+SIZE = re.compile(
+    r"^n\w{0,3}$|^[mk]$|size|len|count|num|width|height|rows?|cols?|total|elem|points|^[whd]$|^n[xyz]$|dim|limit|max|end",
+    re.I,
+)
 
 
 def propose_block(kernel: Item) -> tuple[int, ...]:
@@ -78,7 +84,7 @@ def _constant(found: list[Token]) -> int | None:
     if not re.fullmatch(r"[\d+*/() -]+", text) or not re.search(r"\d", text) or "**" in text:
         return None
     try:
-        return int(eval(text.replace("/", "//"), {"__builtins__": {}}))  # noqa: S307: digits and signs only
+        return int(eval(text.replace("/", "//"), {"__builtins__": {}}))  # digits and signs only
     except (SyntaxError, ZeroDivisionError, TypeError):
         return None
 
@@ -118,14 +124,14 @@ def propose_grid(kernel: Item, block, values: list[int]) -> tuple[int, ...]:
     return tuple(max(1, min(8, e)) for e in extent[:dims])
 
 
-def fitting_size(reach: int, scalars: list[int], block: tuple[int, ...], grid: tuple[int, ...], arrays=()) -> tuple[int, str]:
+def fitting_size(reach: int, scalars: list[int], block: tuple[int, ...], grid: tuple[int, ...], arrays=()) -> int:
     """Elements for an array that a trial reached `reach` of: the product of sizes that it was meant to have.
 
     A product a little smaller than the reach is taken, too: that is what a wrong tail guard looks like.
     """
     threads = int(np.prod(block))
     known = sorted({v for v in scalars if 1 < v < 1 << 24})
-    best, why = reach, ""
+    best = reach
     fits = []
     for factors in (1, 2, 3):
         for combination in combinations_with_replacement(known, factors):
@@ -136,7 +142,7 @@ def fitting_size(reach: int, scalars: list[int], block: tuple[int, ...], grid: t
     near = threads if reach == whole else 2  # a guard that is missing reaches all threads, a wrong one a little too far
     under = [f for f in fits if 0 < reach - f[0] <= near and f[0] > reach * 0.7 and f[1] != "blocks"]
     if under and (reach == whole or not over):
-        best, why = max(under)
+        best = max(under)[0]
     elif over:
-        best, why = min(over)
-    return best, why
+        best = min(over)[0]
+    return best

@@ -9,7 +9,14 @@ from . import costs
 from .cards import CARDS
 from .user_source import decoded
 
-COLOURS = {"out-of-bounds": "red", "misaligned": "red", "uninitialised": "yellow", "race": "magenta", "barrier": "cyan", "assert": "red"}
+COLOURS = {
+    "out-of-bounds": "red",
+    "misaligned": "red",
+    "uninitialised": "yellow",
+    "race": "magenta",
+    "barrier": "cyan",
+    "assert": "red",
+}
 
 
 def finding_data(f) -> dict:
@@ -108,7 +115,9 @@ def launch_lines(r) -> list[str]:
     parts = {"read": [], "proposed": [], "default": []}
     for what in ("grid", "block", "shared_bytes", "template"):
         if what in r.launch and r.launch[what]["from"] in parts:
-            parts[r.launch[what]["from"]].append(f"{what} {','.join(map(str, r.launch[what]['value']))}") if r.launch[what]["value"] != [0] else None
+            parts[r.launch[what]["from"]].append(f"{what} {','.join(map(str, r.launch[what]['value']))}") if r.launch[
+                what
+            ]["value"] != [0] else None
     for name, value in r.launch["arguments"].items():
         if value["from"] in parts:
             parts[value["from"]].append(f"{name}={value['value']}")
