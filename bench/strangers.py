@@ -1,7 +1,8 @@
 """python bench/strangers.py NAME=FOLDER …: every .cu of some folders through the workbench, as published.
 
 A file's line `//--blockDim=… --gridDim=…` (GPUVerify's) gives block and grid; else its host code tells them.
-One process a file, so that a crash is a verdict, too. Columns: source, path, commit, kernel, verdict, seconds, sentence.
+One process a file, so that a crash is a verdict.
+Columns: source, path, commit, kernel, verdict, seconds, sentence.
 Verdict: clean, found, refused (a sentence), crashed, none (no kernel in the file).
 """
 

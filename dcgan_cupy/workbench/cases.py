@@ -39,8 +39,7 @@ def _integers(n, default=65_500):
 
 
 def _now(operation):
-    """What ops holds under the operation's name at the time of the call: its values may be compared meanwhile."""
-    return getattr(ops, operation.__name__)
+    return getattr(ops, operation.__name__)  # at the time of the call: its values may be compared meanwhile
 
 
 def _forward(operation, *scalars):
@@ -357,14 +356,10 @@ CASES = {
 
 
 def run_case(dev, case: Case, shape: dict, rung: str = "tiled", known: bool = False, seed: int = 1) -> list:
-    """Runs a case; its launches' reports.
-
-    Raises: UserError if the operation refuses the shape, or a size of it is missing.
-    """
-    keys = {**case.default, **shape}
-    before = len(dev.reports)
-    choice = {"rung": rung, "known": known} if case.rungs else {}
+    """Runs a case; its launches' reports.   Raises: UserError if the operation refuses the shape, or lacks a size."""
+    keys, before = {**case.default, **shape}, len(dev.reports)
     try:
+        choice = {"rung": rung, "known": known} if case.rungs else {}
         case.run(dev, np.random.default_rng(seed), **choice, **keys)
     except TypeError as error:
         taken = set(case.default) | {

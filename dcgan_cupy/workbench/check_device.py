@@ -98,10 +98,6 @@ class _Settings(ctypes.Structure):
     )
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# The device
-
-
 class _Room:
     """Memory of one global array, with empty room around it and its shadow."""
 
@@ -265,8 +261,8 @@ class CheckKernel(CpuKernel):
         dev = self.device
         if dev.row_block:
             grid, block = self._other_block(grid, block, dev.row_block)
-        blocks = grid[0] * grid[1] * grid[2]
-        blocks = min(blocks, self._alone.prepared[0].launch.most_blocks or blocks)
+        most, blocks = self._alone.prepared[0].launch.most_blocks, grid[0] * grid[1] * grid[2]
+        blocks = min(blocks, most or blocks)
         if blocks > LAST_BLOCK - FIRST_BLOCK:
             raise UserError(
                 f"{self.symbol}: grid: need at most {LAST_BLOCK - FIRST_BLOCK} blocks to watch, got {blocks}"

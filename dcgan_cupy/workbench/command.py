@@ -16,8 +16,9 @@ from .cards import CARDS
 from .cases import CASES, run_case, sweep
 from .check_device import CheckDevice
 from .expect_ours import compared
-from .user_kernel import Wanted, parse_size
-from .user_run import run_user_kernels
+from .user_kernel import Wanted, parse_macros, parse_size
+from .user_run import Run
+from .user_source import UserFile
 
 EXAMPLES = """examples:
   python -m dcgan_cupy.inspect conv2d_forward --rung tiled
@@ -138,6 +139,27 @@ def _compared(dev, case, shape: dict, rung: str, seed: int) -> list:
     for report in reports:
         report.values = values
     return reports
+
+
+def run_user_kernels(dev: CheckDevice, wanted: Wanted) -> list:
+    """Launches the kernel that is asked for once, or every kernel of the file where none is named; their Reports."""
+    macros = parse_macros(wanted.macros)
+    user = UserFile(wanted.file, macros)
+    if not wanted.symbol and len(user.own_kernels) > 1 and (wanted.launch or not wanted.given):
+        reports, refused = [], []
+        for name in user.own_kernels:
+            try:
+                reports.append(Run(dev, user, wanted, name, "").report())
+            except UserError as error:
+                refused.append(error)
+        if not reports:
+            raise refused[0]
+        for error in refused:
+            reports[0].notes.append(f"left out: {error}")
+        return reports
+    name = user.kernel(wanted.symbol)
+    inner = wanted.symbol[wanted.symbol.index("<") + 1 : wanted.symbol.rindex(">")] if "<" in wanted.symbol else ""
+    return [Run(dev, user, wanted, name, inner).report()]
 
 
 def run_all(options) -> int:

@@ -9,20 +9,6 @@ from .user_source import UserFile
 from .user_types import VECTORS
 
 CASTS = ("static_cast", "reinterpret_cast", "const_cast", "dynamic_cast")
-TYPE_WORDS = {
-    "const",
-    "unsigned",
-    "signed",
-    "long",
-    "struct",
-    "volatile",
-    "std",
-    "::",
-    "*",
-    "&",
-    "int",
-    "short",
-    "char",
 }
 
 
@@ -54,10 +40,8 @@ class Expressions:
             return dtype.itemsize * lanes
         words = c.split()
         found = SIZES.get(c) or next((SIZES[w] for w in ("long", "short", "char", "double") if w in words), 0)
-        if found:
-            return found
-        struct = layout(self.user, c)
-        return struct.size if struct else 0
+        struct = None if found else layout(self.user, c)
+        return struct.size if struct else found
 
     def converted(self, kind: str, value):
         """A value as a variable of this type holds it."""
@@ -66,7 +50,7 @@ class Expressions:
         _, _, dtype, lanes = self.user.resolve(kind)
         if kind == "dim3":
             return Dim3(value)
-        if lanes == 1 and dtype is not None and dtype.kind in "iu":
+        if dtype is not None and lanes == 1 and dtype.kind in "iu":
             bits = 8 * dtype.itemsize
             whole = int(value) & ((1 << bits) - 1)
             return whole - (1 << bits) if dtype.kind == "i" and whole >> (bits - 1) else whole
@@ -266,8 +250,7 @@ class Expressions:
                 return self.size_of(known.c_type) or None
         size = 8 if name.endswith("*") else self.size_of(name)
         if not size and inside and inside[0].text == "*":
-            known = self.evaluate(inside[1:])
-            return 4 if known is None else self.size_of(getattr(known, "item", "float")) or 4
+            return self.size_of(getattr(self.evaluate(inside[1:]), "item", "float")) or 4
         return size or (4 if inside and self.look(name) is not None else None)
 
     def _new(self, found):
@@ -299,8 +282,6 @@ class Expressions:
         if len(found) == 1 and found[0].kind == "word":
             name = found[0].text
             table = next((t for t in reversed(self.tables) if name in t), self.tables[-1])
-            if isinstance(table.get(name), Reference) and False:
-                return table[name]
             return Reference(table, name)
         if len(found) >= 3 and found[-2].text in (".", "->") and found[-1].kind == "word":
             owner = self.place(found[:-2])

@@ -139,10 +139,20 @@ def fitting_size(reach: int, scalars: list[int], block: tuple[int, ...], grid: t
     whole = threads * int(np.prod(grid))
     fits += [(int(np.prod(grid)), "blocks"), (whole, "threads"), *((a, "another array") for a in arrays)]
     over = [f for f in fits if reach <= f[0] <= reach * 1.02 + 1]
-    near = threads if reach == whole else 2  # a guard that is missing reaches all threads, a wrong one a little too far
-    under = [f for f in fits if 0 < reach - f[0] <= near and f[0] > reach * 0.7 and f[1] != "blocks"]
+    # A guard that is missing reaches all threads, past one of the sizes; a wrong one a little too far.
+    near = [(v, "") for v in known if reach == whole and 0 < reach - v <= threads and v > reach * 0.7]
+    under = near or [f for f in fits if 0 < reach - f[0] <= 2 and f[0] >= 32 and f[1] != "blocks"]
     if under and (reach == whole or not over):
         best = max(under)[0]
     elif over:
         best = min(over)[0]
     return best
+
+
+def propose_fill(p: Argument) -> str:
+    """What an array that nobody gave holds, by its name: counters start at 0, offsets of rows rise."""
+    low = p.name.lower()
+    if not p.constant and re.search(r"count|hist|bins?$|total|mutex|lock|flag|queue|head|tail|ticket|semaphore", low):
+        return ":zeros"
+    whole = p.dtype is not None and p.dtype.kind in "iu"
+    return ":sorted" if whole and re.search(r"row_?ptr|offsets?$|indptr|row_?start|col_?ptr", low) else ""

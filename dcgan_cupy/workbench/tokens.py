@@ -29,6 +29,12 @@ class Token:
     line: int
 
 
+def unescaped(name: str) -> str:
+    """A file's name as clang writes it between quotes: bytes beyond ASCII in octal."""
+    raw = re.sub(rb"\\([0-7]{3})", lambda m: bytes([int(m[1], 8)]), name.encode())
+    return re.sub(r"\\(.)", r"\1", raw.decode(errors="replace"))
+
+
 def tokens(text: str) -> list[Token]:
     """All tokens of a preprocessed text, its `# 12 "file"` lines followed."""
     made, file, line, at = [], "", 1, 0
@@ -40,7 +46,7 @@ def tokens(text: str) -> list[Token]:
             continue
         if kind == "mark":
             if found := LINE.match(match[0]):
-                line, file = int(found[1]) - 1, re.sub(r"\\(.)", r"\1", found[2])
+                line, file = int(found[1]) - 1, unescaped(found[2])
             elif re.match(r"\s*#\s*pragma\b", match[0]):
                 made.append(Token("mark", match[0], match.start(), match.end(), file, line))
             continue

@@ -12,7 +12,7 @@ from .check_device import CheckDevice
 from .expect import compare, expected
 from .host_code import launches_of
 from .host_values import Dim3, Pointer, Struct, number
-from .proposals import fitting_size, propose_block, propose_grid, propose_scalars
+from .proposals import fitting_size, propose_block, propose_fill, propose_grid, propose_scalars
 from .tokens import split, written
 from .user_kernel import UserKernel, Wanted, check_supported, parse_macros, parse_size
 from .user_source import UserFile
@@ -20,32 +20,6 @@ from .user_source import UserFile
 TRIAL_ELEMENTS, TRIAL_BYTES = 1 << 20, 32 << 20
 TRIAL_BLOCKS, TRIAL_SECONDS = 8, 20
 WATCHED_SECONDS = 3  # of a launch that was read or proposed: as many of its blocks as that allows
-
-
-def run_user_kernels(dev: CheckDevice, wanted: Wanted) -> list:
-    """Launches the kernel that is asked for once, or every kernel of the file where none is named; their Reports."""
-    macros = parse_macros(wanted.macros)
-    user = UserFile(wanted.file, macros)
-    if not wanted.symbol and len(user.own_kernels) > 1 and (wanted.launch or not wanted.given):
-        reports, refused = [], []
-        for name in user.own_kernels:
-            try:
-                reports.append(Run(dev, user, wanted, name, "").report())
-            except UserError as error:
-                refused.append(error)
-        if not reports:
-            raise refused[0]
-        for error in refused:
-            reports[0].notes.append(f"left out: {error}")
-        return reports
-    name = user.kernel(wanted.symbol)
-    inner = wanted.symbol[wanted.symbol.index("<") + 1 : wanted.symbol.rindex(">")] if "<" in wanted.symbol else ""
-    return [Run(dev, user, wanted, name, inner).report()]
-
-
-def same(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two arrays hold the same bytes."""
-    return a.tobytes() == b.tobytes()
 
 
 class Run:
@@ -201,11 +175,7 @@ class Run:
         parts = []
         for m in members:
             if m.stars:
-                parts.append(
-                    f"{m.name}:{'' if m.dtype is not None else m.c_type}[65536]"
-                    if m.dtype is not None
-                    else f"{m.name}:null"
-                )
+                parts.append(f"{m.name}:[65536]{propose_fill(m)}" if m.dtype is not None else f"{m.name}:null")
             elif m.dtype is not None and m.lanes == 1:
                 parts.append(f"{m.name}:{sizes.get(m.name, '1')}")
         return "{" + ", ".join(parts) + "}"
@@ -287,7 +257,7 @@ class Run:
             want = self._other_kernel(expect, before)
             outputs = {n: a for n, a in outputs.items() if n in want}
         else:
-            changed = {n: a for n, a in outputs.items() if not same(a, before[n])}
+            changed = {n: a for n, a in outputs.items() if a.tobytes() != before[n].tobytes()}
             want = expected(expect, before, changed or outputs)
         for n in want:
             if n not in after or not isinstance(after[n], np.ndarray):
@@ -362,14 +332,14 @@ class Run:
                     f"inspect: --arg: {p.name}: need an array given for {p.c_type}*, not a plain type, such"
                     f" as --arg {p.name}=u8[4096]"
                 )
-            sizes[p.name] = f"[{min(TRIAL_ELEMENTS, TRIAL_BYTES // dtype.itemsize)}]{self._fill(p)}"
+            sizes[p.name] = f"[{min(TRIAL_ELEMENTS, TRIAL_BYTES // dtype.itemsize)}]{propose_fill(p)}"
         trial, arguments = self._tried(sizes, open_arrays, blocks)
         beyond = {f.array.partition("[")[0] for f in trial.findings if f.kind == "out-of-bounds"}
         if far := [p for p in open_arrays if p.name in beyond]:
             for p in far:
                 dtype = Maker(dev, self.user, 1, self.template).dtype_of(p)
                 assert dtype is not None
-                sizes[p.name] = f"[{4 * TRIAL_BYTES // dtype.itemsize}]{self._fill(p)}"
+                sizes[p.name] = f"[{4 * TRIAL_BYTES // dtype.itemsize}]{propose_fill(p)}"
             dev.free()
             trial, arguments = self._tried(sizes, open_arrays, blocks)
         cap = TRIAL_BLOCKS if open_arrays else 2
@@ -381,7 +351,7 @@ class Run:
             if p in open_arrays and array is not None:
                 reach = dev.reached(array, self.kernel.cell) or 1
                 count = fitting_size(reach, whole, self.block, self.grid, known)
-                self.values[p.name] = Value(f"[{count}]{self._fill(p)}", "proposed")
+                self.values[p.name] = Value(f"[{count}]{propose_fill(p)}", "proposed")
         each = trial.seconds / ran * 2.5
         allowed = min(500_000, max(2, int(min(WATCHED_SECONDS, dev.seconds / 4) / max(each, 1e-9))))
         self.kernel_cap = allowed if allowed < blocks else 0
@@ -395,23 +365,15 @@ class Run:
         """A trial's report and arguments."""
         dev = self.dev
         arguments = self._make_arguments(sizes)
-        costs, seconds = dev.costs, dev.seconds
-        dev.costs, dev.seconds = False, min(seconds, TRIAL_SECONDS)
+        seconds = dev.seconds
+        dev.seconds = min(seconds, TRIAL_SECONDS)
         cap = TRIAL_BLOCKS if open_arrays else 2
         self.kernel.watch_at_most(cap if cap < blocks else 0)
         try:
             self.launch(arguments)
         finally:
-            dev.costs, dev.seconds = costs, seconds
+            dev.seconds = seconds
         return dev.reports.pop(), arguments
-
-    def _fill(self, p) -> str:
-        low = p.name.lower()
-        zero = re.search(r"count|hist|bins?$|total|mutex|lock|flag|queue|head|tail|ticket|semaphore", low)
-        if zero and not p.constant:
-            return ":zeros"
-        ordered = re.search(r"row_?ptr|offsets?$|indptr|row_?start|col_?ptr", low)
-        return ":sorted" if ordered and p.dtype is not None and p.dtype.kind in "iu" else ""
 
     def launch(self, arguments) -> None:
         """Runs it once. The report stands last in the device's."""

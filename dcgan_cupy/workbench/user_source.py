@@ -63,6 +63,8 @@ class UserFile(Types):
     def _preprocessed(self) -> str:
         pasted = self._paste(self.path, set())
         own = [f"-D{n}={v}" for n, v in {**PREDEFINED, **dict(self.macros)}.items()]
+        if re.search(r"^[ \t]*#[ \t]*define[ \t]+NDEBUG\b", pasted, re.M):
+            own.append("-Dassert(...)=((void)0)")  # as <cassert> would have it, which is left out
         defined = {n for n, _ in self.macros}
         pasted = "".join(
             "\n" if (m := re.match(r"\s*#\s*define\s+(\w+)\b(?!\()", line)) and m[1] in defined else line

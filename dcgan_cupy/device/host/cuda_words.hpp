@@ -247,11 +247,7 @@ static __attribute__((noinline, noreturn)) void failed_assertion(const char* wha
 }
 }
 #undef assert
-#ifdef NDEBUG
-#define assert(e) ((void)0)
-#else
 #define assert(...) ((__VA_ARGS__) ? (void)0 : cuda_on_host::failed_assertion("assert(" #__VA_ARGS__ ") does not hold", __FILE__, __LINE__))
-#endif
 #define __trap() cuda_on_host::failed_assertion("__trap() is reached", __FILE__, __LINE__)
 #define __brkpt() ((void)0)
 #define __nv_assume(e) ((void)0)
