@@ -122,7 +122,7 @@ ACCEPTED = {
     'if (threadIdx.x == 0) printf("hello\\n"); y[threadIdx.x] = 1; }',
     "curand": "#include <curand_kernel.h>\n__global__ void k(float* y) { curandStatePhilox4_32_10_t s;\n"
     "curand_init(7, threadIdx.x, 0, &s); y[threadIdx.x] = curand_uniform(&s) + curand_normal4(&s).x; }",
-    "the clock": "__global__ void k(float* y) { long long t = clock64(); __nanosleep(9); y[threadIdx.x] = clock() > t; }",
+    "the clock": "__global__ void k(float* y) { long long t = clock64(); y[threadIdx.x] = clock() > t; }",
     "coalesced threads": "#include <cooperative_groups.h>\nnamespace cg = cooperative_groups;\n"
     "__global__ void k(float* y) { y[threadIdx.x] = 0;\n"
     "if (threadIdx.x % 3 == 1) { auto g = cg::coalesced_threads();\n"

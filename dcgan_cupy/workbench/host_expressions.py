@@ -9,7 +9,6 @@ from .user_source import UserFile
 from .user_types import VECTORS
 
 CASTS = ("static_cast", "reinterpret_cast", "const_cast", "dynamic_cast")
-}
 
 
 class Expressions:
