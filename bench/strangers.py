@@ -43,7 +43,7 @@ def command(path: Path, seconds: float) -> list[str]:
     for name, equals, value in re.findall(r"(?m)^//.*?-D(\w+)(=?)(\S*)", text):
         made += ["--macro", f"{name}={value}" if equals else name]
     for name in sorted(set(ANNOTATION.findall(text))):
-        made += ["--macro", f"{name}(...)="]
+        made += ["--macro", f"{name}(...)=" + ("" if name == "__axiom" else "1")]
     return made
 
 

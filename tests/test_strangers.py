@@ -111,6 +111,8 @@ ACCEPTED = {
     "a struct with host methods": "#include <string>\nstruct Box { int n; float a;\n"
     "std::string name() const { return {}; }\n__device__ float at(int i) const { return a * i; } };\n"
     "__global__ void k(float* y, Box b) { y[threadIdx.x] = b.at(b.n); }",
+    "a struct with a base": "struct Base { char tag; };\nstruct Derived : public Base { double a; };\n"
+    "__global__ void k(float* y, Derived d) { y[threadIdx.x] = d.a + d.tag; }",
     "operators": "__device__ float2 operator+(float2 a, float2 b) { return make_float2(a.x + b.x, a.y + b.y); }\n"
     "__global__ void k(float* y) { float2 s = make_float2(1, 2) + make_float2(3, 4); y[threadIdx.x] = s.x + s.y; }",
     "conditionals": "#if __CUDA_ARCH__ >= 600 && defined(__CUDACC__)\n__device__ float v() { return 1; }\n#else\n"

@@ -65,8 +65,8 @@ def layout(user: UserFile, c_type: str, template=None, depth: int = 0) -> Layout
     for m in members:
         inner = None
         if m.stars:
-            size = item = 8
-            kind = np.dtype(np.uint64)
+            size, item = 8 * m.lanes, 8
+            kind = np.dtype((np.uint64, (m.lanes,))) if m.lanes > 1 else np.dtype(np.uint64)
         elif m.c_type in VECTORS or m.dtype is None:
             inner = layout(user, m.c_type, template, depth + 1)
             if inner is None:
@@ -198,6 +198,8 @@ class Maker:
         members = [m for m, _, _ in found.members]
         for key, part in _pairs(where, text, members):
             m, _, _ = next(x for x in found.members if x[0].name == key)
+            if m.stars and m.lanes > 1:
+                raise UserError(f"{where}: need a struct of plain members, got {m.name}, an array of pointers")
             if m.stars:
                 array = self._array(m, part)
                 self.arrays.append((f"{p.name}.{m.name}", array))

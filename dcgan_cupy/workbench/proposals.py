@@ -98,7 +98,7 @@ def propose_scalars(parameters: tuple[Argument, ...], two: bool) -> dict[str, st
             continue
         if p.dtype.kind == "f":
             made[p.name] = "0.5"
-        elif p.dtype.kind == "b":
+        elif p.dtype.kind == "b" or p.dtype.itemsize == 1:
             made[p.name] = "1"
         else:
             low = p.name.lower().strip("_")

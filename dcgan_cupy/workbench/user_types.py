@@ -153,7 +153,8 @@ class Types:
         brace = next((i for i, t in enumerate(item.tokens) if t.text == "{"), None)
         if brace is None:
             return None
-        members: list[Argument] = []
+        head = [t.text for t in item.tokens[:brace]]
+        members: list[Argument] = (self.struct(head[-1]) or []) if ":" in head else []  # a base comes first
         for part in _statements(item.tokens[brace + 1 : closing(item.tokens, brace)]):
             words = [t.text for t in part]
             if "static" in words or "using" in words or "typedef" in words or "friend" in words:
