@@ -66,6 +66,7 @@ struct Array {
     unsigned char* written;          // one a byte: 0 never, 1 yes, 2 promised by cp.async
     u64 base;                        // address of the first cell and of the first byte of `written`
     u64 reads, writes;               // bytes that the launch reads before it writes them, and bytes that it writes; each counted once
+    u64 reached;                     // the end of the last byte touched
     u32 shift, read_only;            // a cell is 1 << shift bytes
 };
 struct Site { u32 kind, size, align, root; };      // root: the array whose pointer it goes by (IN_SHARED | n: a shared one), or NONE
@@ -88,7 +89,7 @@ struct Settings {
     double seconds;                  // the longest a launch may take
     u32 costing, sequence, finished;
     u32 signal, stopped_block, stopped_thread[3], stopped_index[3], deep;   // where the launch was when it was ended; deep: no stack left
-    u32 parted, unused;              // of two threads that wait for one another
+    u32 parted, most_blocks;         // parted: of two threads that wait for one another; most_blocks: see launch.h
     u64 signal_address;
 };
 struct CheckImage { u32* fiber_now; unsigned char* fiber_state; char** stacks; void (*run_fiber)(u32); void (*stop)(); };
@@ -132,6 +133,19 @@ static int find_image(dl_phdr_info* info, size_t, void* inside) {
 
 static double seconds() { timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + 1e-9 * t.tv_nsec; }
 
+// A launch of which only the first and the last blocks run: those have the numbers that follow one another.
+static u32 numbered(u64 block_of_grid) {
+    u64 total = (u64)grid[0] * grid[1] * grid[2], most = s->most_blocks, front = most - most / 2;
+    return (u32)(most && most < total && block_of_grid >= front ? block_of_grid - (total - most) : block_of_grid);
+}
+static void split_block(u32 number, u32* to) {
+    u64 total = (u64)grid[0] * grid[1] * grid[2], most = s->most_blocks, front = most - most / 2, at = number;
+    if (most && most < total && at >= front) at += total - most;
+    to[0] = (u32)(at % grid[0]);
+    to[1] = (u32)(at / grid[0] % grid[1]);
+    to[2] = (u32)(at / grid[0] / grid[1]);
+}
+
 static void split(u32 number, const u32* extent, u32* to) {
     to[0] = number % extent[0];
     to[1] = number / extent[0] % extent[1];
@@ -165,7 +179,7 @@ static Finding* report(u32 kind, u32 site, u64 address, u32 thread, u32 array, u
                 f.warp = 0;
                 split(thread, block, f.thread);
                 split(stamp_thread(old), block, f.other_thread);
-                split(stamp_block(old) - base, grid, f.other_block);
+                split_block(stamp_block(old) - base, f.other_block);
                 memcpy(f.block, index_, sizeof index_);
                 f.address = address;
             }
@@ -180,7 +194,7 @@ static Finding* report(u32 kind, u32 site, u64 address, u32 thread, u32 array, u
     memcpy(f.block, index_, sizeof index_);
     split(thread, block, f.thread);
     if (kind == RACE) {
-        split(stamp_block(old) - base, grid, f.other_block);
+        split_block(stamp_block(old) - base, f.other_block);
         split(stamp_thread(old), block, f.other_thread);
         f.warp = stamp_block(old) == now && stamp_thread(old) / 32 == thread / 32;
     }
@@ -390,6 +404,7 @@ static inline void touch(u64 a, u32 site, u32 size, u32 kind, u32 t) {
     if (a & (at.align - 1)) report(MISALIGNED, site, a, t, number, shared, write, 0, false);
     if (write && array->read_only) report(READ_ONLY, site, a, t, number, shared, write, 0, false);
     if (__builtin_expect(size < 1u << array->shift, 0)) refine(array);
+    if (a + size > array->reached) array->reached = a + size;
     u64 offset = a - array->base;
     unsigned char* w = array->written + offset;
     if (kind != WRITE)
@@ -581,7 +596,7 @@ EXPORT void check_block_begin(const CheckImage* from, const u32* g, const u32* b
     memcpy(block, b, sizeof block);
     index_[0] = x; index_[1] = y; index_[2] = z;
     count = b[0] * b[1] * b[2];
-    now = base + x + g[0] * (y + g[1] * z);
+    now = base + numbered(x + (u64)g[0] * (y + (u64)g[1] * z));
     s->blocks_run++;
     s->warps += (count + 31) / 32;
     for (u32 t = 0; t < count; t++) {
@@ -697,7 +712,7 @@ EXPORT void check_start(Settings* settings, u32 blocks) {
 // Runs a launch to its end, or until it is ended. Returns launch->failed.
 EXPORT int check_run(Settings* settings, RunBlocks run, Launch* launch, int alone) {
     u64 blocks = (u64)launch->grid[0] * launch->grid[1] * launch->grid[2];
-    check_start(settings, (u32)blocks);
+    check_start(settings, (u32)(settings->most_blocks && settings->most_blocks < blocks ? settings->most_blocks : blocks));
     if (alone) handle_signals();
     unsigned long long old = flush_denormals();
     run(launch, 0, blocks, stacks + LAUNCH_STACK_ROOM);

@@ -81,6 +81,8 @@ static void settle(const Group& g, u32 warp) {
             splits |= g.address[lane] != first;
         }
         c.executions++;
+        if (!c.requests) c.requests = first + 1;         // the way that the first warp went, and whether one ever went another
+        c.extra += splits || c.requests != first + 1;
         c.lanes += lanes;
         c.splits += splits;
         return;

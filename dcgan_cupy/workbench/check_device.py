@@ -33,10 +33,6 @@ SHARED_LIMIT = 48 * 1024
 TYPES = {"float": "f4", "double": "f8", "half": "f2", "i8": "i1", "i16": "i2", "i32": "i4", "i64": "i8"}
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# The device
-
-
 class _Room:
     """Memory of one global array, with empty room around it and its shadow."""
 
@@ -142,6 +138,8 @@ class CheckKernel(CpuKernel):
 
     def __init__(self, device, signature, symbol, text, macros, file):
         self.file, self.macros, self.text = file, macros, text
+        self.members: list = []  # arrays that structs point to: (name, array)
+        self.most_blocks = 0  # of a launch: all, or so many, half of them the last ones
         super().__init__(device, signature, symbol, text, macros)
 
     def _make(self, symbol, body, launcher):
@@ -191,6 +189,7 @@ class CheckKernel(CpuKernel):
         if dev.row_block:
             grid, block = self._other_block(grid, block, dev.row_block)
         blocks = grid[0] * grid[1] * grid[2]
+        blocks = min(blocks, self.most_blocks or blocks)
         if blocks > LAST_BLOCK - FIRST_BLOCK:
             raise UserError(
                 f"{self.symbol}: grid: need at most {LAST_BLOCK - FIRST_BLOCK} blocks to watch, got {blocks}"
@@ -208,6 +207,7 @@ class CheckKernel(CpuKernel):
         if shared_bytes > MAX_SHARED:
             raise UserError(f"{self.symbol}: shared_bytes: need at most {MAX_SHARED}, got {shared_bytes}")
         prepared = self.prepared(grid, block, arguments)
+        prepared.launch.most_blocks = self.most_blocks
         launch = tables.memory.copy(np.frombuffer(prepared.launch, np.uint8))
         settings, functions, alone = tables.settings.ctypes.data, self.functions, self.device.alone
         run, at, start = self.runtime.check_run, launch.ctypes.data, time.perf_counter()
@@ -238,17 +238,19 @@ class CheckKernel(CpuKernel):
         """The tables of a launch, and what stands behind each row of its arrays."""
         dev = self.device
         named = [
-            (p, a) for p, a in zip(self.signature.parameters, arguments, strict=True) if p.pointer and a is not None
-        ]
+            (p.name, a)
+            for p, a in zip(self.signature.parameters, arguments, strict=True)
+            if p.pointer and a is not None
+        ] + [(name, a) for name, a in self.members if a is not None]
         tables = LaunchTables(self.tables, len(named) + len(self.variables), len(self.shared))
         arrays, numbers = [], {}
-        for row, (p, array) in zip(tables["arrays"], named):
+        for row, (name, array) in zip(tables["arrays"], named):
             room, at = dev._room(array), dev.address(array)
             low = at - (at - room.low) % CELL
             cells = room.shadow().ctypes.data + 8 * WORDS * ((low - room.low) // CELL)
             fill_array(row, at, array.nbytes, low, cells, room.written.ctypes.data + low - room.low)
-            numbers["argument", p.name] = len(arrays)
-            arrays.append(Place(p.name, list(array.shape), array.itemsize, at, array.nbytes))
+            numbers["argument", name] = len(arrays)
+            arrays.append(Place(name, list(array.shape), array.itemsize, at, array.nbytes))
         for number, v in enumerate(self.variables):
             numbers["variable", number] = len(arrays)
             arrays.append(self._place_variable(tables, len(arrays), number, v))
@@ -273,6 +275,7 @@ class CheckKernel(CpuKernel):
         made.array_count, made.shared_count = len(arrays), len(self.shared)
         made.chosen_block, made.chosen_warp = (0xFFFFFFFF if c is None else c for c in dev.chosen)
         made.seconds, made.costing, made.sequence = dev.seconds, dev.costs, dev._sequence
+        made.most_blocks = self.most_blocks
         return tables, arrays
 
     def _place_variable(self, tables, row, number, v) -> Place:

@@ -16,8 +16,11 @@ from . import page, tables
 from .cards import CARDS
 from .cases import CASES, run_case, sweep
 from .check_device import CheckDevice
+from .expect_ours import compared
 from .symbols import symbol_values
-from .user_kernel import parse_size, run_user_kernel
+from .user_kernel import Wanted, parse_macros, parse_size
+from .user_run import Run
+from .user_source import UserFile
 
 EXAMPLES = """examples:
   python -m dcgan_cupy.inspect conv2d_forward --rung tiled
@@ -63,7 +66,15 @@ def parser() -> argparse.ArgumentParser:
         help="a __device__ or __constant__ variable of the file: its values at the start, as --arg takes them",
     )
     p.add_argument("--macro", action="append", default=[], metavar="NAME=VALUE", help="defined before the file's text")
-    p.add_argument("--shared-bytes", type=int, default=0, help="dynamic shared memory of a file's kernel")
+    p.add_argument(
+        "--launch", action="store_true", help="take grid, block, sizes and constants from the file's own host code"
+    )
+    p.add_argument(
+        "--expect",
+        metavar="WHAT",
+        help="what a file's kernel should compute: y=@y.npy, reference.py:function, or a kernel as file.cu:kernel",
+    )
+    p.add_argument("--shared-bytes", type=int, default=None, help="dynamic shared memory of a file's kernel")
     p.add_argument(
         "--tiles", choices=("gpu", "cpu"), default="gpu", help="whose tile constants our kernels take (default gpu)"
     )
@@ -86,6 +97,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=int, default=1, help="of the random values")
     p.add_argument("--seconds", type=float, default=600, help="the longest a launch may take (default 600)")
     return p
+
+
+def split_name(text: str) -> tuple[str, str]:
+    """FILE.cu:KERNEL in two; the kernel may be ns::name<4>."""
+    at = text.index(".cu")
+    behind = text.find(":", at)
+    return (text, "") if behind < 0 else (text[:behind], text[behind + 1 :])
 
 
 def parse_shape(text: str) -> dict[str, int]:
@@ -112,7 +130,7 @@ def own_reports(dev, name: str, shape: dict, rung: str | None, seed: int) -> lis
             raise UserError(f"inspect: --rung: need a convolution or a sum by channel for a rung, got {name}")
         if rung is not None and rung not in rungs:
             raise UserError(f"inspect: --rung: need one of {', '.join(rungs)} for {name}, got {rung}")
-        return run_case(dev, CASES[name], shape, rung or "", seed=seed)
+        return _compared(dev, CASES[name], shape, rung or "", seed)
     paths = sorted(source.KERNELS.rglob("*.cu"))
     ours = {
         kernel
@@ -129,8 +147,38 @@ def own_reports(dev, name: str, shape: dict, rung: str | None, seed: int) -> lis
             dev.costs = False
             if any(r.kernel == name for r in run_case(dev, case, edge, rung or "", seed=seed)):
                 dev.costs = True
-                return [r for r in run_case(dev, case, {**edge, **shape}, rung or "", seed=seed) if r.kernel == name]
+                return [r for r in _compared(dev, case, {**edge, **shape}, rung or "", seed) if r.kernel == name]
     raise UserError(f"inspect: kernel: need one that an operation launches on this shape and rung, got {name!r}")
+
+
+def _compared(dev, case, shape: dict, rung: str, seed: int) -> list:
+    """An operation's reports; its values are compared with its definition in float64."""
+    with compared(dev, case.name) as values:
+        reports = run_case(dev, case, shape, rung, seed=seed)
+    for report in reports:
+        report.values = values
+    return reports
+
+
+def run_user_kernels(dev: CheckDevice, wanted: Wanted) -> list:
+    """Launches the kernel that is asked for once, or every kernel of the file where none is named; their Reports."""
+    macros = parse_macros(wanted.macros)
+    user = UserFile(wanted.file, macros)
+    if not wanted.symbol and len(user.own_kernels) > 1 and (wanted.launch or not wanted.given):
+        reports, refused = [], []
+        for name in user.own_kernels:
+            try:
+                reports.append(Run(dev, user, wanted, name, "").report())
+            except UserError as error:
+                refused.append(error)
+        if not reports:
+            raise refused[0]
+        for error in refused:
+            reports[0].notes.append(f"left out: {error}")
+        return reports
+    name = user.kernel(wanted.symbol)
+    inner = wanted.symbol[wanted.symbol.index("<") + 1 : wanted.symbol.rindex(">")] if "<" in wanted.symbol else ""
+    return [Run(dev, user, wanted, name, inner).report()]
 
 
 def run_all(options) -> int:
@@ -164,11 +212,11 @@ def run_all(options) -> int:
     return exit_code([f for _, _, f in findings], complete, options.fail_on)
 
 
-def exit_code(findings, complete: bool, fail_on: str) -> int:
-    """0 no error, 1 errors (or warnings, where they count), 3 a launch that did not come to its end."""
+def exit_code(findings, complete: bool, fail_on: str, wrong: bool = False) -> int:
+    """0 no error, 1 errors (or warnings, where they count) or wrong values, 3 a launch that did not come to its end."""
     if not complete:
         return 3
-    return int(any(f.severity == "error" or fail_on == "warning" for f in findings))
+    return int(wrong or any(f.severity == "error" or fail_on == "warning" for f in findings))
 
 
 def run(options) -> int:
@@ -183,15 +231,11 @@ def run(options) -> int:
         chosen = tuple(map(int, parts))
     dev = CheckDevice(options.tiles, seconds=options.seconds, chosen=chosen)
     if ".cu" in options.kernel:
-        file, _, symbol = options.kernel.partition(":")
+        file, symbol = split_name(options.kernel)
         dev.symbols = symbol_values(dev, options.symbol, options.seed)
-        if not options.grid or not options.block:
-            raise UserError(
-                f"inspect: --grid and --block: need both for {file}, got {'none' if not options.grid else 'no block'}"
-            )
-        reports = [
-            run_user_kernel(
-                dev,
+        reports = run_user_kernels(
+            dev,
+            Wanted(
                 file,
                 symbol,
                 options.grid,
@@ -200,14 +244,16 @@ def run(options) -> int:
                 options.macro,
                 options.shared_bytes,
                 options.seed,
-            )
-        ]
-        reports[0].arguments = dict(given.split("=", 1) for given in options.arg)
+                options.launch,
+                options.expect,
+            ),
+        )
     else:
-        if options.arg or options.grid or options.macro or options.shared_bytes or options.symbol:
+        given = (options.arg, options.grid, options.macro, options.shared_bytes, options.symbol, options.launch)
+        if any(given):
             raise UserError(
-                "inspect: --arg, --grid, --macro, --shared-bytes, --symbol: need file.cu:kernel, got one of our"
-                " kernels: give --shape"
+                "inspect: --arg, --grid, --macro, --shared-bytes, --symbol, --launch: need file.cu:kernel, got one of"
+                " our kernels: give --shape"
             )
         if options.block:
             dev.row_block = parse_size("block", options.block)
@@ -220,7 +266,8 @@ def run(options) -> int:
                 f"inspect: --html: need a file that can be written, got {options.html}: {error.strerror}"
             ) from None
     findings = [f for r in reports for f in r.findings]
-    code = exit_code(findings, all(r.complete for r in reports), options.fail_on)
+    wrong = any(v.wrong for r in reports for v in r.values)
+    code = exit_code(findings, all(r.complete for r in reports), options.fail_on, wrong)
     with reader_may_leave():
         if options.json:
             print(json.dumps(tables.data(reports, options.gpu), indent=1))

@@ -4,6 +4,7 @@ import re
 import signal
 from dataclasses import dataclass, field
 
+from .guards import untested
 from .instrument import LOCAL_LIMIT
 from .words import KINDS, Words
 
@@ -71,11 +72,13 @@ class Report:
     moved: int  # bytes of the arrays that are read, and of those that are written: the least to be moved
     macros: tuple = ()
     text: str = ""
+    reached: dict = field(default_factory=dict)  # an array's name -> its bytes up to the last that was touched
+    notes: list = field(default_factory=list)  # sentences about the launch itself
+    values: list = field(default_factory=list)  # outputs compared with what was expected
+    launch: dict = field(default_factory=dict)  # of a user's kernel: its sizes and arguments, and where each is from
     complete: bool = True  # the launch came to its end: else costs are those of a part
     printed: str = ""  # by the kernel
     confined: str = ""  # what held while it ran
-    arguments: dict = field(default_factory=dict)  # name -> what it was, in words
-    origin: dict = field(default_factory=dict)  # grid, block, an argument's name -> given, read or proposed
 
 
 @dataclass
@@ -90,7 +93,7 @@ class Outcome:
 
 
 RACE, UNINITIALISED = KINDS.index("race"), KINDS.index("uninitialised")
-STUCK = re.compile(r"(.*?):(\d+): kernel (\w+): (.*)", re.S)
+STUCK = re.compile(r"(.*?):(\d+): kernel (.+?): (.*)", re.S)
 
 
 def read_report(kernel, tables, arrays, extent, outcome: Outcome, shared_bytes) -> Report:
@@ -139,6 +142,7 @@ def read_report(kernel, tables, arrays, extent, outcome: Outcome, shared_bytes) 
         flops64 += int(visits) * b["flops64"]
         for file, line, number in b["flop_lines"]:
             lines[file, line] = lines.get((file, line), 0) + int(visits) * number
+    notes = untested(kernel, tables["branches"])
     barriers = {}
     for file, line, n in zip(settings.barrier_files, settings.barrier_lines, settings.barrier_counts):
         if line:
@@ -164,9 +168,11 @@ def read_report(kernel, tables, arrays, extent, outcome: Outcome, shared_bytes) 
         _moved(tables),
         kernel.macros,
         kernel.text,
-        complete,
-        outcome.printed,
-        outcome.confined,
+        {a.name: max(0, int(row["reached"]) - a.low) for a, row in zip(arrays, tables["arrays"])},
+        notes,
+        complete=complete,
+        printed=outcome.printed,
+        confined=outcome.confined,
     )
 
 
@@ -212,6 +218,18 @@ def _stuck(kernel, words, file, line, _, text) -> Finding:
     thread = re.search(r"thread \((\d+), (\d+), (\d+)\) of block \((\d+), (\d+), (\d+)\)", text)
     numbers = tuple(map(int, thread.groups())) if thread else (0,) * 6
     other = re.search(r"line (\d+)", text)
+    if match := re.match(r"thread .*?: (assertion: .*)", text):
+        return Finding(
+            "assert",
+            kernel.symbol,
+            file,
+            int(line),
+            None,
+            None,
+            numbers[3:],
+            numbers[:3],
+            f"thread {numbers[:3]} of block {numbers[3:]}: {match[1].removeprefix('assertion: ')}",
+        )
     parted = words.branch(int(words.tables.struct.parted))
     return Finding(
         "barrier",

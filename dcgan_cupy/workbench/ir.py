@@ -3,7 +3,7 @@
 import re
 
 OURS = re.compile(
-    r"(?:^|/)(?:cuda_on_host\.hpp|check\.hpp|async_copy\.hpp|launch\.h|dcgan_cupy/device/host/[^/]+|dcgan_cupy/workbench/[^/]+)$"
+    r"(?:^|/)(?:cuda_(?:on_host|words|groups|half|random|std)\.hpp|check\.hpp|async_copy\.hpp|launch\.h|dcgan_cupy/device/host/[^/]+|dcgan_cupy/workbench/[^/]+)$"
 )
 METADATA = re.compile(
     r"^!(\d+) = (?:distinct )?!(DILocation|DISubprogram|DILexicalBlock|DILexicalBlockFile|DIFile)\((.*)\)$", re.M

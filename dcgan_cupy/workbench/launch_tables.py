@@ -27,7 +27,7 @@ FINDING = np.dtype(
     align=True,
 )
 ARRAY = np.dtype(
-    [(n, np.uint64) for n in ("low", "high", "cells", "written", "base", "reads", "writes")]
+    [(n, np.uint64) for n in ("low", "high", "cells", "written", "base", "reads", "writes", "reached")]
     + [(n, np.uint32) for n in ("shift", "read_only")]
 )
 SITE = np.dtype([(n, np.uint32) for n in ("kind", "size", "align", "root")])
@@ -61,7 +61,7 @@ class Settings(ctypes.Structure):
         + [("seconds", ctypes.c_double)]
         + [(n, U32) for n in ("costing", "sequence", "finished", "signal", "stopped_block")]
         + [("stopped_thread", U32 * 3), ("stopped_index", U32 * 3)]
-        + [(n, U32) for n in ("deep", "parted", "unused")]
+        + [(n, U32) for n in ("deep", "parted", "most_blocks")]
         + [("signal_address", U64)]
     )
 

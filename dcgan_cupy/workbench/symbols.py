@@ -4,9 +4,8 @@ import re
 
 import numpy as np
 
-from ..device.source import Parameter, Signature
 from ..errors import UserError
-from .user_kernel import make_arguments
+from .arguments import read_array
 
 
 def symbol_values(dev, given: list[str], seed: int) -> dict[str, np.ndarray | None]:
@@ -26,9 +25,7 @@ def symbol_values(dev, given: list[str], seed: int) -> dict[str, np.ndarray | No
             made[name] = np.array(float(value))
             continue
         try:
-            array = make_arguments(
-                dev, Signature("--symbol", (Parameter(name, "float", True, None),), False, False), [text], seed
-            )[0]
+            array = read_array(dev, name, value, seed)
         except UserError as error:
             raise UserError(str(error).replace("--arg", "--symbol")) from None
         if array is None:

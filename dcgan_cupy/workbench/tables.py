@@ -8,6 +8,7 @@ from ..device import source
 from ..errors import printable
 from . import costs
 from .cards import CARDS
+from .user_source import decoded
 
 COLOURS = {
     "out-of-bounds": "red",
@@ -18,6 +19,7 @@ COLOURS = {
     "read-only": "red",
     "division": "yellow",
     "stopped": "red",
+    "assert": "red",
 }
 
 
@@ -58,6 +60,7 @@ def data(reports, gpu: str) -> dict:
                 "seconds": r.seconds,
                 "complete": r.complete,
                 "launch": launch_data(r),
+                "notes": r.notes,
                 "printed": r.printed,
                 "confined": r.confined,
             }
@@ -66,19 +69,17 @@ def data(reports, gpu: str) -> dict:
         "findings": [finding_data(f) for r in reports for f in r.findings],
         "complete": all(r.complete for r in reports),
         "launch": launch_data(reports[0]) if reports else None,
+        "values": [{"kernel": r.kernel, **v.data()} for r in reports for v in r.values],
         "costs": launches,
     }
 
 
 def launch_data(r) -> dict:
     """Grid, block and arguments of a launch, each with where it comes from: given, read (in host code), proposed."""
-    origin = r.origin
-    return {
-        "grid": {"value": list(r.grid), "from": origin.get("grid", "given")},
-        "block": {"value": list(r.block), "from": origin.get("block", "given")},
-        "arguments": [
-            {"name": name, "value": value, "from": origin.get(name, "given")} for name, value in r.arguments.items()
-        ],
+    return r.launch or {
+        "grid": {"value": list(r.grid), "from": "given"},
+        "block": {"value": list(r.block), "from": "given"},
+        "arguments": {},
     }
 
 
@@ -93,7 +94,7 @@ def short(n: float) -> str:
 def source_lines(file: str) -> list[str]:
     """A kernel file's lines; nothing where it cannot be read."""
     path = source.KERNELS / file
-    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return decoded(path).splitlines() if path.is_file() else []
 
 
 def _console() -> Console:
@@ -111,6 +112,8 @@ def print_reports(reports, gpu: str) -> None:
         )
         arrays = ", ".join(f"{name}{list(shape)}" for name, shape, _ in r.arrays)
         console.print(Text(f"{arrays}; watched in {r.seconds:.2f} s", style="dim"))
+        for sentence in launch_lines(r) + r.notes:
+            console.print(Text(sentence, style="dim"))
         if r.printed:
             console.print(Text("printed by the kernel:", style="dim"))
             console.print(Text(printable_lines(r.printed)))
@@ -122,6 +125,10 @@ def print_reports(reports, gpu: str) -> None:
             )
         if not r.complete:
             console.print("[red]the launch did not come to its end: its costs are those of the part that ran[/]")
+        for v in r.values:
+            console.print(Text(v.sentence(), style="red" if v.wrong else "green"))
+            for row in v.where:
+                console.print(Text(f"    {row}"))
         _print_costs(console, r, gpu)
         console.print()
 
@@ -129,6 +136,22 @@ def print_reports(reports, gpu: str) -> None:
 def printable_lines(text: str) -> str:
     """What a kernel printed, without what would move the terminal's cursor or change its colours."""
     return "\n".join(printable(line) for line in text.rstrip("\n").split("\n"))
+def launch_lines(r) -> list[str]:
+    """What of a user's launch was not given: each size and argument with where it comes from."""
+    if not r.launch:
+        return []
+    parts = {"read": [], "proposed": [], "default": []}
+    for what in ("grid", "block", "shared_bytes", "template"):
+        if what in r.launch and r.launch[what]["from"] in parts:
+            parts[r.launch[what]["from"]].append(f"{what} {','.join(map(str, r.launch[what]['value']))}") if r.launch[
+                what
+            ]["value"] != [0] else None
+    for name, value in r.launch["arguments"].items():
+        if value["from"] in parts:
+            parts[value["from"]].append(f"{name}={value['value']}")
+    at = r.launch.get("read_from")
+    heads = {"read": f"read from line {at['line']}" if at else "read", "proposed": "proposed", "default": "by default"}
+    return [f"{heads[k]}: {', '.join(v)}" for k, v in parts.items() if v]
 
 
 def print_findings(console, findings) -> None:

@@ -18,7 +18,7 @@ struct Launch {
     void** arguments;                              // one address a parameter
     const char* name;
     volatile int failed;                           // set once, by the first block that fails
-    int reserved;
+    int most_blocks;                                // 0: all; else so many, half of them the last ones (the workbench)
     char message[1024];
 };
 
