@@ -136,6 +136,8 @@ def print_reports(reports, gpu: str) -> None:
 def printable_lines(text: str) -> str:
     """What a kernel printed, without what would move the terminal's cursor or change its colours."""
     return "\n".join(printable(line) for line in text.rstrip("\n").split("\n"))
+
+
 def launch_lines(r) -> list[str]:
     """What of a user's launch was not given: each size and argument with where it comes from."""
     if not r.launch:
