@@ -10,10 +10,9 @@ import pytest
 from judged import JUDGED
 from judged_order import ORDERED
 
-from dcgan_cupy.device import source
 from dcgan_cupy.workbench import child, command
 from dcgan_cupy.workbench.check_device import CheckDevice
-from dcgan_cupy.workbench.user_kernel import make_arguments
+from dcgan_cupy.workbench.user_kernel import Wanted
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -28,8 +27,8 @@ def run(dev, tmp_path, text, grid, block, given):
     path.write_text(text)
     np.save(tmp_path / "zeros.npy", np.zeros(1, np.int32))
     given = [f"{n}={f'@{tmp_path}/zeros.npy' if v == 'zeros' else v}" for n, v in given.items()]
-    arguments = make_arguments(dev, source.signatures(text)["k"], given, 1)
-    dev._compile(str(path), "k", ())(grid, block, *arguments)
+    sizes = [",".join(map(str, v)) if isinstance(v, tuple) else str(v) for v in (grid, block)]
+    command.run_user_kernels(dev, Wanted(str(path), "k", *sizes, given))
     dev.free()
     return dev.reports.pop()
 
@@ -110,6 +109,10 @@ def test_a_reader_that_goes_away_gets_no_error_and_the_page_is_there(tmp_path):
         ("y[0] = helper(y[0]);", "helper: need its body in the file"),
         ('#include "/etc/hostname"\n', "need a file in the folder of the text"),
         ("#include </etc/hostname>\n", "need CUDA's"),
+        ("#include FILE\n", "need CUDA's"),
+        ("%:include FILE\n", "need CUDA's"),
+        ('#inc\\\nlude "/etc/hostname"\n', "need CUDA's"),
+        ("/**/ # /**/ include FILE\n", "need CUDA's"),
     ],
 )
 def test_what_a_kernel_may_not_have_is_one_sentence(tmp_path, capsys, line, message):

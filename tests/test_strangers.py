@@ -74,7 +74,7 @@ def test_sizes_that_nobody_gave_leave_a_tail(tmp_path, capsys):
     code, data, _ = inspect(tmp_path, capsys, text)
     launch = data["costs"][0]["launch"]
     assert code == 0 and launch["arguments"]["n"] == {"value": "1000", "from": "proposed"}
-    assert launch["arguments"]["x"]["value"] == "[1000]" and launch["grid"]["value"] == [4]
+    assert launch["arguments"]["x"]["value"] == "[1000]" and launch["grid"]["value"] == [4, 1, 1]
     for wrong in ("if (i <= n)", "if (i > n) return; else", ""):
         code, data, _ = inspect(tmp_path, capsys, text.replace("if (i < n)", wrong))
         assert code == 1 and {k for k, _ in lines(data)} == {"out-of-bounds"}, wrong
@@ -265,7 +265,8 @@ def test_assertions_are_findings(tmp_path, capsys):
         "#include <cassert>\n__global__ void k(float* y) {\n    assert(threadIdx.x < 20);\n    y[threadIdx.x] = 1;\n}"
     )
     code, data, _ = inspect(tmp_path, capsys, text, "--block", 32, "--grid", 1)
-    assert code == 1 and lines(data) == [("assert", 3)] and data["findings"][0]["thread"] == [20, 0, 0]
+    assert code == 3 and lines(data) == [("assert", 3)] and data["findings"][0]["thread"] == [20, 0, 0]
+    assert data["complete"] is False
 
 
 @pytest.mark.parametrize(

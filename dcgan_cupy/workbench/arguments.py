@@ -155,28 +155,30 @@ class Maker:
         assert dtype is not None
         if int(np.prod(shape, dtype=np.float64)) * dtype.itemsize > MOST_BYTES:
             raise UserError(f"{where}: need at most 2 GiB, got {text}")
-        self._fitting(p, np.empty(0, dtype))
+        fitting = self._fitting(p, np.zeros(shape, dtype))
         if fill == "empty":
-            return self.dev.empty(shape, dtype)
+            return self.dev.empty(fitting.shape, fitting.dtype)
         if fill.startswith("@"):
             values = load(where, fill[1:])
             if values.size != int(np.prod(shape)) or values.dtype != dtype:
                 raise UserError(
                     f"{where}: need {dtype.name} of {shape} in {fill[1:]}, got {values.dtype.name} of {values.shape}"
                 )
-            return self.dev.array(values.reshape(shape))
+            return self.dev.array(self._fitting(p, values.reshape(shape)))
         bfloat = name == "bf16" or p.c_type.endswith(("bfloat16", "bfloat162"))
-        return self.dev.array(
-            fill_array(where, np.random.default_rng([self.seed, *p.name.encode()]), shape, dtype, fill, bfloat)
-        )
+        rng = np.random.default_rng([self.seed, *p.name.encode()])
+        return self.dev.array(self._fitting(p, fill_array(where, rng, shape, dtype, fill, bfloat)))
 
     def _fitting(self, p: Argument, values):
+        """An array's values, if they are the parameter's: for structs, numbers that fill a whole number of them."""
         need = self.dtype_of(p)
-        if need is not None and values.dtype != need and (need.names is None or values.dtype.itemsize != need.itemsize):
+        if need is not None and values.dtype != need and (need.names is None or values.nbytes % need.itemsize):
             raise UserError(
                 f"inspect: --arg: {p.name}: need an array of {need.name if need.names is None else p.c_type} for"
                 f" {p.c_type}*, got {values.dtype.name}"
             )
+        if need is not None and values.dtype != need:
+            return np.ascontiguousarray(values).reshape(-1).view(np.uint8).view(need)
         return values
 
     def _struct(self, p: Argument, text: str):

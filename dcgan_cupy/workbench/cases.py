@@ -355,7 +355,6 @@ def run_case(dev, case: Case, shape: dict, rung: str = "", known: bool = False, 
     keys, before = {**case.default, **shape}, len(dev.reports)
     choice = {"rung": rung or case.usual_rung, "known": known} if case.rungs else {}
     try:
-        choice = {"rung": rung, "known": known} if case.rungs else {}
         case.run(dev, np.random.default_rng(seed), **choice, **keys)
     except TypeError as error:
         taken = set(case.default) | {

@@ -1,5 +1,7 @@
 """The terminal's view of a report, and the same as data."""
 
+import re
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -144,10 +146,12 @@ def launch_lines(r) -> list[str]:
         return []
     parts = {"read": [], "proposed": [], "default": []}
     for what in ("grid", "block", "shared_bytes", "template"):
-        if what in r.launch and r.launch[what]["from"] in parts:
-            parts[r.launch[what]["from"]].append(f"{what} {','.join(map(str, r.launch[what]['value']))}") if r.launch[
-                what
-            ]["value"] != [0] else None
+        told = r.launch.get(what, {"from": ""})
+        if told["from"] in parts and told["value"] != [0]:
+            value = ",".join(map(str, told["value"]))
+            parts[told["from"]].append(
+                f"{what} {re.sub('(,1){1,2}$', '', value) if what in ('grid', 'block') else value}"
+            )
     for name, value in r.launch["arguments"].items():
         if value["from"] in parts:
             parts[value["from"]].append(f"{name}={value['value']}")

@@ -35,7 +35,6 @@ UNSUPPORTED = (
         "memory allocated in a kernel",
     ),
     (r"\b(?:cub|thrust|cutlass|cute)::", "code of one's own, or of headers beside the file", "a library's device code"),
-    (r"\bsystem\s*\(|\bfopen\s*\(|\bgetenv\s*\(", "device code", "a call of the operating system's"),
     (r"\b__nv_fp8\w*|\b__nv_fp4\w*|\b__nv_fp6\w*", "float, half or bfloat16", "8-bit floats"),
 )
 

@@ -386,8 +386,8 @@ class Run:
     def described(self) -> dict:
         """The launch as --json prints it: each size and argument with where it comes from."""
         made = {
-            "grid": {"value": list(self.grid), "from": self.extents["grid"]},
-            "block": {"value": list(self.block), "from": self.extents["block"]},
+            "grid": {"value": [*self.grid, 1, 1][:3], "from": self.extents["grid"]},
+            "block": {"value": [*self.block, 1, 1][:3], "from": self.extents["block"]},
             "shared_bytes": {"value": [self.shared], "from": self.extents["shared_bytes"]},
             "arguments": {
                 p.name: {"value": self.values[p.name].text, "from": self.values[p.name].origin} for p in self.parameters

@@ -28,6 +28,10 @@ PREDEFINED = {
 SEARCHED = ("", "include", "inc", "common", "Common", "../include", "../common", "../inc", "../Common", "..")
 INCLUDED = (".h", ".hpp", ".cuh", ".cu", ".inl", ".hh", ".hxx", ".inc", ".c", ".cpp")
 SYSTEM = re.compile(r"^[ \t]*#[ \t]*(?:include|import|include_next)[ \t]*<([^>\n]+)>.*$", re.M)
+# An include in whatever spelling the compiler would take; none may be left once the files have been pasted.
+HIDDEN = re.compile(
+    r"^(?:\s|/\*.*?\*/)*(?:#|%:|\?\?=)(?:\s|/\*.*?\*/)*(?:include(?:_next)?|import|embed)\b[^\n]*", re.M
+)
 # Headers that NVRTC needs to count registers, and the words that ask for them.
 HEADERS = {
     "cuda_fp16.h": r"(?:__)?half2?$",
@@ -62,6 +66,14 @@ class UserFile(Types):
 
     def _preprocessed(self) -> str:
         pasted = self._paste(self.path, set())
+        joined = re.sub(r"\\[ \t]*\n", "", pasted)
+        if hidden := HIDDEN.search(joined):
+            at = list(re.finditer(r'^#line (\d+) "(.*)"$', joined[: hidden.start()], re.M))[-1]
+            line = int(at[1]) + joined.count("\n", at.end() + 1, hidden.end() - len(hidden[0].lstrip()))
+            raise UserError(
+                f"{at[2]}:{line}: include: need CUDA's headers or files of the text's own folder, got"
+                f" {hidden[0].strip()}"
+            )
         own = [f"-D{n}={v}" for n, v in {**PREDEFINED, **dict(self.macros)}.items()]
         if re.search(r"^[ \t]*#[ \t]*define[ \t]+NDEBUG\b", pasted, re.M):
             own.append("-Dassert(...)=((void)0)")  # as <cassert> would have it, which is left out
@@ -86,6 +98,8 @@ class UserFile(Types):
         lines = [f'#line 1 "{shown}"']
         for number, line in enumerate(text.split("\n"), 1):
             if system := SYSTEM.match(line):
+                if re.match(r"/|.*\.\.", system[1]):
+                    raise UserError(f"{path}:{number}: include: need CUDA's headers, got <{system[1]}>")
                 self.left_out.append(system[1])
                 lines.append("")
                 continue
@@ -93,6 +107,8 @@ class UserFile(Types):
             if match is None:
                 lines.append(line)
                 continue
+            if Path(match[1]).is_absolute():
+                raise UserError(f'{path}:{number}: include: need a file in the folder of the text, got "{match[1]}"')
             found = self._own(path.parent, match[1])
             if found is None:
                 self.left_out.append(match[1])
@@ -106,8 +122,6 @@ class UserFile(Types):
 
     def _own(self, folder: Path, name: str) -> Path | None:
         """A file beside the one that asks, or in the usual folders near it; never outside the tree above."""
-        if Path(name).is_absolute():
-            return None
         for place in (*(folder / s for s in SEARCHED), self.path.parent):
             found = (place / name).resolve()
             near = found.is_relative_to(self.path.parent.parent.parent) or found.is_relative_to(self.path.parent)
