@@ -30,7 +30,7 @@ INCLUDED = (".h", ".hpp", ".cuh", ".cu", ".inl", ".hh", ".hxx", ".inc", ".c", ".
 SYSTEM = re.compile(r"^[ \t]*#[ \t]*(?:include|import|include_next)[ \t]*<([^>\n]+)>.*$", re.M)
 # An include in whatever spelling the compiler would take; none may be left once the files have been pasted.
 HIDDEN = re.compile(
-    r"^(?:\s|/\*.*?\*/)*(?:#|%:|\?\?=)(?:\s|/\*.*?\*/)*(?:include(?:_next)?|import|embed)\b[^\n]*", re.M
+    r"^(?:[ \t\f\v]|/\*.*?\*/)*(?:#|%:|\?\?=)(?:[ \t\f\v]|/\*.*?\*/)*(?:include(?:_next)?|import|embed)\b[^\n]*", re.M
 )
 # Headers that NVRTC needs to count registers, and the words that ask for them.
 HEADERS = {
