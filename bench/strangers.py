@@ -3,7 +3,7 @@
 A file's line `//--blockDim=… --gridDim=…` (GPUVerify's) gives block and grid; else its host code tells them.
 One process a file, so that a crash is a verdict.
 Columns: source, path, commit, kernel, verdict, seconds, sentence.
-Verdict: clean, found, refused (a sentence), crashed, none (no kernel in the file).
+Verdict: clean, found, refused (a sentence), crashed, none (no kernel in the file). Warnings (race:7?) are no findings.
 """
 
 import argparse
@@ -60,8 +60,7 @@ def verdict(path: Path, seconds: float) -> list[tuple[str, str, float, str]]:
     if done.returncode < 0 or "Traceback" in err:
         return [("", "crashed", took, f"{done.returncode}: {err.splitlines()[-1] if err else ''}")]
     try:
-        printed = done.stdout.decode(errors="replace")
-        data = json.loads(printed[printed.rindex('{\n "findings"') :])  # behind what the kernel printed
+        data = json.loads(done.stdout)
     except ValueError:
         last = err.splitlines()[-1] if err else done.stdout.decode(errors="replace")[-200:]
         none = "no kernel in this file" in last
@@ -69,10 +68,15 @@ def verdict(path: Path, seconds: float) -> list[tuple[str, str, float, str]]:
     rows = []
     for launch in data["costs"]:
         mine = [f for f in data["findings"] if f["kernel"] == launch["kernel"]]
-        kinds = sorted({f"{f['kind']}:{f['line']}" for f in mine})
+        kinds = sorted({f"{f['kind']}:{f['line']}" + "?" * (f["severity"] != "error") for f in mine})
         left = "; ".join(n for n in launch["notes"] if n.startswith("left out"))
         rows.append(
-            (launch["kernel"], "found" if mine else "clean", took, " ".join(kinds) + (" | " + left if left else ""))
+            (
+                launch["kernel"],
+                "found" if any(f["severity"] == "error" for f in mine) else "clean",
+                took,
+                " ".join(kinds) + (" | " + left if left else ""),
+            )
         )
     return rows
 

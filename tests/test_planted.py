@@ -12,9 +12,9 @@ from planted import PLANTED as OTHERS
 from planted_races import RACES
 
 from dcgan_cupy.device import CpuDevice, source
+from dcgan_cupy.workbench.arguments import DTYPES
 from dcgan_cupy.workbench.cases import CASES, run_case, sweep
 from dcgan_cupy.workbench.check_device import CheckDevice
-from dcgan_cupy.workbench.user_kernel import DTYPES
 
 PLANTED = [*OTHERS, *RACES]
 
