@@ -70,14 +70,8 @@ def verdict(path: Path, seconds: float) -> list[tuple[str, str, float, str]]:
         mine = [f for f in data["findings"] if f["kernel"] == launch["kernel"]]
         kinds = sorted({f"{f['kind']}:{f['line']}" + "?" * (f["severity"] != "error") for f in mine})
         left = "; ".join(n for n in launch["notes"] if n.startswith("left out"))
-        rows.append(
-            (
-                launch["kernel"],
-                "found" if any(f["severity"] == "error" for f in mine) else "clean",
-                took,
-                " ".join(kinds) + (" | " + left if left else ""),
-            )
-        )
+        kind = "found" if any(f["severity"] == "error" for f in mine) else "clean"
+        rows.append((launch["kernel"], kind, took, " ".join(kinds) + (" | " + left if left else "")))
     return rows
 
 
