@@ -223,9 +223,12 @@ static __attribute__((noinline)) void make_room(u32 t) {
     }
 }
 
+// Others may run here: before an access is checked, never between its check and itself.
+static inline void have_room(u32 t) { if (__builtin_expect(threads[t].events == ROOM, 0)) make_room(t); }
+
 static inline void push(u32 t, u64 address, u32 site) {
     Thread& thread = threads[t];
-    if (thread.events == ROOM) make_room(t);
+    have_room(t);
     const Frame& f = thread.frames[thread.frame];
     u32 depth = f.block < 0 ? 0 : s->blocks[f.block].depth;
     thread.event[thread.events++] = {address, f.key[depth], site};
@@ -459,6 +462,7 @@ EXPORT void check_access(void* p, u32 site) {
         if (in_image(a)) return;
     }
     u32 t = *image->fiber_now;
+    if (s->costing) have_room(t);
     if (at.kind == ATOMIC) synchronise_by_atomic(a, t);
     touch(a, site, at.size, at.kind, t);
     if (s->costing) push(t, a, site);
@@ -504,6 +508,8 @@ static bool range(u64 a, u64 n, u32 site) {
     for (u64 i = 0; i < n;) {
         u32 size = 16;
         while (size > 1 && (i + size > n || (a + i) & (size - 1))) size /= 2;
+        pending.finding = nullptr;                       // of the piece before, which is not written yet
+        if (s->costing) have_room(t);
         touch(a + i, site, size, at.kind, t);
         if (s->costing && size >= at.size) push(t, a + i, site);
         i += size;

@@ -18,7 +18,7 @@ from .user_kernel import UserKernel, Wanted, check_supported, parse_macros, pars
 from .user_source import UserFile
 
 TRIAL_ELEMENTS, TRIAL_BYTES = 1 << 20, 32 << 20
-TRIAL_BLOCKS, TRIAL_SECONDS = 8, 20
+TRIAL_BLOCKS, TRIAL_SECONDS = 128, 20
 WATCHED_SECONDS = 3  # of a launch that was read or proposed: as many of its blocks as that allows
 
 
