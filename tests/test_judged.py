@@ -170,3 +170,17 @@ def test_the_child_may_neither_open_nor_connect_nor_write(tmp_path):
     assert "limits" in held and not ended
     if "filter" in held:
         assert printed.split("\n")[:3] == ["could not"] * 3, printed
+
+
+def test_a_large_array_of_bytes_is_watched(dev, tmp_path):
+    """A cell a byte takes 32 times the array: the child's limit leaves room for them."""
+    text = "__global__ void k(unsigned char* y, int n) { y[n - 1 - threadIdx.x] = 1; y[n - threadIdx.x] = 1; }"
+    report = run(dev, tmp_path, text, 1, 32, {"y": "u8[100000000]:empty", "n": "100000000"})
+    assert {f.kind for f in report.findings} == {"out-of-bounds", "race"} and report.complete
+
+
+def test_the_same_value_is_known_when_lists_are_full(dev, tmp_path):
+    """A full list lets other threads run: never between an access's check and the access itself."""
+    text = "__global__ void k(int* y, int n) {\n    for (int i = 0; i < n; i++) y[i] = i;\n}"
+    report = run(dev, tmp_path, text, 1, 64, {"y": "i32[5000]", "n": "5000"})
+    assert [(f.kind, f.severity) for f in report.findings] == [("race", "warning")]

@@ -298,3 +298,15 @@ def test_fills(tmp_path, capsys, fill, want):
     given = ("--arg", f"x=f32{shape}:{fill}", "--arg", "y=f32[4]", "--block", 4, "--grid", 1)
     code, data, err = inspect(tmp_path, capsys, text, *given, "--expect", f"y=@{tmp_path}/want.npy")
     assert code == 0, (err, data)
+
+
+def test_proposed_sizes_hold_every_block(tmp_path, capsys):
+    text = """__global__ void k(const float* A, const float* B, float* C, int M, int N, int K) {
+    int row = blockIdx.y * blockDim.y + threadIdx.y, col = blockIdx.x * blockDim.x + threadIdx.x;
+    if (row >= M || col >= N) return;
+    float sum = 0;
+    for (int i = 0; i < K; i++) sum += A[row * K + i] * B[i * N + col];
+    C[row * N + col] = sum;
+}"""
+    code, data, err = inspect(tmp_path, capsys, text)
+    assert code == 0 and data["costs"][0]["launch"]["arguments"]["A"]["from"] == "proposed", (err, data)

@@ -30,6 +30,7 @@ GUARD = 16 << 20  # empty room on either side of a global array: address space o
 MAX_BYTES = 2 << 30  # of all arrays together; shadows take nine times as much
 FIRST_BLOCK, LAST_BLOCK = 1, (1 << 20) - 1
 SHARED_LIMIT = 48 * 1024
+MOST_CELLS = 16 << 30  # bytes of address space for the cells of byte arrays
 TYPES = {"float": "f4", "double": "f8", "half": "f2", "i8": "i1", "i16": "i2", "i32": "i4", "i64": "i8"}
 
 
@@ -210,12 +211,14 @@ class CheckKernel(CpuKernel):
         prepared.launch.most_blocks = self.most_blocks
         launch = tables.memory.copy(np.frombuffer(prepared.launch, np.uint8))
         settings, functions, alone = tables.settings.ctypes.data, self.functions, self.device.alone
+        rows = tables["arrays"]  # one that is touched by bytes gets a cell for each
+        room = min(8 * WORDS * int((rows["high"] - rows["low"]).sum()), MOST_CELLS)
         run, at, start = self.runtime.check_run, launch.ctypes.data, time.perf_counter()
 
         def work():
             run(ctypes.c_void_p(settings), ctypes.c_void_p(functions[0]), ctypes.c_void_p(at), int(alone))
 
-        printed, ended, held = child.run(work, self.device.seconds) if alone else (work(), "", "")
+        printed, ended, held = child.run(work, self.device.seconds, room) if alone else (work(), "", "")
         made = type(prepared.launch).from_buffer(launch)
         fault = made.message.decode("utf-8", "backslashreplace") if made.failed else ""
         return Outcome(fault, printed or "", ended, held or "", time.perf_counter() - start)

@@ -38,8 +38,8 @@ class Shared:
         return made
 
 
-def run(work, seconds: float) -> tuple[str, str, str]:
-    """Calls work() in a forked process, confined.
+def run(work, seconds: float, room: int = 0) -> tuple[str, str, str]:
+    """Calls work() in a forked process, confined.   room: bytes beyond the usual that it may take.
 
     Returns what it printed, how it ended (nothing: as it should), and what confined it.
     """
@@ -51,7 +51,7 @@ def run(work, seconds: float) -> tuple[str, str, str]:
         )  # other threads of this process stay behind: the child needs none
         child = os.fork()
     if child == 0:
-        _child(work, seconds, writing, telling)
+        _child(work, seconds, room, writing, telling)
     os.close(writing)
     os.close(telling)
     try:
@@ -74,7 +74,7 @@ def run(work, seconds: float) -> tuple[str, str, str]:
     return text, ended, held
 
 
-def _child(work, seconds, writing, telling):
+def _child(work, seconds, room, writing, telling):
     """Never returns."""
     code = 70
     try:
@@ -84,7 +84,7 @@ def _child(work, seconds, writing, telling):
         os.dup2(telling, 3)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         confine.close_files((0, 1, 2, 3))
-        os.write(3, confine.confine(seconds).encode())
+        os.write(3, confine.confine(seconds, room).encode())
         work()
         code = 0
     except BaseException as error:

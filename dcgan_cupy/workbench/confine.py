@@ -55,14 +55,14 @@ NEW_USER, NEW_NETWORK, NEW_IPC = 0x10000000, 0x40000000, 0x08000000
 ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | 1  # the call fails with EPERM
 
 
-def confine(seconds: float) -> str:
-    """Confines this process for good. Returns in words what holds."""
+def confine(seconds: float, room: int = 0) -> str:
+    """Confines this process for good. Returns in words what holds.   room: bytes that the watching itself may take."""
     held = []
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
         libc.prctl(DIE_WITH_PARENT, 9, 0, 0, 0)
         with contextlib.suppress(OSError):
-            _limits(seconds)
+            _limits(seconds, room)
             held.append("limits on memory, time and files")
         if _filter(libc):
             held.insert(0, "a system-call filter")
@@ -70,12 +70,12 @@ def confine(seconds: float) -> str:
             held.insert(0, "namespaces")
     else:
         with contextlib.suppress(OSError, ValueError):
-            _limits(seconds)
+            _limits(seconds, room)
             held.append("limits on memory, time and files")
     return " and ".join(held) or "nothing"
 
 
-def _limits(seconds: float) -> None:
+def _limits(seconds: float, room: int) -> None:
     def lower(what, value):
         most = resource.getrlimit(what)[1]
         if most != resource.RLIM_INFINITY:
@@ -91,7 +91,7 @@ def _limits(seconds: float) -> None:
         lower(resource.RLIMIT_NPROC, 0)
     if sys.platform == "linux":
         with open("/proc/self/statm", encoding="ascii") as file:
-            lower(resource.RLIMIT_AS, int(file.read().split()[0]) * resource.getpagesize() + MEMORY)
+            lower(resource.RLIMIT_AS, int(file.read().split()[0]) * resource.getpagesize() + MEMORY + room)
 
 
 def _filter(libc) -> bool:
