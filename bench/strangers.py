@@ -33,6 +33,16 @@ def dims(text: str) -> str:
     return text.strip("[]{}() ").replace(" ", "")
 
 
+def asked(text: str) -> list[str]:
+    """name=value of what the only kernel's __requires(name == value) asks of a parameter."""
+    kernels = re.findall(r"__global__[^;{]*?\bvoid\b[^;{(]*\(([^{;]*)\)\s*\{", re.sub(r"//[^\n]*", "", text))
+    if len(kernels) != 1:
+        return []
+    names = {m[1] for part in kernels[0].split(",") if (m := re.search(r"(\w+)\s*(?:\[\d*\])?\s*$", part))}
+    found = dict(reversed(re.findall(r"__requires\(\s*\(?(\w+)\s*==\s*(\d+)", text)))
+    return [f"{name}={value}" for name, value in found.items() if name in names]
+
+
 def command(path: Path, seconds: float) -> list[str]:
     """The command line for one file."""
     text = path.read_text(encoding="utf-8", errors="replace")
@@ -42,6 +52,8 @@ def command(path: Path, seconds: float) -> list[str]:
             made += [option, dims(match[1])]
     for name, equals, value in re.findall(r"(?m)^//.*?-D(\w+)(=?)(\S*)", text):
         made += ["--macro", f"{name}={value}" if equals else name]
+    for name in asked(text):
+        made += ["--arg", name]
     for name in sorted(set(ANNOTATION.findall(text))):
         made += ["--macro", f"{name}(...)=" + ("" if name == "__axiom" else "1")]
     return made

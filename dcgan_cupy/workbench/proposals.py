@@ -141,7 +141,8 @@ def fitting_size(reach: int, scalars: list[int], block: tuple[int, ...], grid: t
     over = [f for f in fits if reach <= f[0] <= reach * 1.02 + 1]
     # A guard that is missing reaches all threads, past one of the sizes; a wrong one a little too far.
     near = [(v, "") for v in known if reach == whole and 0 < reach - v <= threads and v > reach * 0.7]
-    under = near or [f for f in fits if 0 < reach - f[0] <= 2 and f[0] >= 32 and f[1] != "blocks"]
+    no_size = ("blocks",) if known else ("blocks", "threads")  # a kernel that is told no size has no guard to be wrong
+    under = near or [f for f in fits if 0 < reach - f[0] <= 2 and f[0] >= 32 and f[1] not in no_size]
     if under and (reach == whole or not over):
         best = max(under)[0]
     elif over:

@@ -142,6 +142,7 @@ template <class T> HOST_INLINE coalesced_group labeled_partition(const lanes_gro
     return r;
 }
 template <class G> HOST_INLINE void sync(const G& g, CALLER) { g.sync(file, line); }
+template <class G> HOST_INLINE void synchronize(const G& g, CALLER) { g.sync(file, line); }
 
 template <class T = void> struct plus { template <class U> GROUP U operator()(U a, U b) const { return a + b; } };
 template <class T = void> struct less { template <class U> GROUP U operator()(U a, U b) const { return b < a ? b : a; } };
