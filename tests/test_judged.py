@@ -184,3 +184,6 @@ def test_the_same_value_is_known_when_lists_are_full(dev, tmp_path):
     text = "__global__ void k(int* y, int n) {\n    for (int i = 0; i < n; i++) y[i] = i;\n}"
     report = run(dev, tmp_path, text, 1, 64, {"y": "i32[5000]", "n": "5000"})
     assert [(f.kind, f.severity) for f in report.findings] == [("race", "warning")]
+    text = "__global__ void k(double* y, float4* z) {\n    *y = 2.0;\n    *z = make_float4(1, 2, 3, 4);\n}"
+    report = run(dev, tmp_path, text, 1, 64, {"y": "f64[1]", "z": "f32[4]"})
+    assert [(f.kind, f.severity, f.count) for f in report.findings] == [("race", "warning", 63)] * 2

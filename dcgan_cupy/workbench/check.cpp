@@ -427,7 +427,8 @@ static inline void touch(u64 a, u32 site, u32 size, u32 kind, u32 t) {
         const u64 old = cell.write;
         if (old && stamp_site(old) != NOWHERE && !ordered(old, t, shared)) {
             Finding* f = report(RACE, site, a, t, number, shared, write, old, true);
-            if (f && kind == WRITE && !raced && size <= 16) {
+            if (f && raced && f == pending.finding) f->count--;      // the next cell of the same access
+            else if (f && kind == WRITE && !raced && size <= 16) {
                 pending = {f, a, size, {}};
                 memcpy(pending.before, (void*)a, size);
             }
