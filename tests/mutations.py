@@ -87,7 +87,7 @@ MUTATIONS = [
         "conv2d_forward",
         {**RUNG2, "rung": "tiled"},
         "out-of-bounds",
-        "i < SHARE",
+        "copy<V>(staged + i * V, from)",
     ),  # the compiler has merged two calls of copy() in this loop: it names the loop
     (
         "conv2d/forward_4_tiled.cu",
@@ -96,7 +96,7 @@ MUTATIONS = [
         "conv2d_forward",
         {**RUNG2, "rung": "tiled"},
         "out-of-bounds",
-        "i < SHARE",
+        "copy<V>(staged + i * V, from)",
     ),
     (
         "conv2d/backward_input_1_textbook.cu",

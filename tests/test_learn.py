@@ -152,7 +152,7 @@ def test_a_damaged_progress_is_named(tmp_path, capsys, monkeypatch):
     [
         ("", "compile", "need a kernel scale, got none of that name in 02_guard.cu"),
         ('extern "C" __global__ void scale(float* y) {}', "compile", "need the parameters of the task for scale"),
-        ("while (true) x[0];", "fault", "need a launch of at most"),
+        ("while (true) x[0];", "fault", "has not ended within 0.5 s"),
     ],
     ids=["empty", "parameters", "endless"],
 )

@@ -12,9 +12,9 @@ from planted import PLANTED as OTHERS
 from planted_races import RACES
 
 from dcgan_cupy.device import CpuDevice, source
+from dcgan_cupy.workbench.arguments import DTYPES
 from dcgan_cupy.workbench.cases import CASES, run_case, sweep
 from dcgan_cupy.workbench.check_device import CheckDevice
-from dcgan_cupy.workbench.user_kernel import DTYPES
 
 PLANTED = [*OTHERS, *RACES]
 
@@ -77,8 +77,10 @@ def test_mutated_kernel(mutation):
         assert not findings
         return
     assert kind in {f.kind for f in findings}, [f.message for f in findings]
-    text = (source.KERNELS / next(f.file for f in findings if f.kind == kind)).read_text().splitlines()
-    hits = [text[n - 1] for f in findings if f.kind == kind for n in (f.line, f.other_line or f.line) if n <= len(text)]
+    hits = []
+    for f in (f for f in findings if f.kind == kind):  # the line, the other one, and in a header those that called it
+        places = {(f.file, f.line), (f.other_file or f.file, f.other_line or f.line), *((n[0], n[1]) for n in f.frames)}
+        hits += [(source.KERNELS / name).read_text().splitlines()[number - 1] for name, number in places]
     assert any(line in hit for hit in hits), hits
 
 

@@ -104,9 +104,10 @@ def _shown(path: Path, absolute: bool) -> str:
     return str(path) if absolute or not path.is_relative_to(KERNELS) else path.relative_to(KERNELS).as_posix()
 
 
-def _paste(path: Path, absolute: bool, tiles: str, seen: set[Path]) -> str:
-    """The file behind `#line 1`, each `#include "..."` replaced by that file's text, once."""
+def _paste(path: Path, absolute: bool, tiles: str, seen: set[Path], home: Path | None = None) -> str:
+    """The file behind `#line 1`, each `#include "..."` replaced by that file's text, once.   home: the first one's."""
     seen.add(path.resolve())
+    home = home or path.parent
     lines = [f'#line 1 "{_shown(path, absolute)}"']
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         match = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
@@ -120,8 +121,12 @@ def _paste(path: Path, absolute: bool, tiles: str, seen: set[Path]) -> str:
                 f'{_shown(path, absolute)}:{number}: include: need "{match[1]}" beside the file or in '
                 f"{KERNELS / 'include'}, got neither"
             )
+        if not any(found.is_relative_to(folder.resolve()) for folder in (home, *folders)):
+            raise UserError(
+                f'{_shown(path, absolute)}:{number}: include: need a file in the folder of the text, got "{match[1]}"'
+            )
         if found not in seen:
-            lines.append(_paste(found, absolute, tiles, seen))
+            lines.append(_paste(found, absolute, tiles, seen, home))
         lines.append(f'#line {number + 1} "{_shown(path, absolute)}"')
     return "\n".join(lines) + "\n"
 

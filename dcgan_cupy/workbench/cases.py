@@ -38,17 +38,23 @@ def _normal(dev, rng, *shape):
     return dev.array(rng.standard_normal(shape).astype(F32))
 
 
-def _integers(n, default=1 << 16):
+def _integers(n, default=65_500):
     """Sizes around the block's."""
     return {"default": {"n": default}, "edges": [{"n": v} for v in n]}
 
 
+def _now(operation):
+    return getattr(ops, operation.__name__)  # at the time of the call: its values may be compared meanwhile
+
+
 def _forward(operation, *scalars):
-    return lambda dev, rng, n: operation(dev, _normal(dev, rng, n), dev.empty((n,)), *scalars)
+    return lambda dev, rng, n: _now(operation)(dev, _normal(dev, rng, n), dev.empty((n,)), *scalars)
 
 
 def _backward(operation, *scalars):
-    return lambda dev, rng, n: operation(dev, _normal(dev, rng, n), _normal(dev, rng, n), dev.empty((n,)), *scalars)
+    return lambda dev, rng, n: _now(operation)(
+        dev, _normal(dev, rng, n), _normal(dev, rng, n), dev.empty((n,)), *scalars
+    )
 
 
 def _conv_arrays(dev, rng, n, h, w, ic, oc, kh, kw, stride_h, stride_w, pad_h, pad_w):
@@ -346,8 +352,7 @@ def run_case(dev, case: Case, shape: dict, rung: str = "", known: bool = False, 
 
     Raises: UserError if the operation refuses the shape, or a size of it is missing.
     """
-    keys = {**case.default, **shape}
-    before = len(dev.reports)
+    keys, before = {**case.default, **shape}, len(dev.reports)
     choice = {"rung": rung or case.usual_rung, "known": known} if case.rungs else {}
     try:
         case.run(dev, np.random.default_rng(seed), **choice, **keys)

@@ -1,7 +1,9 @@
-// The check build: the same text, and every access of it watched. check_ir.py turns the compiler's thread-sanitizer calls into
+// The check build: the same text, and every access of it watched. instrument.py turns the compiler's thread-sanitizer calls into
 // calls of check.cpp, one number a place in the source; here stands what the text itself must know of it.
 #pragma once
 #define WATCHED
+#define LAUNCH_STACK_BYTES (1 << 20)               // CUDA allows 512 KiB of local memory a thread; check.cpp has the same
+#define LAUNCH_STACK_ROOM (64 << 20)
 extern "C" {
 struct CheckImage {                                // what check.cpp needs to know of an image
     unsigned* fiber_now;
@@ -12,27 +14,30 @@ struct CheckImage {                                // what check.cpp needs to kn
 };
 void check_block_begin(const CheckImage*, const unsigned* grid, const unsigned* block, unsigned x, unsigned y, unsigned z);
 bool check_block_end();
-void check_barrier(const char* file, int line);
-void check_meeting(unsigned first, unsigned mask);
-void check_fence();
+__attribute__((convergent)) void check_barrier(const char* file, int line);      // which makes its callers so, too
+__attribute__((convergent)) void check_meeting(unsigned first, unsigned mask);
+void check_fence(bool device);
+void check_stuck(unsigned thread, unsigned other);
 }
+#define CONVERGENT __attribute__((convergent))    // threads that meet at one line stand in one basic block, or in other rounds of a loop
 #define WATCH_BLOCK() check_block_begin(watched_image(), launch->grid, launch->block, blockIdx.x, blockIdx.y, blockIdx.z)
 #define WATCH_BLOCK_END() (check_block_end() ? (void)(((Launch*)launch)->failed = 1) : (void)0)
 #define WATCH_BARRIER(file, line) check_barrier(file, line)
 #define WATCH_MEETING(first, mask) check_meeting(first, mask)
-#define __threadfence() check_fence()
+#define WATCH_STUCK(thread, other) check_stuck(thread, other)
+#define __threadfence() check_fence(true)
+#define __threadfence_system() check_fence(true)
+#define __threadfence_block() check_fence(false)
 
-// Vectors that move as one: an ordinary struct's copy would be taken apart into its members before it is watched. Loose: a
-// misaligned one is reported, and must not crash here.
+// Vectors that move as one: an ordinary struct's copy would be taken apart into its members before it is watched.
 #define WATCHED_VECTOR(T, NAME, N, ALIGN, MEMBERS, PARAMETERS, VALUES) \
     struct alignas(ALIGN) NAME##N { \
         typedef T Whole __attribute__((vector_size(N * sizeof(T)), aligned(ALIGN))); \
-        typedef T Loose __attribute__((vector_size(N * sizeof(T)), aligned(sizeof(T)))); \
         union { struct { T MEMBERS; }; Whole whole; }; \
         NAME##N() = default; \
         constexpr NAME##N(PARAMETERS) : whole{VALUES} {} \
-        HOST_FORCED NAME##N(const NAME##N& other) : whole(*(const Loose*)&other) {} \
-        HOST_FORCED NAME##N& operator=(const NAME##N& other) { *(Loose*)this = *(const Loose*)&other; return *this; } \
+        HOST_FORCED NAME##N(const NAME##N& other) : whole(other.whole) {} \
+        HOST_FORCED NAME##N& operator=(const NAME##N& other) { whole = other.whole; return *this; } \
     }; \
     HOST_INLINE NAME##N make_##NAME##N(PARAMETERS) { return NAME##N(VALUES); }
 #define WATCHED_LIST(...) __VA_ARGS__
@@ -57,6 +62,8 @@ static const CheckImage* watched_image() {
 #undef expf                                        // one call each, so that it counts as one operation
 #undef tanhf
 #undef __shared__
-#define __shared__ static __attribute__((used, section("cuda_shared")))    // check_ir.py finds them by the section's name
+#define __shared__ static __attribute__((used, section("cuda_shared")))    // instrument.py finds them by the section's name
+#undef __constant__
+#define __constant__ static __attribute__((used, section("cuda_constant")))
 #undef __global__
-#define __global__ __attribute__((flatten))
+#define __global__ __attribute__((flatten, noinline))   // one function, whose parameters are the arrays' names

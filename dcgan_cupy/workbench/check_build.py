@@ -29,6 +29,9 @@ INSTRUMENT = (
     "-nostdlib++",
     "-ffp-contract=off",
     "-fno-math-errno",
+    "-fno-finite-loops",  # a loop without end stays one, and its line is found
+    "-fno-delete-null-pointer-checks",  # an access through a literal null pointer stays one
+    "-fno-discard-value-names",  # parameters and local arrays keep their names
     "-fno-vectorize",
     "-fno-slp-vectorize",
     "-fno-builtin-memset",
@@ -36,7 +39,9 @@ INSTRUMENT = (
     "-fno-sanitize=all",
     "-Wno-everything",
     "-Xclang",
-    "-fsanitize=thread",
+    "-fsanitize=thread,object-size",  # object-size: an index that is known to leave a local array is not optimised away
+    "-Xclang",
+    "-fsanitize-recover=object-size",
     "-Xclang",
     "-fsanitize-coverage-type=2",
     "-Xclang",
@@ -77,40 +82,49 @@ def clang() -> building.Compiler:
     raise UserError(f"device: check: need clang, which can watch accesses (`pip install ziglang`), got {found.version}")
 
 
+RUNTIME = (
+    "-std=gnu++17",
+    "-O3",
+    "-march=native",
+    "-fPIC",
+    "-shared",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-nostdlib++",
+    "-fno-sanitize=all",
+)
+RUNTIME_TEXTS = ("check_order.hpp", "check_costs.hpp")  # that check.cpp includes
+REWRITES = (
+    "check.hpp",
+    "instrument.py",
+    "ir.py",
+    "flow.py",
+    "variables.py",
+    "refusals.py",
+)  # what decides of an image, beside its text
+
+
+@lru_cache(maxsize=None)
+def _own(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple((HERE / name).read_text(encoding="utf-8") for name in names)
+
+
 @lru_cache(maxsize=None)
 def runtime() -> ctypes.CDLL:
     """check.cpp, where every image can see it."""
-    text = (HERE / "check.cpp").read_text(encoding="utf-8")
-    compiler, flags = (
-        clang(),
-        (
-            "-std=gnu++17",
-            "-O3",
-            "-march=native",
-            "-fPIC",
-            "-shared",
-            "-fno-exceptions",
-            "-fno-rtti",
-            "-nostdlib++",
-            "-fno-sanitize=all",
-        ),
-    )
-    kept = building.kept(
-        "check",
-        "check",
-        compiler,
-        (text, *flags),
-        {"cpp": text},
-        lambda stem, out: [
-            [*compiler.command, *flags, f"-I{HERE}", f"-I{building.HERE}", f"{stem}.cpp", "-o", out, "-lpthread"]
-        ],
-        "check_start",
-    )
+    (text,) = _own(("check.cpp",))
+    compiler = clang()
+
+    def commands(stem, out):
+        return [[*compiler.command, *RUNTIME, f"-I{HERE}", f"-I{building.HERE}", f"{stem}.cpp", "-o", out, "-lpthread"]]
+
+    parts = text, *_own(RUNTIME_TEXTS), *RUNTIME
+    kept = building.kept("check", "check", compiler, parts, {"cpp": text}, commands, "check_run")
     return keep.load(kept, mode=ctypes.RTLD_GLOBAL)
 
 
 def build(symbol: str, text: str) -> tuple[ctypes.CDLL, dict]:
-    """The instrumented image of a kernel, loaded, and its tables."""
+    """The instrumented image of a kernel, loaded, and its tables.   Raises: UserError."""
     compiler = clang()
 
     def commands(stem, out):
@@ -130,11 +144,11 @@ def build(symbol: str, text: str) -> tuple[ctypes.CDLL, dict]:
         ]
 
     def rewrite(stem):
-        made, tables = instrument.rewrite(Path(f"{stem}.raw").read_text(encoding="utf-8"))
+        kernel = symbol.partition("<")[0].rpartition("::")[2].strip()
+        made, tables = instrument.rewrite(Path(f"{stem}.raw").read_text(encoding="utf-8"), kernel)
         Path(f"{stem}.ll").write_text(made, encoding="utf-8")
         return json.dumps(tables).encode()
 
-    own = [(HERE / name).read_text(encoding="utf-8") for name in ("check.hpp", "instrument.py")]
-    parts = text, *own, *INSTRUMENT, *ASSEMBLE
+    parts = text, *_own(REWRITES), *INSTRUMENT, *ASSEMBLE
     kept = building.kept(symbol, "check", compiler, parts, {"cpp": text}, commands, "run_blocks", rewrite)
     return keep.load(kept), json.loads(kept.tables)

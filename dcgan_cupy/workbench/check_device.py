@@ -2,7 +2,7 @@
 
     dev = CheckDevice()
     dev.kernel(file, symbol)(grid, block, …)      # as on any device
-    dev.reports[-1].findings, .costs
+    dev.reports[-1].findings, .accesses
 
 clang instruments the text (-fsanitize=thread and a call for each basic block), instrument.py turns that into calls of
 check.cpp.
@@ -12,94 +12,26 @@ import ctypes
 import mmap
 import re
 import time
-from pathlib import Path
 
 import numpy as np
 
 from ..device import source
-from ..device.base import KernelError
-from ..device.host.launch import CpuDevice, CpuKernel
+from ..device.host.launch import MAX_SHARED, STATE, CpuDevice, CpuKernel
 from ..device.turns import Turn
 from ..errors import UserError
-from . import check_build
-from .findings import Report, read_report
+from . import check_build, child
+from .child import Shared
+from .findings import Outcome, Report, read_report
+from .includes import need_own_includes
+from .launch_tables import CELL, WORDS, LaunchTables, fill_array, shadow
+from .words import Place
 
-HERE = Path(__file__).resolve().parent
 GUARD = 16 << 20  # empty room on either side of a global array: address space only
-MAX_BYTES = 2 << 30  # of all arrays together; shadows take seven times as much
+MAX_BYTES = 2 << 30  # of all arrays together; shadows take nine times as much
 FIRST_BLOCK, LAST_BLOCK = 1, (1 << 20) - 1
-ROOMS = {"depth": 16, "findings": 256, "barriers": 64}
 SHARED_LIMIT = 48 * 1024
-KIND_NUMBERS = {"read": 0, "write": 1, "atomic": 2}
-U32, U64 = ctypes.c_uint32, ctypes.c_uint64
-COST = np.dtype(
-    [
-        (n, np.uint64)
-        for n in ("requests", "lanes", "bytes", "sectors", "ideal", "passes", "extra", "shared", "splits", "executions")
-    ]
-)
-PATTERN = np.dtype(
-    [("address", np.uint64, 32), ("mask", np.uint32), ("block", np.uint32), ("warp", np.uint32), ("cost", np.uint32)]
-)
-FINDING = np.dtype(
-    [(n, np.uint32) for n in ("kind", "site", "other", "array")]
-    + [(n, np.uint32, 3) for n in ("block", "thread", "other_block", "other_thread")]
-    + [(n, np.uint32) for n in ("write", "other_write", "shared", "size", "warp", "promised")]
-    + [("address", np.uint64), ("count", np.uint64)],
-    align=True,
-)
-ARRAY = np.dtype([(n, np.uint64) for n in ("low", "high", "cells", "written", "base", "reads", "writes")])
-SITE = np.dtype([("kind", np.uint32), ("size", np.uint32)])
-BLOCK = np.dtype([(n, np.uint32) for n in ("flags", "depth", "loop", "flops", "flops64")])
-
-
-class _Settings(ctypes.Structure):
-    """struct Settings of check.cpp."""
-
-    _fields_ = (
-        [
-            (n, ctypes.c_void_p)
-            for n in (
-                "sites",
-                "blocks",
-                "arrays",
-                "shared",
-                "loops",
-                "costs",
-                "patterns",
-                "branches",
-                "visits",
-                "findings",
-                "slot_of",
-            )
-        ]
-        + [(n, U64) for n in ("shared_low", "shared_size", "dynamic_bytes", "stack_low", "stack_size")]
-        + [
-            (n, U32)
-            for n in (
-                "site_count",
-                "block_count",
-                "array_count",
-                "shared_count",
-                "cell",
-                "finding_count",
-                "chosen_block",
-                "chosen_warp",
-            )
-        ]
-        + [
-            ("barrier_files", U64 * ROOMS["barriers"]),
-            ("barrier_lines", U64 * ROOMS["barriers"]),
-            ("barrier_counts", U64 * ROOMS["barriers"]),
-        ]
-        + [(n, U64) for n in ("accesses", "warps", "blocks_run")]
-        + [("seconds", ctypes.c_double)]
-        + [(n, U32) for n in ("timed_out", "costing", "sequence", "unused")]
-    )
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The device
+MOST_CELLS = 16 << 30  # bytes of address space for the cells of byte arrays
+TYPES = {"float": "f4", "double": "f8", "half": "f2", "i8": "i1", "i16": "i2", "i32": "i4", "i64": "i8"}
 
 
 class _Room:
@@ -107,16 +39,16 @@ class _Room:
 
     def __init__(self, size: int):
         self.size = size
-        self.map = mmap.mmap(-1, size + 2 * GUARD + 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self.map = mmap.mmap(-1, size + 2 * GUARD + 4096, flags=mmap.MAP_SHARED | mmap.MAP_ANONYMOUS)
         start = np.frombuffer(self.map, np.uint8).ctypes.data
         self.offset = GUARD + (-(start + GUARD)) % 256
         self.low = start + self.offset
-        self.written = np.zeros(size + 16, np.uint8)
-        self.cells, self.cell = None, 0
+        self.written = Shared(size + 128).table(size + 16, np.uint8)
+        self.cells: np.ndarray | None = None
 
-    def shadow(self, cell: int) -> np.ndarray:
-        if self.cells is None or self.cell != cell:
-            self.cell, self.cells = cell, np.zeros(3 * (self.size // cell + 2), np.uint64)
+    def shadow(self) -> np.ndarray:
+        if self.cells is None:
+            self.cells = shadow(self.size)
         return self.cells
 
 
@@ -128,12 +60,16 @@ class CheckDevice(CpuDevice):
     tiles: whose tiles, and way into shared memory, the operations choose ("gpu": what a GPU would run).
     costs: count requests too.
     seconds: the longest a launch may take. chosen: (block, warp) whose access patterns are kept, None: the costliest.
+    alone: each launch in a process of its own, confined, so that nothing that a kernel does ends this one.
     """
 
-    def __init__(self, tiles: str = "gpu", costs: bool = True, seconds: float = 600, chosen=None):
+    def __init__(self, tiles: str = "gpu", costs: bool = True, seconds: float = 600, chosen=None, alone: bool = True):
         check_build.clang()
         super().__init__(build="check", reason="to watch every access", tiles=tiles)
-        self.costs, self.seconds, self.chosen = costs, seconds, chosen or (None, None)
+        self.costs, self.seconds, self.chosen, self.alone = costs, seconds, chosen or (None, None), alone
+        self.symbols: dict[
+            str, np.ndarray | None
+        ] = {}  # values of __device__ and __constant__ variables; None: unwritten
         self.reports: list[Report] = []
         self.row_block = None  # threads of a block in place of the operation's, where the kernel does not mind
         self.edit = None  # a function of (file, text) that changes a kernel's text before it is compiled
@@ -203,34 +139,38 @@ class CheckKernel(CpuKernel):
 
     def __init__(self, device, signature, symbol, text, macros, file):
         self.file, self.macros, self.text = file, macros, text
-        self.cell = _smallest(text)
+        self.members: list = []  # arrays that structs point to: (name, array)
+        self.most_blocks = 0  # of a launch: all, or so many, half of them the last ones
         super().__init__(device, signature, symbol, text, macros)
 
     def _make(self, symbol, body, launcher):
+        need_own_includes(self.file, self.text)
         runtime = check_build.runtime()
         unwatched = (
             '#pragma clang attribute push(__attribute__((no_sanitize("thread", "coverage"))), apply_to = function)'
         )
+        body = STATE.sub(lambda m: m[0].replace("__device__", "__device__ __attribute__((used))", 1), body)
         library, self.tables = check_build.build(
             symbol, f'#include "check.hpp"\n{body}\n{unwatched}{launcher}#pragma clang attribute pop\n'
         )
         self._libraries = [library]
         functions = (ctypes.c_void_p * 1)(ctypes.cast(library.run_blocks, ctypes.c_void_p).value)
+        runtime.check_prepare()
         self.runtime = runtime
-        self.sites, self.blocks = self.tables["sites"], self.tables["blocks"]
-        if len(self.sites) > 65535:
+        self.sites, self.blocks, self.variables = (self.tables[n] for n in ("sites", "blocks", "variables"))
+        if len(self.sites) > 65534:
             raise UserError(
-                f"{self.file}: {symbol}: need at most 65535 accesses in the compiled text, got {len(self.sites)}:"
+                f"{self.file}: {symbol}: need at most 65534 accesses in the compiled text, got {len(self.sites)}:"
                 " unroll less"
             )
         self.shared = self._place_shared(library)
+        self.globals_low = ctypes.addressof((ctypes.c_char * 1).in_dll(library, "check_globals"))
+        self.initial = (ctypes.c_void_p * max(1, len(self.variables))).in_dll(library, "check_initial")
         return functions
 
     def _place_shared(self, library):
-        region = ctypes.addressof((ctypes.c_char * 1).in_dll(library, "check_shared"))
-        known = self.tables["shared"]
-        sizes = (ctypes.c_int64 * max(1, len(known))).in_dll(library, "check_sizes")
-        total = sum(size for s, size in zip(known, sizes) if not s["dynamic"])
+        region, known = ctypes.addressof((ctypes.c_char * 1).in_dll(library, "check_shared")), self.tables["shared"]
+        total = sum(s["size"] for s in known if not s["dynamic"])
         if total > SHARED_LIMIT:
             raise UserError(
                 f"{self.file}: {self.symbol}: shared: need at most {SHARED_LIMIT} bytes of __shared__ arrays in a block"
@@ -238,15 +178,8 @@ class CheckKernel(CpuKernel):
             )
         self.region, self.static_shared = region, total
         dynamic = re.search(r"extern\s+__shared__\s[^;]*?(\w+)\s*\[\s*\]", source.strip_comments(self.text))
-        return [
-            {
-                **s,
-                "low": region + s["offset"],
-                "size": size,
-                **({"name": dynamic[1]} if s["dynamic"] and dynamic else {}),
-            }
-            for s, size in zip(known, sizes)
-        ]
+        named = {"name": dynamic[1]} if dynamic else {}
+        return [{**s, "low": region + s["offset"], **(named if s["dynamic"] else {})} for s in known]
 
     def launch(self, grid, block, arguments, shared_bytes):
         with _watching:  # check.cpp watches one launch at a time
@@ -257,6 +190,7 @@ class CheckKernel(CpuKernel):
         if dev.row_block:
             grid, block = self._other_block(grid, block, dev.row_block)
         blocks = grid[0] * grid[1] * grid[2]
+        blocks = min(blocks, self.most_blocks or blocks)
         if blocks > LAST_BLOCK - FIRST_BLOCK:
             raise UserError(
                 f"{self.symbol}: grid: need at most {LAST_BLOCK - FIRST_BLOCK} blocks to watch, got {blocks}"
@@ -265,16 +199,29 @@ class CheckKernel(CpuKernel):
             dev._sequence = FIRST_BLOCK
             for room in dev._rooms.values():
                 room.cells = None
-        settings, tables, arrays = self._settings(arguments, shared_bytes)
-        self.runtime.check_start(ctypes.byref(settings))
-        fault, start = None, time.perf_counter()
-        try:
-            super().launch(grid, block, arguments, shared_bytes)
-        except KernelError as error:
-            fault = str(error)
-        seconds = time.perf_counter() - start
+        tables, arrays = self._tables(arguments, shared_bytes)
+        outcome = self._run(grid, block, arguments, shared_bytes, tables)
         dev._sequence += blocks
-        dev.reports.append(read_report(self, settings, tables, arrays, (grid, block), fault, seconds, shared_bytes))
+        dev.reports.append(read_report(self, tables, arrays, (grid, block), outcome, shared_bytes))
+
+    def _run(self, grid, block, arguments, shared_bytes, tables) -> Outcome:
+        if shared_bytes > MAX_SHARED:
+            raise UserError(f"{self.symbol}: shared_bytes: need at most {MAX_SHARED}, got {shared_bytes}")
+        prepared = self.prepared(grid, block, arguments)
+        prepared.launch.most_blocks = self.most_blocks
+        launch = tables.memory.copy(np.frombuffer(prepared.launch, np.uint8))
+        settings, functions, alone = tables.settings.ctypes.data, self.functions, self.device.alone
+        rows = tables["arrays"]  # one that is touched by bytes gets a cell for each
+        room = min(8 * WORDS * int((rows["high"] - rows["low"]).sum()), MOST_CELLS)
+        run, at, start = self.runtime.check_run, launch.ctypes.data, time.perf_counter()
+
+        def work():
+            run(ctypes.c_void_p(settings), ctypes.c_void_p(functions[0]), ctypes.c_void_p(at), int(alone))
+
+        printed, ended, held = child.run(work, self.device.seconds, room) if alone else (work(), "", "")
+        made = type(prepared.launch).from_buffer(launch)
+        fault = made.message.decode("utf-8", "backslashreplace") if made.failed else ""
+        return Outcome(fault, printed or "", ended, held or "", time.perf_counter() - start)
 
     def _other_block(self, grid, block, wanted):
         """The same threads in other blocks: for kernels that ask only for their number in the grid."""
@@ -290,102 +237,73 @@ class CheckKernel(CpuKernel):
             )
         return (-(-grid[0] * block[0] // wanted[0]), 1, 1), (wanted[0], 1, 1)
 
-    def _settings(self, arguments, shared_bytes):
-        """struct Settings for a launch, the tables that it points to, and what the arguments are:
-
-        (name, array) by number.
-        """
-        dev, cell, depth = self.device, self.cell, ROOMS["depth"]
+    def _tables(self, arguments, shared_bytes):
+        """The tables of a launch, and what stands behind each row of its arrays."""
+        dev = self.device
         named = [
-            (p, a) for p, a in zip(self.signature.parameters, arguments, strict=True) if p.pointer and a is not None
-        ]
-        arrays = np.zeros(max(1, len(named)), ARRAY)
-        for row, (_, array) in zip(arrays, named):
+            (p.name, a)
+            for p, a in zip(self.signature.parameters, arguments, strict=True)
+            if p.pointer and a is not None
+        ] + [(name, a) for name, a in self.members if a is not None]
+        tables = LaunchTables(self.tables, len(named) + len(self.variables), len(self.shared))
+        arrays, numbers = [], {}
+        for row, (name, array) in zip(tables["arrays"], named):
             room, at = dev._room(array), dev.address(array)
-            low = at - (at - room.low) % 4
-            first = (low - room.low) // cell
-            row["low"], row["high"], row["base"] = at, at + array.nbytes, low
-            row["cells"] = room.shadow(cell).ctypes.data + 24 * first
-            row["written"] = room.written.ctypes.data + low - room.low
-        shared, slots = (
-            np.zeros(max(1, len(self.shared)), ARRAY),
-            np.full(self.tables["shared_bytes"] >> 16, 0xFFFFFFFF, np.uint32),
-        )
-        held = []
-        for number, (row, s) in enumerate(zip(shared, self.shared)):
+            low = at - (at - room.low) % CELL
+            cells = room.shadow().ctypes.data + 8 * WORDS * ((low - room.low) // CELL)
+            fill_array(row, at, array.nbytes, low, cells, room.written.ctypes.data + low - room.low)
+            numbers["argument", name] = len(arrays)
+            arrays.append(Place(name, list(array.shape), array.itemsize, at, array.nbytes))
+        for number, v in enumerate(self.variables):
+            numbers["variable", number] = len(arrays)
+            arrays.append(self._place_variable(tables, len(arrays), number, v))
+        for number, (row, s) in enumerate(zip(tables["shared"], self.shared)):
             size = shared_bytes if s["dynamic"] else s["size"]
-            held += [np.zeros(3 * (size // cell + 2), np.uint64), np.zeros(size + 16, np.uint8)]
-            row["low"], row["high"], row["base"] = s["low"], s["low"] + size, s["low"]
-            row["cells"], row["written"] = held[-2].ctypes.data, held[-1].ctypes.data
+            tables.held += [shadow(size), np.zeros(size + 16, np.uint8)]
+            fill_array(row, s["low"], size, s["low"], tables.held[-2].ctypes.data, tables.held[-1].ctypes.data)
             first = s["offset"] >> 16
-            slots[first : first + s["slots"]] = number
-        tables = {"arrays": arrays, "shared": shared, "slot_of": slots, "held": held}
-        tables["sites"] = np.array([(KIND_NUMBERS[s["kind"]], s["size"]) for s in self.sites] or [(0, 1)], SITE)
-        tables["blocks"] = np.array(
-            [
-                (
-                    b["branches"] + 2 * b["header"] + 4 * b["entry"],
-                    min(b["depth"], depth - 1),
-                    0,
-                    b["flops"],
-                    b["flops64"],
-                )
-                for b in self.blocks
-            ],
-            BLOCK,
-        )
-        loops = np.zeros((len(self.blocks), depth), np.uint32)
-        for row, b in zip(loops, self.blocks):
-            inside = b["inside"][: depth - 1]
-            row[: len(inside)] = inside
-        tables["loops"] = loops
-        tables["costs"] = np.zeros(len(tables["sites"]), COST)
-        tables["patterns"] = np.zeros(len(tables["sites"]), PATTERN)
-        tables["branches"] = np.zeros(len(self.blocks), COST)
-        tables["visits"] = np.zeros(len(self.blocks), np.uint64)
-        tables["findings"] = np.zeros(ROOMS["findings"], FINDING)
-        pointers = {
-            name: tables[name].ctypes.data
-            for name in (
-                "sites",
-                "blocks",
-                "arrays",
-                "shared",
-                "loops",
-                "costs",
-                "patterns",
-                "branches",
-                "visits",
-                "findings",
-                "slot_of",
+            tables["slot_of"][first : first + s["slots"]] = number
+        tables.root_sites(self.sites, numbers)
+        unknown = set(dev.symbols) - {v["name"] for v in self.variables}
+        if unknown:
+            there = ", ".join(v["name"] for v in self.variables) or "none in this text"
+            raise UserError(
+                f"inspect: --symbol: need a __device__ or __constant__ variable that the kernel uses ({there}), got"
+                f" {sorted(unknown)[0]}"
             )
-        }
-        chosen = [0xFFFFFFFF if c is None else c for c in dev.chosen]
-        settings = _Settings(
-            **pointers,
-            shared_low=self.region,
-            shared_size=self.tables["shared_bytes"],
-            dynamic_bytes=shared_bytes,
-            site_count=len(self.sites),
-            block_count=len(self.blocks),
-            array_count=len(named),
-            shared_count=len(self.shared),
-            cell=cell,
-            chosen_block=chosen[0],
-            chosen_warp=chosen[1],
-            seconds=dev.seconds,
-            costing=dev.costs,
-            sequence=dev._sequence,
-        )
-        return settings, tables, [(p.name, a) for p, a in named]
+        made = tables.struct
+        made.shared_low, made.shared_size, made.dynamic_bytes = self.region, self.tables["shared_bytes"], shared_bytes
+        made.globals_low, made.globals_size = self.globals_low, self.tables["variable_bytes"]
+        made.site_count, made.block_count = len(self.sites), len(self.blocks)
+        made.array_count, made.shared_count = len(arrays), len(self.shared)
+        made.chosen_block, made.chosen_warp = (0xFFFFFFFF if c is None else c for c in dev.chosen)
+        made.seconds, made.costing, made.sequence = dev.seconds, dev.costs, dev._sequence
+        made.most_blocks = self.most_blocks
+        return tables, arrays
 
-
-def _smallest(text: str) -> int:
-    """Bytes of a shadow's cell:
-
-    No larger than what the text moves at once, lest neighbours be taken for one another.
-    """
-    code = source.strip_comments(text)
-    if re.search(r"\b(?:char|u?int8_t|bool|__nv_fp8\w*)\b\s*(?:(?:const|__restrict__)\s*)*(?:\*|\w+\s*\[)", code):
-        return 1
-    return 2 if re.search(r"\b(?:short|u?int16_t|__half2?|half2?|__nv_bfloat16\w*)\b", code) else 4
+    def _place_variable(self, tables, row, number, v) -> Place:
+        """Gives a variable of the device the value that it begins the launch with."""
+        low, size = self.globals_low + v["offset"], v["size"]
+        ctypes.memset(low, 0, size)
+        if self.initial[number]:
+            ctypes.memmove(low, self.initial[number], size)
+        written = np.ones(size + 16, np.uint8)
+        if v["name"] in self.device.symbols:
+            values = self.device.symbols[v["name"]]
+            plain = TYPES.get(re.sub(r".* x |\]+", "", v["type"]))
+            if values is not None and values.ndim == 0 and plain:
+                values = np.full(size // np.dtype(plain).itemsize, values).astype(plain)
+            if values is None:
+                written[:] = 0
+            elif values.nbytes > size:
+                raise UserError(
+                    f"inspect: --symbol: {v['name']}: need at most {size} bytes, got {values.nbytes} of {values.dtype}"
+                )
+            else:
+                values = np.ascontiguousarray(values)
+                ctypes.memmove(low, values.ctypes.data, values.nbytes)
+        tables.held += [shadow(size), written]
+        cells = tables.held[-2].ctypes.data
+        fill_array(tables["arrays"][row], low, size, low, cells, written.ctypes.data, v["constant"])
+        word = "__constant__" if v["constant"] else "__device__"
+        return Place(v["name"], v["dims"], v["item"] or size, low, size, word)

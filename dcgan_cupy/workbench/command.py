@@ -1,6 +1,7 @@
 """python -m dcgan_cupy.inspect: what a kernel does wrong, and what it costs. See --help."""
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -15,7 +16,11 @@ from . import page, tables
 from .cards import CARDS
 from .cases import CASES, run_case, sweep
 from .check_device import CheckDevice
-from .user_kernel import parse_size, run_user_kernel
+from .expect_ours import compared
+from .symbols import symbol_values
+from .user_kernel import Wanted, parse_macros, parse_size
+from .user_run import Run
+from .user_source import UserFile
 
 EXAMPLES = """examples:
   python -m dcgan_cupy.inspect conv2d_forward --rung tiled
@@ -28,7 +33,8 @@ EXAMPLES = """examples:
 
 arrays: f32[32,64] i32[…] u8[…] bf16[…] … are filled with seeded random values; f32[64]:empty holds nothing yet, so
 that a read of what nothing wrote is seen; @file.npy; null. Scalars are numbers.
-Exit code: 0 no finding, 1 findings, 2 wrong use."""
+Exit code: 0 no error (warnings may be), 1 errors found, 2 wrong use, 3 the launch did not come to its end: it crashed,
+hung at a barrier, or ran out of time (3 goes before 1)."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -52,8 +58,23 @@ def parser() -> argparse.ArgumentParser:
         help="threads of a block: 256 or 16,16. Of our own kernels: only those whose blocks are one row of any length",
     )
     p.add_argument("--arg", action="append", default=[], metavar="NAME=VALUE", help="a parameter of a file's kernel")
+    p.add_argument(
+        "--symbol",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a __device__ or __constant__ variable of the file: its values at the start, as --arg takes them",
+    )
     p.add_argument("--macro", action="append", default=[], metavar="NAME=VALUE", help="defined before the file's text")
-    p.add_argument("--shared-bytes", type=int, default=0, help="dynamic shared memory of a file's kernel")
+    p.add_argument(
+        "--launch", action="store_true", help="take grid, block, sizes and constants from the file's own host code"
+    )
+    p.add_argument(
+        "--expect",
+        metavar="WHAT",
+        help="what a file's kernel should compute: y=@y.npy, reference.py:function, or a kernel as file.cu:kernel",
+    )
+    p.add_argument("--shared-bytes", type=int, default=None, help="dynamic shared memory of a file's kernel")
     p.add_argument(
         "--tiles", choices=("gpu", "cpu"), default="gpu", help="whose tile constants our kernels take (default gpu)"
     )
@@ -67,9 +88,22 @@ def parser() -> argparse.ArgumentParser:
         "--all", action="store_true", help="sweep every kernel and rung over edge-stressing shapes, correctness only"
     )
     p.add_argument("--quick", action="store_true", help="with --all: fewer shapes")
+    p.add_argument(
+        "--fail-on",
+        choices=("error", "warning"),
+        default="error",
+        help="the mildest finding that makes the exit code 1 (default error)",
+    )
     p.add_argument("--seed", type=int, default=1, help="of the random values")
     p.add_argument("--seconds", type=float, default=600, help="the longest a launch may take (default 600)")
     return p
+
+
+def split_name(text: str) -> tuple[str, str]:
+    """FILE.cu:KERNEL in two; the kernel may be ns::name<4>."""
+    at = text.index(".cu")
+    behind = text.find(":", at)
+    return (text, "") if behind < 0 else (text[:behind], text[behind + 1 :])
 
 
 def parse_shape(text: str) -> dict[str, int]:
@@ -96,7 +130,7 @@ def own_reports(dev, name: str, shape: dict, rung: str | None, seed: int) -> lis
             raise UserError(f"inspect: --rung: need a convolution or a sum by channel for a rung, got {name}")
         if rung is not None and rung not in rungs:
             raise UserError(f"inspect: --rung: need one of {', '.join(rungs)} for {name}, got {rung}")
-        return run_case(dev, CASES[name], shape, rung or "", seed=seed)
+        return _compared(dev, CASES[name], shape, rung or "", seed)
     paths = sorted(source.KERNELS.rglob("*.cu"))
     ours = {
         kernel
@@ -113,17 +147,48 @@ def own_reports(dev, name: str, shape: dict, rung: str | None, seed: int) -> lis
             dev.costs = False
             if any(r.kernel == name for r in run_case(dev, case, edge, rung or "", seed=seed)):
                 dev.costs = True
-                return [r for r in run_case(dev, case, {**edge, **shape}, rung or "", seed=seed) if r.kernel == name]
+                return [r for r in _compared(dev, case, {**edge, **shape}, rung or "", seed) if r.kernel == name]
     raise UserError(f"inspect: kernel: need one that an operation launches on this shape and rung, got {name!r}")
+
+
+def _compared(dev, case, shape: dict, rung: str, seed: int) -> list:
+    """An operation's reports; its values are compared with its definition in float64."""
+    with compared(dev, case.name) as values:
+        reports = run_case(dev, case, shape, rung, seed=seed)
+    for report in reports:
+        report.values = values
+    return reports
+
+
+def run_user_kernels(dev: CheckDevice, wanted: Wanted) -> list:
+    """Launches the kernel that is asked for once, or every kernel of the file where none is named; their Reports."""
+    macros = parse_macros(wanted.macros)
+    user = UserFile(wanted.file, macros)
+    if not wanted.symbol and len(user.own_kernels) > 1 and (wanted.launch or not wanted.given):
+        reports, refused = [], []
+        for name in user.own_kernels:
+            try:
+                reports.append(Run(dev, user, wanted, name, "").report())
+            except UserError as error:
+                refused.append(error)
+        if not reports:
+            raise refused[0]
+        for error in refused:
+            reports[0].notes.append(f"left out: {error}")
+        return reports
+    name = user.kernel(wanted.symbol)
+    inner = wanted.symbol[wanted.symbol.index("<") + 1 : wanted.symbol.rindex(">")] if "<" in wanted.symbol else ""
+    return [Run(dev, user, wanted, name, inner).report()]
 
 
 def run_all(options) -> int:
     """The sweep. Returns the exit code."""
-    findings, launches, kernels = [], 0, set()
+    findings, launches, kernels, complete = [], 0, set(), True
     for kind in ("gpu", "cpu"):
-        dev = CheckDevice(kind, costs=False, seconds=options.seconds)
+        dev = CheckDevice(kind, costs=False, seconds=options.seconds, alone=False)
         for name, shape, reports in sweep(dev, options.quick):
             for r in reports:
+                complete &= r.complete
                 launches += 1
                 kernels.add((r.file, r.kernel))
                 findings += [(name, {**shape, "tiles": kind}, f) for f in r.findings]
@@ -144,7 +209,14 @@ def run_all(options) -> int:
         )
     else:
         tables.print_sweep(findings, launches, kernels)
-    return 1 if findings else 0
+    return exit_code([f for _, _, f in findings], complete, options.fail_on)
+
+
+def exit_code(findings, complete: bool, fail_on: str, wrong: bool = False) -> int:
+    """0 no error, 1 errors (or warnings, where they count) or wrong values, 3 a launch that did not come to its end."""
+    if not complete:
+        return 3
+    return int(wrong or any(f.severity == "error" or fail_on == "warning" for f in findings))
 
 
 def run(options) -> int:
@@ -159,14 +231,11 @@ def run(options) -> int:
         chosen = tuple(map(int, parts))
     dev = CheckDevice(options.tiles, seconds=options.seconds, chosen=chosen)
     if ".cu" in options.kernel:
-        file, _, symbol = options.kernel.partition(":")
-        if not options.grid or not options.block:
-            raise UserError(
-                f"inspect: --grid and --block: need both for {file}, got {'none' if not options.grid else 'no block'}"
-            )
-        reports = [
-            run_user_kernel(
-                dev,
+        file, symbol = split_name(options.kernel)
+        dev.symbols = symbol_values(dev, options.symbol, options.seed)
+        reports = run_user_kernels(
+            dev,
+            Wanted(
                 file,
                 symbol,
                 options.grid,
@@ -175,31 +244,48 @@ def run(options) -> int:
                 options.macro,
                 options.shared_bytes,
                 options.seed,
-            )
-        ]
+                options.launch,
+                options.expect,
+            ),
+        )
     else:
-        if options.arg or options.grid or options.macro or options.shared_bytes:
+        given = (options.arg, options.grid, options.macro, options.shared_bytes, options.symbol, options.launch)
+        if any(given):
             raise UserError(
-                "inspect: --arg, --grid, --macro, --shared-bytes: need file.cu:kernel, got one of our kernels: give"
-                " --shape"
+                "inspect: --arg, --grid, --macro, --shared-bytes, --symbol, --launch: need file.cu:kernel, got one of"
+                " our kernels: give --shape"
             )
         if options.block:
             dev.row_block = parse_size("block", options.block)
         reports = own_reports(dev, options.kernel, parse_shape(options.shape), options.rung, options.seed)
-    if options.json:
-        print(json.dumps(tables.data(reports, options.gpu), indent=1))
-    else:
-        tables.print_reports(reports, options.gpu)
-    if options.html:
+    if options.html:  # before anything is printed: whoever reads that may go away
         try:
             Path(options.html).write_text(page.render(reports, options.gpu), encoding="utf-8")
         except OSError as error:
             raise UserError(
                 f"inspect: --html: need a file that can be written, got {options.html}: {error.strerror}"
             ) from None
-        if not options.json:
-            print(f"page: {options.html}")
-    return 1 if any(r.findings for r in reports) else 0
+    findings = [f for r in reports for f in r.findings]
+    wrong = any(v.wrong for r in reports for v in r.values)
+    code = exit_code(findings, all(r.complete for r in reports), options.fail_on, wrong)
+    with reader_may_leave():
+        if options.json:
+            print(json.dumps(tables.data(reports, options.gpu), indent=1))
+        else:
+            tables.print_reports(reports, options.gpu)
+            if options.html:
+                print(f"page: {options.html}")
+        sys.stdout.flush()
+    return code
+
+
+@contextlib.contextmanager
+def reader_may_leave():
+    """Output into head, say: what is left of it is nobody's, and no error."""
+    try:
+        yield
+    except (BrokenPipeError, SystemExit):  # rich turns the one into the other
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main(arguments=None) -> int:
@@ -213,12 +299,9 @@ def main(arguments=None) -> int:
         if not options.kernel:
             p.error("need a kernel, or --all")
         return run(options)
-    except (UserError, TimeoutError) as error:
+    except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -1,10 +1,12 @@
 """What a watched launch leaves: findings in words, costs by line."""
 
-import ctypes
 import re
+import signal
 from dataclasses import dataclass, field
 
-import numpy as np
+from .guards import untested
+from .instrument import LOCAL_LIMIT
+from .words import KINDS, Words
 
 
 @dataclass
@@ -23,6 +25,8 @@ class Finding:
     array: str = ""
     count: int = 1
     frames: list = field(default_factory=list)
+    severity: str = "error"  # error: undefined, and harmful; warning: formally undefined
+    parted: tuple | None = None  # of a barrier: (file, line) of the branch at which the threads went different ways
 
 
 @dataclass
@@ -68,39 +72,47 @@ class Report:
     moved: int  # bytes of the arrays that are read, and of those that are written: the least to be moved
     macros: tuple = ()
     text: str = ""
+    reached: dict = field(default_factory=dict)  # an array's name -> its bytes up to the last that was touched
+    notes: list = field(default_factory=list)  # sentences about the launch itself
+    values: list = field(default_factory=list)  # outputs compared with what was expected
+    launch: dict = field(default_factory=dict)  # of a user's kernel: its sizes and arguments, and where each is from
+    complete: bool = True  # the launch came to its end: else costs are those of a part
+    printed: str = ""  # by the kernel
+    confined: str = ""  # what held while it ran
 
 
-KINDS = ("out-of-bounds", "misaligned", "uninitialised", "race")
-LESSONS = {
-    "out-of-bounds": "the memory there belongs to something else; on a GPU this stops the program or, worse, does not",
-    "misaligned": (
-        "a GPU moves {size} bytes at once only from an address that is a multiple of {size}, and stops otherwise"
-    ),
-    "uninitialised": "what is read is whatever lay there before",
-}
-STUCK = re.compile(r"(.*?):(\d+): kernel (\w+): (.*)", re.S)
+@dataclass
+class Outcome:
+    """How a launch ended: the device's own sentence, what was printed, what ended its process, what confined it."""
+
+    fault: str
+    printed: str
+    ended: str
+    confined: str
+    seconds: float
 
 
-def read_report(kernel, settings, tables, arrays, extent, fault, seconds, shared_bytes) -> Report:
+RACE, UNINITIALISED = KINDS.index("race"), KINDS.index("uninitialised")
+STUCK = re.compile(r"(.*?):(\d+): kernel (.+?): (.*)", re.S)
+
+
+def read_report(kernel, tables, arrays, extent, outcome: Outcome, shared_bytes) -> Report:
     """A launch's Report, from what check.cpp has written into the tables."""
     grid, block = extent
-    words = _Words(kernel, tables, arrays)
+    settings, words = tables.struct, Words(kernel, tables, arrays)
     found = tables["findings"][: settings.finding_count]
-    raced = {
-        (site, f["shared"], f["array"]) for f in found if KINDS[f["kind"]] == "race" for site in (f["site"], f["other"])
-    }
+    found = [f for f in found if words.makes_sense(f)]  # a kernel may have written anything there
+    raced = {(site, f["space"], f["array"]) for f in found if f["kind"] == RACE for site in (f["site"], f["other"])}
     findings = [
-        words.finding(f)
+        _finding(kernel, words, f)
         for f in found  # a read that came too early by a race is that race's, not a fault of its own
-        if KINDS[f["kind"]] != "uninitialised" or (f["site"], f["shared"], f["array"]) not in raced
+        if f["kind"] != UNINITIALISED or (f["site"], f["space"], f["array"]) not in raced
     ]
-    if settings.timed_out:
-        raise TimeoutError(
-            f"{kernel.file}: {kernel.symbol}: need a launch of at most {settings.seconds:g} s, got a longer one: "
-            "choose a smaller shape, or look for a loop without end"
-        )
-    if fault and (match := STUCK.match(fault)):
-        findings.append(_stuck(kernel, *match.groups()))
+    if outcome.fault and (match := STUCK.match(outcome.fault)):
+        findings.append(_stuck(kernel, words, *match.groups()))
+    if stop := _stopped(kernel, words, settings, outcome, found):
+        findings.append(stop)
+    complete = bool(settings.finished) and not outcome.fault and not settings.timed_out
     findings = _merged(findings)
     accesses, patterns = [], tables["patterns"]
     for number, (site, cost) in enumerate(zip(kernel.sites, tables["costs"])):
@@ -130,10 +142,11 @@ def read_report(kernel, settings, tables, arrays, extent, fault, seconds, shared
         flops64 += int(visits) * b["flops64"]
         for file, line, number in b["flop_lines"]:
             lines[file, line] = lines.get((file, line), 0) + int(visits) * number
+    notes = untested(kernel, tables["branches"])
     barriers = {}
     for file, line, n in zip(settings.barrier_files, settings.barrier_lines, settings.barrier_counts):
-        if line:  # the text of __FILE__ may lie in the image twice
-            key = ctypes.string_at(file).decode(), int(line)
+        if line:
+            key = bytes(file).split(b"\0")[0].decode("utf-8", "backslashreplace"), int(line)
             barriers[key] = barriers.get(key, 0) + int(n)
     return Report(
         kernel.symbol,
@@ -149,12 +162,17 @@ def read_report(kernel, settings, tables, arrays, extent, fault, seconds, shared
         lines,
         int(settings.warps),
         int(settings.accesses),
-        seconds,
+        outcome.seconds,
         kernel.static_shared + shared_bytes,
-        [(name, a.shape, a.nbytes) for name, a in arrays],
+        [(a.name, a.shape, a.size) for a in arrays],
         _moved(tables),
         kernel.macros,
         kernel.text,
+        {a.name: max(0, int(row["reached"]) - a.low) for a, row in zip(arrays, tables["arrays"])},
+        notes,
+        complete=complete,
+        printed=outcome.printed,
+        confined=outcome.confined,
     )
 
 
@@ -174,11 +192,45 @@ def _moved(tables) -> int:
     return int(tables["arrays"]["reads"].sum() + tables["arrays"]["writes"].sum())
 
 
-def _stuck(kernel, file, line, _, text) -> Finding:
+def _finding(kernel, words, f) -> Finding:
+    said = words.say(f)
+    (other_file, other_line), block, thread = said["other"], tuple(map(int, f["block"])), tuple(map(int, f["thread"]))
+    return Finding(
+        said["kind"],
+        kernel.symbol,
+        said["file"],
+        said["line"],
+        other_line,
+        other_file,
+        block,
+        thread,
+        said["text"],
+        said["place"],
+        int(f["count"]),
+        said["frames"],
+        said["severity"],
+        said.get("parted"),
+    )
+
+
+def _stuck(kernel, words, file, line, _, text) -> Finding:
     """A barrier or a warp collective that somebody does not reach, from the device's own sentence."""
     thread = re.search(r"thread \((\d+), (\d+), (\d+)\) of block \((\d+), (\d+), (\d+)\)", text)
     numbers = tuple(map(int, thread.groups())) if thread else (0,) * 6
     other = re.search(r"line (\d+)", text)
+    if match := re.match(r"thread .*?: (assertion: .*)", text):
+        return Finding(
+            "assert",
+            kernel.symbol,
+            file,
+            int(line),
+            None,
+            None,
+            numbers[3:],
+            numbers[:3],
+            f"thread {numbers[:3]} of block {numbers[3:]}: {match[1].removeprefix('assertion: ')}",
+        )
+    parted = words.branch(int(words.tables.struct.parted))
     return Finding(
         "barrier",
         kernel.symbol,
@@ -188,147 +240,51 @@ def _stuck(kernel, file, line, _, text) -> Finding:
         file if other else None,
         numbers[3:],
         numbers[:3],
-        text + ": on a GPU the block hangs, or goes on with half its data",
+        text + words.parted(parted, file) + ": on a GPU the block hangs, or goes on with half its data",
+        parted=parted,
     )
 
 
-class _Words:
-    """Turns numbers into names."""
+SIGNALS = {
+    "SIGSEGV": "goes to address 0x{address:x}, where nothing is",
+    "SIGBUS": "goes to address 0x{address:x}, where nothing is",
+    "SIGILL": "comes to no instruction: past the end of a function, or by a wild jump",
+    "SIGTRAP": "stops itself",
+    "SIGABRT": "stops itself",
+    "SIGFPE": "divides by zero",
+    "SIGSYS": "asks the system for what a kernel may not have",
+}
 
-    def __init__(self, kernel, tables, arrays):
-        self.kernel, self.tables, self.arrays = kernel, tables, arrays
 
-    def array(self, number: int, shared: bool):
-        """An array's name, shape, bytes of an element, first address and size."""
-        if shared:
-            s, row = self.kernel.shared[number], self.tables["shared"][number]
-            size = int(row["high"] - row["low"])
-            dims = [size // 4] if s["dynamic"] else s["dims"]
-            count = int(np.prod(dims, dtype=np.int64)) if dims else 1
-            return s["name"], dims, 4 if s["dynamic"] else s["item"] or size // max(1, count), int(row["low"]), size
-        name, a = self.arrays[number]
-        return name, list(a.shape), a.itemsize, int(self.tables["arrays"][number]["low"]), a.nbytes
-
-    def place(self, number: int, shared: bool, address: int) -> str:
-        """x[1, 0, 5], or how far outside: x[1024], 4 bytes past its end."""
-        name, dims, item, low, size = self.array(number, shared)
-        at = address - low
-        if 0 <= at < size and len(dims) > 1:
-            index = np.unravel_index(at // item, dims)
-            return f"{name}[{', '.join(str(int(i)) for i in index)}]"
-        return f"{name}[{at // item}]" if dims else name
-
-    def finding(self, f) -> Finding:
-        kernel, kind = self.kernel, KINDS[f["kind"]]
-        site, other = kernel.sites[f["site"]], kernel.sites[f["other"]]
-        file, line, _ = site["frames"][0]
-        address, shared, size = int(f["address"]), bool(f["shared"]), int(f["size"])
-        block, thread = tuple(map(int, f["block"])), tuple(map(int, f["thread"]))
-        verb = {"read": "reads", "write": "writes", "atomic": "atomically changes"}[site["kind"]]
-        who = f"thread {thread} of block {block}"
-        where = "shared" if shared else "global"
-        if not shared and not self.arrays:
-            name, place = "", f"address 0x{address:x}"
-        else:
-            name, place = self.array(f["array"], shared)[0], self.place(f["array"], shared, address)
-        other_line = other_file = None
-        if kind == "out-of-bounds":
-            text = f"{who} {verb} {self._astray(f, name, place, address, shared, size)}: {LESSONS[kind]}"
-        elif kind == "misaligned":
-            off = f"an address {address % size} bytes off a multiple of {size}"
-            text = f"{who} {verb} {size} bytes at {place}, {off}: {LESSONS[kind].format(size=size)}"
-        elif kind == "uninitialised":
-            why = (
-                "cp.async was asked to fill it, but its wait has not come yet"
-                if f["promised"] == 2
-                else "no thread of the block has written it"
-                if shared
-                else "nothing has written it"
-            )
-            text = f"{who} {verb} {place} in {where} memory, but {why}: {LESSONS[kind]}"
-        else:
-            other_file, other_line, _ = other["frames"][0]
-            before = "writes" if f["other_write"] else "reads"
-            before = "atomically changes" if other["kind"] == "atomic" else before
-            ob, ot = tuple(map(int, f["other_block"])), tuple(map(int, f["other_thread"]))
-            if ob == block:
-                between = (
-                    "no __syncthreads(), __syncwarp() or collective" if f["warp"] else "no __syncthreads()"
-                ) + " between them"
-                by = f"thread {ot} of the same block"
-            else:
-                between, by = (
-                    "blocks run in any order, and only atomics are safe between them",
-                    f"thread {ot} of block {ob}",
-                )
-            at = f"line {other_line}" + (f" of {other_file}" if other_file != file else "")
-            text = (
-                f"{who} {verb} {place} in {where} memory, and {by} {before} it at {at}, with {between}: which comes"
-                " first is chance"
-            )
-            if ob != block:
-                text = text.replace(", with blocks", "; blocks").replace(": which", ", so which")
-        return Finding(
-            kind,
-            kernel.symbol,
-            file,
-            line,
-            other_line,
-            other_file,
-            block,
-            thread,
-            text,
-            place,
-            int(f["count"]),
-            site["frames"],
+def _stopped(kernel, words, settings, outcome, found) -> Finding | None:
+    """A launch that was ended where it stood: by a signal, by its limit of time, for want of stack."""
+    number = int(settings.signal)
+    name = signal.Signals(number).name if number in set(signal.Signals) else ""
+    at = words.branch(int(settings.stopped_block)) or (kernel.file, 0)
+    block = kernel.blocks[settings.stopped_block] if settings.stopped_block < len(kernel.blocks) else None
+    if block and block["first"][1]:
+        at = tuple(block["first"])
+    thread, index = tuple(settings.stopped_thread), tuple(settings.stopped_index)
+    who = f"thread {thread} of block {index}"
+    if settings.timed_out or outcome.ended == "time":
+        text = (
+            f"the launch has not ended within {settings.seconds:g} s and was stopped: {who} was in the lines from"
+            f" {at[1]} on; choose a smaller shape, or look for a loop without end, or for a wait for a block that runs"
+            " later"
         )
-
-    def _astray(self, f, name, place, address, shared, size):
-        if not name:
-            return f"{size} bytes at {place}, but the launch has no array"
-        _, dims, item, low, total = self.array(f["array"], shared)
-        if not shared and address < 1 << 20:
-            return f"{size} bytes through a null pointer (offset {address})"
-        count = total // item
-        past = (
-            f"{low - address} bytes before its start"
-            if address < low
-            else f"{address - low - total} bytes past its end"
+    elif settings.deep:
+        text = (
+            f"{who} needs more than {LOCAL_LIMIT >> 10} KiB of local memory: a recursion too deep, or arrays too large"
         )
-        if low <= address < low + total:
-            past = "the last bytes of it past its end"
-        shape = f"{count} elements" + (f", {dims}" if len(dims) > 1 else "")
-        return f"{place}, {past} ({'__shared__ ' if shared else ''}{name} has {shape})"
-
-    def pattern(self, p, site):
-        """The request kept for a site:
-
-        Block, warp, and where each lane goes, as (array, byte offset), None where it takes no part.
-        """
-        if not p["mask"]:
-            return None
-        shared = self.tables["shared"] if self.kernel.shared else []
-        lanes, names = [], []
-        for lane in range(32):
-            if not int(p["mask"]) >> lane & 1:
-                lanes.append(None)
-                continue
-            a = int(p["address"][lane])
-            found = None
-            for number, row in enumerate(shared):
-                if int(row["low"]) <= a < int(row["high"]):
-                    found = (self.kernel.shared[number]["name"], a - int(row["low"]))
-            for number, (name, _) in enumerate(self.arrays):
-                row = self.tables["arrays"][number]
-                if int(row["low"]) <= a < int(row["high"]):
-                    found = (name, a - int(row["low"]))
-            lanes.append(found and found[1])
-            if found and found[0] not in names:
-                names.append(found[0])
-        return {
-            "block": int(p["block"]),
-            "warp": int(p["warp"]),
-            "array": ", ".join(names),
-            "size": site["size"],
-            "lanes": lanes,
-        }
+    elif name:
+        what = SIGNALS.get(name, "is ended by " + name).format(address=settings.signal_address)
+        text = f"{who} {what}, in the lines from {at[1]} on"
+    elif "needs more than" in outcome.fault:
+        text = outcome.fault
+    elif not settings.finished and not outcome.fault and not outcome.ended:
+        text = f"{who} ends the program, in the lines from {at[1]} on"
+    elif outcome.ended:
+        text = f"the launch was ended ({outcome.ended}), as if memory had run out"
+    else:
+        return None
+    return Finding("stopped", kernel.symbol, at[0], at[1], None, None, index, thread, text)

@@ -54,6 +54,8 @@ def _launch(r, gpu: str) -> str:
         *(f'<div class="card">{value}<span>{what}</span></div>' for value, what in cards),
         "</div>",
     ]
+    if not r.complete:
+        parts.append("<p>The launch did not come to its end: its costs are those of the part that ran.</p>")
     if r.findings:
         parts += ["<h2>Findings</h2>", *(_finding(f) for f in r.findings)]
     parts += ["<h2>Source</h2>", _source(r)]
@@ -79,8 +81,9 @@ def _launch(r, gpu: str) -> str:
 def _finding(f) -> str:
     times = f" · {f.count} times" if f.count > 1 else ""
     calls = "".join(f"<br><small>called at {escape(c[0])}:{c[1]}, in {escape(c[2])}</small>" for c in f.frames[1:])
+    mild = " (warning)" if f.severity == "warning" else ""
     return (
-        f'<div class="finding"><h3>{f.kind} <small class="mono">{escape(f.file)}:{f.line}{times}</small></h3>'
+        f'<div class="finding"><h3>{f.kind}{mild} <small class="mono">{escape(f.file)}:{f.line}{times}</small></h3>'
         f"<p>{escape(f.message)}.</p>{calls}</div>"
     )
 

@@ -1,27 +1,43 @@
 """The terminal's view of a report, and the same as data."""
 
+import re
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ..device import source
+from ..errors import printable
 from . import costs
 from .cards import CARDS
+from .user_source import decoded
 
-COLOURS = {"out-of-bounds": "red", "misaligned": "red", "uninitialised": "yellow", "race": "magenta", "barrier": "cyan"}
+COLOURS = {
+    "out-of-bounds": "red",
+    "misaligned": "red",
+    "uninitialised": "yellow",
+    "race": "magenta",
+    "barrier": "cyan",
+    "read-only": "red",
+    "division": "yellow",
+    "stopped": "red",
+    "assert": "red",
+}
 
 
 def finding_data(f) -> dict:
     """A finding as --json prints it."""
     return {
         "kind": f.kind,
+        "severity": f.severity,
         "kernel": f.kernel,
         "file": f.file,
         "line": f.line,
         "other_file": f.other_file,
         "other_line": f.other_line,
+        "parted_at": {"file": f.parted[0], "line": f.parted[1]} if f.parted else None,
         "block": list(f.block),
-        "thread": list(f.thread),
+        "thread": list(f.thread) if f.thread else None,
         "array": f.array,
         "count": f.count,
         "message": f.message,
@@ -44,9 +60,29 @@ def data(reports, gpu: str) -> dict:
                 "total": costs.total(r),
                 "roofline": costs.on_card(r, gpu),
                 "seconds": r.seconds,
+                "complete": r.complete,
+                "launch": launch_data(r),
+                "notes": r.notes,
+                "printed": r.printed,
+                "confined": r.confined,
             }
         )
-    return {"findings": [finding_data(f) for r in reports for f in r.findings], "costs": launches}
+    return {
+        "findings": [finding_data(f) for r in reports for f in r.findings],
+        "complete": all(r.complete for r in reports),
+        "launch": launch_data(reports[0]) if reports else None,
+        "values": [{"kernel": r.kernel, **v.data()} for r in reports for v in r.values],
+        "costs": launches,
+    }
+
+
+def launch_data(r) -> dict:
+    """Grid, block and arguments of a launch, each with where it comes from: given, read (in host code), proposed."""
+    return r.launch or {
+        "grid": {"value": list(r.grid), "from": "given"},
+        "block": {"value": list(r.block), "from": "given"},
+        "arguments": {},
+    }
 
 
 def short(n: float) -> str:
@@ -60,7 +96,7 @@ def short(n: float) -> str:
 def source_lines(file: str) -> list[str]:
     """A kernel file's lines; nothing where it cannot be read."""
     path = source.KERNELS / file
-    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return decoded(path).splitlines() if path.is_file() else []
 
 
 def _console() -> Console:
@@ -78,14 +114,50 @@ def print_reports(reports, gpu: str) -> None:
         )
         arrays = ", ".join(f"{name}{list(shape)}" for name, shape, _ in r.arrays)
         console.print(Text(f"{arrays}; watched in {r.seconds:.2f} s", style="dim"))
+        for sentence in launch_lines(r) + r.notes:
+            console.print(Text(sentence, style="dim"))
+        if r.printed:
+            console.print(Text("printed by the kernel:", style="dim"))
+            console.print(Text(printable_lines(r.printed)))
         if r.findings:
             print_findings(console, r.findings)
         else:
             console.print(
                 "[green]no finding[/]: every access in bounds, aligned, written before it is read, and ordered"
             )
+        if not r.complete:
+            console.print("[red]the launch did not come to its end: its costs are those of the part that ran[/]")
+        for v in r.values:
+            console.print(Text(v.sentence(), style="red" if v.wrong else "green"))
+            for row in v.where:
+                console.print(Text(f"    {row}"))
         _print_costs(console, r, gpu)
         console.print()
+
+
+def printable_lines(text: str) -> str:
+    """What a kernel printed, without what would move the terminal's cursor or change its colours."""
+    return "\n".join(printable(line) for line in text.rstrip("\n").split("\n"))
+
+
+def launch_lines(r) -> list[str]:
+    """What of a user's launch was not given: each size and argument with where it comes from."""
+    if not r.launch:
+        return []
+    parts = {"read": [], "proposed": [], "default": []}
+    for what in ("grid", "block", "shared_bytes", "template"):
+        told = r.launch.get(what, {"from": ""})
+        if told["from"] in parts and told["value"] != [0]:
+            value = ",".join(map(str, told["value"]))
+            parts[told["from"]].append(
+                f"{what} {re.sub('(,1){1,2}$', '', value) if what in ('grid', 'block') else value}"
+            )
+    for name, value in r.launch["arguments"].items():
+        if value["from"] in parts:
+            parts[value["from"]].append(f"{name}={value['value']}")
+    at = r.launch.get("read_from")
+    heads = {"read": f"read from line {at['line']}" if at else "read", "proposed": "proposed", "default": "by default"}
+    return [f"{heads[k]}: {', '.join(v)}" for k, v in parts.items() if v]
 
 
 def print_findings(console, findings) -> None:
@@ -93,16 +165,17 @@ def print_findings(console, findings) -> None:
         lines = source_lines(f.file)
         head = Text.assemble(
             (f.kind, f"bold {COLOURS[f.kind]}"),
+            ("  warning" if f.severity == "warning" else "", "dim"),
             f"  {f.file}:{f.line}",
             (f"   {f.count} times" if f.count > 1 else "", "dim"),
         )
         console.print(head)
         if 0 < f.line <= len(lines):
             console.print(Text(f"  {f.line:5d} | {lines[f.line - 1].strip()}", style="bold"))
-        if f.other_line and f.other_line != f.line:
-            other = source_lines(f.other_file)
-            if 0 < f.other_line <= len(other):
-                console.print(Text(f"  {f.other_line:5d} | {other[f.other_line - 1].strip()}", style="bold"))
+        for file, line in dict.fromkeys([(f.other_file, f.other_line), f.parted or (None, None)]):
+            other = source_lines(file) if line and line != f.line else []
+            if 0 < (line or 0) <= len(other):
+                console.print(Text(f"  {line:5d} | {other[line - 1].strip()}", style="bold"))
         console.print(Text(f"  {f.message}."))
         for file, line, function in f.frames[1:]:
             console.print(Text(f"  called at {file}:{line}, in {function}", style="dim"))

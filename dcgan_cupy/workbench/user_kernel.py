@@ -1,71 +1,96 @@
-"""A kernel file of the user's: its arguments from the command line, and one sentence for what cannot be run here."""
+"""A kernel of the user's: compiled behind CUDA's words; what has no meaning here is one sentence with its line."""
 
 import re
-from pathlib import Path
-
-import numpy as np
+from dataclasses import dataclass, field
 
 from ..device import source
 from ..errors import UserError
+from .check_device import CheckKernel
 
-DTYPES = {
-    "f32": np.float32,
-    "f64": np.float64,
-    "i32": np.int32,
-    "i64": np.int64,
-    "u32": np.uint32,
-    "u64": np.uint64,
-    "u8": np.uint8,
-    "i8": np.int8,
-    "u16": np.uint16,
-    "i16": np.int16,
-    "f16": np.float16,
-    "bf16": np.uint16,
-    "bool": np.bool_,
-}
+UNWATCHED = '#pragma clang attribute push(__attribute__((no_sanitize("thread", "coverage"))), apply_to = function)\n'
+WORDS = (
+    ("cuda_half.hpp", re.compile(r"\b(?:__)?half2?\b|\b(?:__)?nv_bfloat16")),
+    ("cuda_random.hpp", re.compile(r"\bcurand")),
+    ("cuda_std.hpp", re.compile(r"\bstd\b")),
+    ("cuda_groups.hpp", re.compile(r"\bcooperative_groups\b")),
+)
 UNSUPPORTED = (
-    (r"<<<", "a file of kernels only: it is the command line that launches", "a launch by <<<…>>>"),
-    (r"\b__?asm\b|\basm\b", "CUDA C++", "inline PTX, which a CPU does not understand"),
-    (r"\bcooperative_groups\b|\bcg::", "__syncthreads(), __syncwarp() and warp collectives", "cooperative groups"),
+    (r"\b__?asm(?:__)?\b|\basm\b", "CUDA C++", "inline PTX, which a CPU does not understand"),
     (
-        r"\btex[123]D\w*\s*[<(]|\bsurf[123]D\w*\s*[<(]|\bcudaTextureObject_t\b|\bcudaSurfaceObject_t\b",
-        "arrays",
+        r"\btex[123]D\w*\s*[<(]|\bsurf[123]D\w*\s*[<(]|\bcudaTextureObject_t\b|\bcudaSurfaceObject_t\b|\btexture\s*<",
+        "arrays, read through const pointers and __ldg",
         "textures or surfaces",
     ),
     (r"\bnvcuda\b|\bwmma::", "ordinary arithmetic", "tensor-core fragments (wmma)"),
     (
-        r"\bcuda::(?:barrier|pipeline|memcpy_async)\b|\b__mbarrier_",
-        "__pipeline_memcpy_async and its kin",
-        "asynchronous barriers",
+        r"\bcuda::(?:barrier|pipeline|memcpy_async|atomic\w*|semaphore|latch)\b|\b__mbarrier_|\bcuda::(?:ptx|experimental)\b",
+        "__pipeline_memcpy_async and its kin, __syncthreads() and the atomic functions",
+        "libcu++'s barriers, pipelines or atomics",
     ),
-    (r"\b__cluster_dims__|\bcluster_group\b", "blocks that stand alone", "thread block clusters"),
-    (r"\b__(?:match|reduce)_\w+_sync\b", "shuffles and votes", "a match or reduce collective"),
-    (r"\b__nanosleep\b|\bclock(?:64)?\s*\(", "a kernel that does not ask for the time", "a clock"),
+    (r"\b__cluster_dims__|\bcluster_group\b|\bthis_cluster\b", "blocks that stand alone", "thread block clusters"),
+    (r"<<<", "a kernel that launches no other: launch each from the host", "a launch by <<<…>>> in a kernel"),
     (
-        r"\bcudaMalloc\b|\bcudaMemcpy\b|\bcudaDeviceSynchronize\b",
-        "a file of kernels only",
-        "a call of the CUDA runtime",
+        r"\b(?:malloc|free)\s*\(|\bnew\s+\w+\s*[\[(]|\bdelete\b(?!\s*;)",
+        "arrays that are passed as arguments",
+        "memory allocated in a kernel",
     ),
-    (r"\b__managed__\b", "arrays that are passed as arguments", "a __managed__ variable"),
-    (r"\bmalloc\s*\(|\bnew\s+\w+\s*\[", "arrays that are passed as arguments", "memory allocated in a kernel"),
+    (r"\b(?:cub|thrust|cutlass|cute)::", "code of one's own, or of headers beside the file", "a library's device code"),
+    (r"\b__nv_fp8\w*|\b__nv_fp4\w*|\b__nv_fp6\w*", "float, half or bfloat16", "8-bit floats"),
 )
 
 
-def check_supported(file: str, text: str) -> None:
-    """Raises: UserError with the line of the first CUDA feature that has no meaning here."""
-    own = Path(file).read_text(encoding="utf-8")
-    code = source.strip_comments(own)
+@dataclass
+class Wanted:
+    """What the command line asks for. grid, block: sizes or None; given: --arg texts; macros: --macro texts."""
+
+    file: str
+    symbol: str = ""
+    grid: str | None = None
+    block: str | None = None
+    given: list = field(default_factory=list)
+    macros: list = field(default_factory=list)
+    shared_bytes: int | None = None
+    seed: int = 1
+    launch: bool = False
+    expect: str | None = None
+
+
+class UserKernel(CheckKernel):
+    """A stranger's kernel: compiled behind the words of CUDA that ours do without."""
+
+    def __init__(self, device, signature, symbol, text, macros, file, checks: str):
+        self.checks = checks
+        super().__init__(device, signature, symbol, text, macros, file)
+
+    def _make(self, symbol, body, launcher):
+        headers = [name for name, pattern in WORDS if pattern.search(body)]
+        body = re.sub(r"^[ \t]*#[ \t]*include[ \t]*<[^>\n]*>", "", body, flags=re.M)
+        first = "".join(f'#include "{name}"\n' for name in ("cuda_words.hpp", *headers))
+        if "__pipeline_" in body:
+            first += '#include "async_copy.hpp"\n'
+        return super()._make(symbol, f"{UNWATCHED}{first}#pragma clang attribute pop\n{body}\n{self.checks}", launcher)
+
+    def watch_at_most(self, blocks: int) -> None:
+        """Runs no more blocks than this of a launch, the first and the last ones. 0: all."""
+        self.most_blocks = blocks
+
+
+def check_supported(text: str) -> None:
+    """Raises: UserError with the line of the first CUDA feature in an extracted text that has no meaning here."""
+    code = source.strip_comments(re.sub(r'(?m)^#line \d+ ".*"$', lambda m: " " * len(m[0]), text))
     found = [(m.start(), need, got) for pattern, need, got in UNSUPPORTED for m in re.finditer(pattern, code)]
-    if found:
-        at, need, got = min(found)
-        raise UserError(f"{file}:{code.count(chr(10), 0, at) + 1}: unsupported: need {need}, got {got}")
-    if match := re.search(
-        r"^\s*#\s*include\s*<(?!cuda_|device_|vector_types|math|stdio|stdint|stddef|string|stdlib|float)([^>]+)>",
-        code,
-        re.M,
-    ):
-        line = code.count("\n", 0, match.start(1)) + 1
-        raise UserError(f"{file}:{line}: include: need CUDA's own headers or plain C's, got <{match[1]}>")
+    if not found:
+        return
+    at, need, got = min(found)
+    file, line = "", 0
+    for number, row in enumerate(text.splitlines()):
+        if match := re.match(r'#line (\d+) "(.*)"', row):
+            file, line = match[2], int(match[1]) - 1
+        else:
+            line += 1
+        if number == code.count("\n", 0, at):
+            break
+    raise UserError(f"{file}:{line}: unsupported: need {need}, got {got}")
 
 
 def parse_size(what: str, text: str) -> tuple[int, ...]:
@@ -79,115 +104,12 @@ def parse_size(what: str, text: str) -> tuple[int, ...]:
     return sizes
 
 
-def make_arguments(dev, signature, given: list[str], seed: int) -> list:
-    """The values of a kernel's parameters from --arg name=value.
-
-    Raises: UserError for a name or a value that does not fit.
-    """
-    values = {}
-    names = [p.name for p in signature.parameters]
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals or name not in names:
-            raise UserError(f"inspect: --arg: need name=value with one of {', '.join(names)}, got {text!r}")
-        values[name] = value
-    rng, made = np.random.default_rng(seed), []
-    for p in signature.parameters:
-        if p.name not in values:
-            example = "f32[1024]" if p.pointer else "1024"
-            raise UserError(
-                f"inspect: --arg: need a value for {p.name} ({p.c_type}{'*' if p.pointer else ''}), such as --arg"
-                f" {p.name}={example}, got none"
-            )
-        made.append(_array(dev, p, values[p.name], rng) if p.pointer else _scalar(p, values[p.name]))
-    return made
-
-
-def _array(dev, p, text: str, rng):
-    if text in ("null", "none", "0"):
-        return None
-    where = f"inspect: --arg: {p.name}"
-    if text.startswith("@"):
-        try:
-            loaded = np.load(text[1:], allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{where}: need a .npy file, got {text[1:]}: {error}") from None
-        values, empty = loaded, False
-    else:
-        match = re.fullmatch(r"(\w+)\[([\d,x ]*)\](\s*=\s*empty|:empty)?", text)
-        if not match or match[1] not in DTYPES:
-            raise UserError(
-                f"{where}: need an array such as f32[1024], f32[32,64]:empty, @file.npy or null ({', '.join(DTYPES)}),"
-                f" got {text!r}"
-            )
-        shape = tuple(int(v) for v in re.split(r"[,x]", match[2].replace(" ", "")) if v)
-        dtype, empty = np.dtype(DTYPES[match[1]]), bool(match[3])
-        if int(np.prod(shape, dtype=np.float64)) * dtype.itemsize > 1 << 31:
-            raise UserError(f"{where}: need at most 2 GiB, got {text}")
-        values = _random(rng, shape, dtype, match[1])
-    if p.dtype is not None and values.dtype != p.dtype:
-        raise UserError(f"{where}: need an array of {p.dtype.name} for {p.c_type}*, got {values.dtype.name}")
-    return dev.empty(values.shape, values.dtype) if empty else dev.array(values)
-
-
-def _random(rng, shape, dtype, name):
-    if name == "bf16":
-        return (rng.standard_normal(shape).astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
-    if dtype.kind == "f":
-        return rng.standard_normal(shape).astype(dtype)
-    if dtype.kind == "b":
-        return rng.integers(0, 2, shape).astype(dtype)
-    return rng.integers(0, min(127, np.iinfo(dtype).max), shape).astype(dtype)
-
-
-def _scalar(p, text: str):
-    if p.dtype is None:
-        raise UserError(f"inspect: --arg: {p.name}: need a parameter of a plain number type, got {p.c_type}")
-    try:
-        value = float(text) if p.dtype.kind == "f" else int(text, 0)
-        if p.dtype.kind in "iu" and not np.iinfo(p.dtype).min <= value <= np.iinfo(p.dtype).max:
-            raise ValueError
-        return p.dtype.type(value)
-    except ValueError:
-        raise UserError(f"inspect: --arg: {p.name}: need a number that fits {p.c_type}, got {text!r}") from None
-
-
-def run_user_kernel(
-    dev,
-    file: str,
-    symbol: str,
-    grid: str,
-    block: str,
-    given: list[str],
-    macros: list[str],
-    shared_bytes: int,
-    seed: int,
-):
-    """Launches file:symbol once; its Report."""
-    path = Path(file)
-    if not path.is_file():
-        raise UserError(f"inspect: {file}: need a .cu file, got none of that name")
-    absolute = str(path.resolve())
+def parse_macros(texts) -> tuple[tuple[str, str], ...]:
+    """NAME=VALUE as pairs."""
     defines = {}
-    for text in macros:
+    for text in texts:
         name, equals, value = text.partition("=")
-        if not re.fullmatch(r"[A-Za-z_]\w*", name):
+        if not re.fullmatch(r"[A-Za-z_]\w*(?:\([\w., ]*\))?", name):
             raise UserError(f"inspect: --macro: need NAME=VALUE, got {text!r}")
-        defines[name] = value if equals else 1
-    text = source.load(absolute, tuple(defines.items()))
-    check_supported(absolute, text)
-    known = source.signatures(text)
-    if not symbol and len(known) == 1:
-        symbol = next(iter(known))
-    signature = dev.signature(absolute, symbol, text)
-    if signature.template and "<" not in symbol:
-        raise UserError(
-            f"inspect: {file}: need an instance of the template {symbol}, such as '{symbol}<4>', got its bare name"
-        )
-    kernel = dev.kernel(absolute, symbol, **defines)
-    arguments = make_arguments(dev, signature, given, seed)
-    try:
-        kernel(parse_size("grid", grid), parse_size("block", block), *arguments, shared_bytes=shared_bytes)
-    except (ValueError, TypeError) as error:
-        raise error if isinstance(error, UserError) else UserError(str(error)) from None
-    return dev.reports[-1]
+        defines[name] = value if equals else "1"
+    return tuple(defines.items())

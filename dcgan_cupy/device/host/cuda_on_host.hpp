@@ -31,10 +31,12 @@
 #define __grid_constant__
 #define HOST_INLINE static inline __attribute__((always_inline, unused))
 #ifndef WATCHED                                    // check.hpp: a build that watches every access, and these moments
+#define CONVERGENT                                 // never copied into two branches of one
 #define WATCH_BLOCK()                              // a block begins
 #define WATCH_BLOCK_END()
 #define WATCH_BARRIER(file, line)                  // every thread of the block has arrived
 #define WATCH_MEETING(first, mask)                 // the lanes of `mask` have met; `first` is the warp's first thread
+#define WATCH_STUCK(thread, other)                 // one waits for ever, because of the other
 #endif
 #if defined(__OPTIMIZE__) && !defined(WATCHED)
 #define FLATTEN __attribute__((flatten))           // the kernel and its device functions are inlined into the loop over threads
@@ -176,6 +178,7 @@ template <class T> HOST_INLINE void __stcs(T* p, T v) { *p = v; }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Atomics. Blocks run on different cores, so these are the processor's own.
+namespace cuda_on_host {
 template <class T> struct same { typedef T type; };   // keeps the second argument out of template deduction, as CUDA's overloads do
 template <class T, class F> HOST_INLINE T atomic_update(T* p, F f) {
     T old, next;
@@ -184,24 +187,31 @@ template <class T, class F> HOST_INLINE T atomic_update(T* p, F f) {
     while (!__atomic_compare_exchange(p, &old, &next, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     return old;
 }
-template <class T> HOST_INLINE T atomicAdd(T* p, typename same<T>::type v) { return atomic_update(p, [v](T a) { return (T)(a + v); }); }
-template <class T> HOST_INLINE T atomicSub(T* p, typename same<T>::type v) { return atomic_update(p, [v](T a) { return (T)(a - v); }); }
-template <class T> HOST_INLINE T atomicMax(T* p, typename same<T>::type v) { return atomic_update(p, [v](T a) { return a > v ? a : v; }); }
-template <class T> HOST_INLINE T atomicMin(T* p, typename same<T>::type v) { return atomic_update(p, [v](T a) { return a < v ? a : v; }); }
-template <class T> HOST_INLINE T atomicAnd(T* p, typename same<T>::type v) { return atomic_update(p, [v](T a) { return (T)(a & v); }); }
-template <class T> HOST_INLINE T atomicOr(T* p, typename same<T>::type v) { return atomic_update(p, [v](T a) { return (T)(a | v); }); }
-template <class T> HOST_INLINE T atomicXor(T* p, typename same<T>::type v) { return atomic_update(p, [v](T a) { return (T)(a ^ v); }); }
-template <class T> HOST_INLINE T atomicExch(T* p, typename same<T>::type v) { return atomic_update(p, [v](T) { return v; }); }
-template <class T> HOST_INLINE T atomicCAS(T* p, typename same<T>::type expected, typename same<T>::type v) {
+}
+#define ATOMIC(NAME, NEXT) template <class T> HOST_INLINE T NAME(T* p, typename cuda_on_host::same<T>::type v) { \
+        return cuda_on_host::atomic_update(p, [v](T a) { return (T)(NEXT); }); \
+    }
+ATOMIC(atomicAdd, a + v)
+ATOMIC(atomicSub, a - v)
+ATOMIC(atomicMax, a > v ? a : v)
+ATOMIC(atomicMin, a < v ? a : v)
+ATOMIC(atomicAnd, a & v)
+ATOMIC(atomicOr, a | v)
+ATOMIC(atomicXor, a ^ v)
+ATOMIC(atomicExch, v)
+#undef ATOMIC
+template <class T> HOST_INLINE T atomicCAS(T* p, typename cuda_on_host::same<T>::type expected, typename cuda_on_host::same<T>::type v) {
     T old = expected;
     __atomic_compare_exchange(p, &old, &v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     return old;
 }
-HOST_INLINE unsigned atomicInc(unsigned* p, unsigned top) { return atomic_update(p, [top](unsigned a) { return a >= top ? 0u : a + 1u; }); }
+HOST_INLINE unsigned atomicInc(unsigned* p, unsigned top) {
+    return cuda_on_host::atomic_update(p, [top](unsigned a) { return a >= top ? 0u : a + 1u; });
+}
 #ifndef WATCHED
 HOST_INLINE void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
-#endif
 HOST_INLINE void __threadfence_block() { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
+#endif
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Fibers. What a kernel's text does not name itself lives in a namespace, out of the way of its names.
@@ -212,7 +222,7 @@ HOST_INLINE void __threadfence_block() { __atomic_signal_fence(__ATOMIC_SEQ_CST)
 
 namespace cuda_on_host {
 
-enum FiberState : unsigned char { READY, AT_BARRIER, AT_WARP, DONE };
+enum FiberState : unsigned char { READY, AT_BARRIER, AT_WARP, DONE, AT_ACTIVE };   // AT_ACTIVE: asks which lanes run with it
 
 struct Fiber {
     void* sp;                        // saved stack pointer, or the ucontext
@@ -308,12 +318,26 @@ static void fiber_error(const char* format, ...) {
 
 static void explain_stuck();
 
+// Which lanes run together: those of a warp that ask at the same line once nobody else can go on. Returns the first, or fiber_count.
+static unsigned wake_active() {
+    unsigned first = 0;
+    while (first < fiber_count && fiber_state[first] != AT_ACTIVE) first++;
+    if (first == fiber_count) return first;
+    unsigned warp = first & ~31u, mask = 0, last = warp + 32 < fiber_count ? warp + 32 : fiber_count;
+    for (unsigned i = first; i < last; i++)
+        if (fiber_state[i] == AT_ACTIVE && fibers[i].line == fibers[first].line) mask |= 1u << (i - warp);
+    for (unsigned i = first; i < last; i++)
+        if (mask >> (i - warp) & 1) { fibers[i].mask = mask; fiber_state[i] = READY; }
+    return first;
+}
+
 // The next fiber that can run, in order of thread number; past the last one the barrier opens, or nobody can go on.
 static unsigned next_fiber() {
     for (unsigned i = fiber_now + 1; i < fiber_count; i++) if (fiber_state[i] == READY) return i;
     for (unsigned i = 0; i <= fiber_now; i++) if (fiber_state[i] == READY) return i;
-    explain_stuck();
-    return 0;
+    unsigned i = wake_active();
+    if (i == fiber_count) explain_stuck();
+    return i;
 }
 
 static void run_fiber(unsigned i) {
@@ -338,6 +362,7 @@ static void explain_stuck() {
         for (unsigned lane = 0; lane < 32 && first + lane < fiber_count; lane++) {
             unsigned i = first + lane;
             if (!(w.mask >> lane & 1) || (fiber_state[i] == AT_WARP && fibers[i].line == w.line)) continue;
+            WATCH_STUCK(warp, i);
             if (fiber_state[i] == DONE)
                 fiber_error("%s:%d: kernel %s: %s waits for lane %u, which its mask 0x%08x names, but " THREAD_FORMAT " has returned",
                             w.file, w.line, the_launch->name, w.what, lane, w.mask, THREAD_ARGS(i));
@@ -345,6 +370,7 @@ static void explain_stuck() {
                         w.file, w.line, the_launch->name, w.what, lane, w.mask, THREAD_ARGS(i), fibers[i].what, fibers[i].line);
         }
     }
+    WATCH_STUCK(barrier, done < fiber_count ? done : other);
     if (done < fiber_count)
         fiber_error("%s:%d: kernel %s: __syncthreads() waits for every thread of the block, but " THREAD_FORMAT " has returned",
                     fibers[barrier].file, fibers[barrier].line, the_launch->name, THREAD_ARGS(done));
@@ -371,7 +397,7 @@ static unsigned barrier_line_first, barrier_line_differs;
 static int barrier_votes, barrier_result;
 
 // Waits until every thread of the block is here; all must be at the same line. Returns how many came with vote != 0.
-static __attribute__((noinline)) int wait_at_barrier(int vote, const char* what, const char* file, int line) {
+static __attribute__((noinline)) CONVERGENT int wait_at_barrier(int vote, const char* what, const char* file, int line) {
     need_fibers(what, file, line);
     need_stack(file, line);
     Fiber& f = fibers[fiber_now];
@@ -403,7 +429,7 @@ static __attribute__((noinline)) int wait_at_barrier(int vote, const char* what,
 // A warp collective acts when the last lane its mask names has arrived: then, and only then, `act` reads every lane's
 // `in` and writes every lane's `out`. Lanes past the end of a ragged block do not exist and are not waited for.
 typedef void (*WarpAction)(Fiber* lanes, unsigned mask);
-static __attribute__((noinline)) unsigned long long warp_meet(
+static __attribute__((noinline)) CONVERGENT unsigned long long warp_meet(
         unsigned mask, unsigned long long in, int lane_or_delta, int width, WarpAction act, const char* what, const char* file, int line) {
     need_fibers(what, file, line);
     need_stack(file, line);
@@ -468,12 +494,18 @@ template <int KIND, class T> HOST_INLINE T shuffle(const char* what, const char*
 #define __all_sync(mask, p) (__ballot_sync(mask, !(p)) == 0u)
 HOST_INLINE void sync_warp(const char* file, int line, unsigned mask = 0xffffffffu) { warp_meet(mask, 0, 0, 32, act_nothing, "__syncwarp()", file, line); }
 #define __syncwarp(...) cuda_on_host::sync_warp(__FILE__, __LINE__, ##__VA_ARGS__)
-HOST_INLINE unsigned lanes_here() {                // which lanes run together is not defined: here, those that have not returned
-    unsigned first = fiber_now & ~31u, mask = 0;
-    for (unsigned i = first; i < first + 32 && i < fiber_count; i++) mask |= (unsigned)(fiber_state[i] != DONE) << (i - first);
-    return mask;
+static __attribute__((noinline)) unsigned lanes_here(const char* file, int line) {
+    need_fibers("__activemask()", file, line);
+    Fiber& f = fibers[fiber_now];
+    f.file = file;
+    f.line = line;
+    f.what = "__activemask()";
+    fiber_state[fiber_now] = AT_ACTIVE;
+    unsigned me = fiber_now, i = next_fiber();
+    if (i != me) run_fiber(i);
+    return fibers[me].mask;
 }
-#define __activemask() cuda_on_host::lanes_here()
+#define __activemask() cuda_on_host::lanes_here(__FILE__, __LINE__)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Launching. `Kernel<F>::run` runs blocks [first, last) of a launch of F.
@@ -486,6 +518,7 @@ static void fiber_main() {
     unsigned i = fiber_now + 1;
     while (i < fiber_count && fiber_state[i] != READY) i++;
     if (i == fiber_count) for (i = 0; i < fiber_count && fiber_state[i] != READY; i++) {}
+    if (i == fiber_count) i = wake_active();
     if (i == fiber_count) {                                       // nobody can run: all have returned, or some wait in vain
         for (i = 0; i < fiber_count && fiber_state[i] == DONE; i++) {}
         if (i < fiber_count) explain_stuck();
@@ -544,7 +577,9 @@ template <class... P, void (*F)(P...)> struct Kernel<F> {
         fiber_count = launch->block[0] * launch->block[1] * launch->block[2];
         for (unsigned i = 0; i < fiber_count; i++)
             fiber_thread[i] = {i % launch->block[0], i / launch->block[0] % launch->block[1], i / launch->block[0] / launch->block[1]};
+        const unsigned long long most = (unsigned long long)launch->most_blocks;
         for (unsigned long long block = first; block < last && !launch->failed; block++) {
+            if (most && block >= most - most / 2 && block + most / 2 < last) continue;      // the first and the last ones only
             place(launch, block);
             memset(fiber_state, READY, fiber_count);
             fibers_at_barrier = 0;

@@ -41,7 +41,7 @@ class _Launch(ctypes.Structure):
         ("arguments", ctypes.c_void_p),
         ("name", ctypes.c_char_p),
         ("failed", ctypes.c_int),
-        ("reserved", ctypes.c_int),
+        ("most_blocks", ctypes.c_int),
         ("message", ctypes.c_char * 1024),
     ]
 
@@ -223,6 +223,12 @@ class CpuKernel(Kernel):
             self._libraries.append(library)
         return functions
 
+    def prepared(self, grid, block, arguments) -> "_Prepared":
+        """A launch as the images take it; its arguments live as long as it does."""
+        made = _Prepared(self)
+        made.fill(grid, block, arguments)
+        return made
+
     def launch(self, grid, block, arguments, shared_bytes) -> None:
         if shared_bytes > MAX_SHARED:
             raise UserError(f"{self.symbol}: shared_bytes: need at most {MAX_SHARED}, got {shared_bytes}")
@@ -249,6 +255,7 @@ class _Prepared:
         self.kernel, self.arguments = kernel, ()
         self._slots = np.zeros(count, np.uint64)
         self._addresses = np.arange(count, dtype=np.uint64) * 8 + np.uint64(self._slots.ctypes.data)
+        self._structs: dict[int, np.ndarray] = {}  # structs passed by value: where a parameter's bytes lie
         self.launch = _Launch(arguments=self._addresses.ctypes.data, name=kernel.symbol.encode())
 
     def fill(self, grid, block, arguments) -> None:
@@ -258,6 +265,9 @@ class _Prepared:
                 slots[i] = 0
             elif isinstance(value, np.ndarray):
                 slots[i] = value.__array_interface__["data"][0]
+            elif isinstance(value, np.void):
+                self._structs[i] = np.frombuffer(value.tobytes() + bytes(16), np.uint8)
+                self._addresses[i] = self._structs[i].ctypes.data
             else:
                 slots[i : i + 1].view(value.dtype)[0] = value
         self.launch.grid[:] = grid

@@ -1,0 +1,124 @@
+"""python bench/strangers.py NAME=FOLDER …: every .cu of some folders through the workbench, as published.
+
+A file's line `//--blockDim=… --gridDim=…` (GPUVerify's) gives block and grid; else its host code tells them.
+One process a file, so that a crash is a verdict.
+Columns: source, path, commit, kernel, verdict, seconds, sentence.
+Verdict: clean, found, refused (a sentence), crashed, none (no kernel in the file). Warnings (race:7?) are no findings.
+"""
+
+import argparse
+import concurrent.futures
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+# GPUVerify's own language of specifications, which is no CUDA: left blank.
+ANNOTATION = re.compile(
+    r"\b(__(?:requires|requires_fresh_array|ensures|invariant|global_invariant|assert|assume|axiom|function_wide_invariant"
+    r"|function_wide_candidate_invariant|candidate_invariant|at_most_one|distinct_int|same_for_group|array_snapshot"
+    r"|no_read|no_write|read_implies|write_implies))\s*\("
+)
+
+
+# Without CuPy: NVRTC would count registers, which takes seconds.
+INSPECT = """import sys; sys.modules["cupy"] = None
+from dcgan_cupy.workbench.command import main; sys.exit(main())"""
+
+
+def dims(text: str) -> str:
+    """GPUVerify's [4,2] as 4,2."""
+    return text.strip("[]{}() ").replace(" ", "")
+
+
+def asked(text: str) -> list[str]:
+    """name=value of what the only kernel's __requires(name == value) asks of a parameter."""
+    kernels = re.findall(r"__global__[^;{]*?\bvoid\b[^;{(]*\(([^{;]*)\)\s*\{", re.sub(r"//[^\n]*", "", text))
+    if len(kernels) != 1:
+        return []
+    names = {m[1] for part in kernels[0].split(",") if (m := re.search(r"(\w+)\s*(?:\[\d*\])?\s*$", part))}
+    found = dict(reversed(re.findall(r"__requires\(\s*\(?(\w+)\s*==\s*(\d+)", text)))
+    return [f"{name}={value}" for name, value in found.items() if name in names]
+
+
+def command(path: Path, seconds: float) -> list[str]:
+    """The command line for one file."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    made = [sys.executable, "-c", INSPECT, str(path), "--launch", "--json", "--seconds", str(seconds)]
+    for option, name in (("--block", "blockDim"), ("--grid", "gridDim")):
+        if match := re.search(rf"--{name}=(\[[^\]]*\]|\d+)", text):
+            made += [option, dims(match[1])]
+    for name, equals, value in re.findall(r"(?m)^//.*?-D(\w+)(=?)(\S*)", text):
+        made += ["--macro", f"{name}={value}" if equals else name]
+    for name in asked(text):
+        made += ["--arg", name]
+    for name in sorted(set(ANNOTATION.findall(text))):
+        made += ["--macro", f"{name}(...)=" + ("" if name == "__axiom" else "1")]
+    return made
+
+
+def verdict(path: Path, seconds: float) -> list[tuple[str, str, float, str]]:
+    """(kernel, verdict, seconds, sentence) for each kernel that ran, or one row that says why none did."""
+    start = time.monotonic()
+    try:
+        done = subprocess.run(
+            command(path, seconds), capture_output=True, timeout=6 * seconds + 60, check=False, cwd=path.parent
+        )
+    except subprocess.TimeoutExpired:
+        return [("", "crashed", time.monotonic() - start, "did not end")]
+    took, err = time.monotonic() - start, done.stderr.decode(errors="replace").strip()
+    if done.returncode < 0 or "Traceback" in err:
+        return [("", "crashed", took, f"{done.returncode}: {err.splitlines()[-1] if err else ''}")]
+    try:
+        data = json.loads(done.stdout)
+    except ValueError:
+        last = err.splitlines()[-1] if err else done.stdout.decode(errors="replace")[-200:]
+        none = "no kernel in this file" in last
+        return [("", "none" if none else "refused" if done.returncode in (2, 3) else "crashed", took, last)]
+    rows = []
+    for launch in data["costs"]:
+        mine = [f for f in data["findings"] if f["kernel"] == launch["kernel"]]
+        kinds = sorted({f"{f['kind']}:{f['line']}" + "?" * (f["severity"] != "error") for f in mine})
+        left = "; ".join(n for n in launch["notes"] if n.startswith("left out"))
+        kind = "found" if any(f["severity"] == "error" for f in mine) else "clean"
+        rows.append((launch["kernel"], kind, took, " ".join(kinds) + (" | " + left if left else "")))
+    return rows
+
+
+def main() -> int:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("folders", nargs="+", metavar="NAME=FOLDER[@COMMIT]")
+    p.add_argument("--out", default="strangers.tsv")
+    p.add_argument("--seconds", type=float, default=20)
+    p.add_argument("--jobs", type=int, default=2)
+    options = p.parse_args()
+    todo = []
+    for text in options.folders:
+        name, _, rest = text.partition("=")
+        folder, _, commit = rest.partition("@")
+        todo += [(name, Path(folder), commit, path) for path in sorted(Path(folder).rglob("*.cu"))]
+    table: dict[str, dict[str, int]] = {}
+    with open(options.out, "w", encoding="utf-8") as out, concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        for (name, folder, commit, path), rows in zip(todo, pool.map(lambda t: verdict(t[3], options.seconds), todo)):
+            counts = table.setdefault(name, dict.fromkeys(("tried", "ran", "found", "refused", "crashed", "none"), 0))
+            kinds = {row[1] for row in rows}
+            counts["tried"] += 1
+            counts["ran"] += bool(kinds & {"clean", "found"})
+            for kind in ("found", "refused", "crashed", "none"):
+                counts[kind] += kind in kinds
+            for kernel, kind, took, sentence in rows:
+                sentence = re.sub(r"\s+", " ", sentence)
+                row = (name, str(path.relative_to(folder)), commit, kernel, kind, f"{took:.1f}", sentence)
+                out.write("\t".join(row) + "\n")
+            out.flush()
+    names = ("tried", "ran", "found", "refused", "crashed", "none")
+    print("source".ljust(20), *(n.rjust(8) for n in names))
+    for name, c in table.items():
+        print(name.ljust(20), *(str(c[n]).rjust(8) for n in names))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,400 @@
+"""One launch of a user's kernel: its sizes and arguments found, tried where they are open, watched, and compared."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from ..device import source
+from ..errors import UserError
+from .arguments import Maker, Value, given, layout
+from .check_device import CheckDevice
+from .expect import compare, expected
+from .host_code import launches_of
+from .host_values import Dim3, Pointer, Struct, number
+from .proposals import fitting_size, propose_block, propose_fill, propose_grid, propose_scalars
+from .tokens import split, written
+from .user_kernel import UserKernel, Wanted, check_supported, parse_macros, parse_size
+from .user_source import UserFile
+
+TRIAL_ELEMENTS, TRIAL_BYTES = 1 << 20, 32 << 20
+TRIAL_BLOCKS, TRIAL_SECONDS = 128, 20
+WATCHED_SECONDS = 3  # of a launch that was read or proposed: as many of its blocks as that allows
+
+
+class Run:
+    """One launch of a user's kernel, from its arguments to its Report."""
+
+    def __init__(self, dev: CheckDevice, user: UserFile, wanted: Wanted, name: str, inner: str):
+        self.dev, self.user, self.wanted, self.name = dev, user, wanted, name
+        self.item = user.kernels[name]
+        if not self.item.defined:
+            raise UserError(f"{user.file}: kernel: need a definition of {name}, got a declaration only")
+        self.notes: list[str] = []
+        found = launches_of(user, name) if wanted.launch else []
+        self.read = found[0] if found else None
+        if wanted.launch and not found:
+            self.notes.append(f"no <<<…>>> of {name} in the host code: sizes are proposed")
+        self.block, block_from = self._extent("block", wanted.block, self.read and self.read.block)
+        if self.block is None:
+            self.block, block_from = propose_block(self.item), "proposed"
+        self.template = self._template(inner)
+        self.parameters = user.arguments(name, self.template)
+        for p in self.parameters:
+            if p.stars > 1:
+                Maker(dev, user, 1).make(p, "")
+        self.values = self._values()
+        self.grid, grid_from = self._extent("grid", wanted.grid, self.read and self.read.grid)
+        if self.grid is None:
+            self.grid, grid_from = propose_grid(self.item, self.block, self._whole_numbers()), "proposed"
+        self.shared = wanted.shared_bytes or 0
+        shared_from = "given" if wanted.shared_bytes is not None else ""
+        if wanted.shared_bytes is None and self.read is not None and number(self.read.shared) is not None:
+            self.shared, shared_from = int(number(self.read.shared) or 0), "read"
+        if (not shared_from and any(t.text == "extern" for t in self.item.body)) or (
+            self.read and self.read.shared is None
+        ):
+            self.shared, shared_from = 48 * 1024, "proposed"
+        self.extents = {"grid": grid_from, "block": block_from, "shared_bytes": shared_from}
+
+    def _extent(self, what, text, read):
+        if text:
+            return parse_size(what, text), "given"
+        sizes = read.sizes() if isinstance(read, Dim3) else None
+        if sizes is not None and int(np.prod(sizes)) < 1 << 40:
+            return sizes, "read"
+        return None, ""
+
+    def _template(self, inner: str) -> dict[str, str]:
+        """What the template's parameters stand for, by name; those not told are proposed."""
+        if not self.item.is_template:
+            return {}
+        told = [
+            v.strip() for v in re.split(r",(?![^<]*>)", inner or (self.read.template if self.read else "")) if v.strip()
+        ]
+        made: dict[str, str] = {}
+        self.template_origin = "given" if inner else "read" if told else "proposed"
+        numbers = [self.block[0]] * 8
+        for i, part in enumerate(p for p in split(self.item.template) if p):
+            default = None
+            for k, t in enumerate(part):
+                if t.text == "=":
+                    part, default = part[:k], written(part[k + 1 :])
+                    break
+            name, words = part[-1].text, [t.text for t in part]
+            if (i < len(told) and not re.fullmatch(r"[A-Z]\w*", told[i])) or (
+                i < len(told) and self.user.has_type(told[i])
+            ):
+                made[name] = told[i]
+            elif default is not None:
+                made[name] = default
+            elif words[0] in ("typename", "class") and (item := self._deduced(name)):
+                made[name], self.template_origin = item, "read"
+            elif words[0] in ("typename", "class"):
+                made[name] = "float"
+            elif "bool" in words:
+                made[name] = "true"
+            else:
+                made[name] = str(numbers.pop(0))
+            if i >= len(told) and told:
+                self.template_origin = "proposed"
+        return made
+
+    def _deduced(self, name: str) -> str:
+        """What a type parameter is by the host's arguments: T of `T*` where the host passes a float*."""
+        parts = [p for p in split(self.item.parameters) if p]
+        for part, value in zip(parts, self.read.arguments if self.read else []):
+            words = [t.text for t in part]
+            told = isinstance(value, Pointer) and value.item not in ("", "T", "void")
+            if told and name in words and "*" in words:
+                return value.item
+        return ""
+
+    @property
+    def symbol(self) -> str:
+        return f"{self.name}<{', '.join(self.template.values())}>" if self.template else self.name
+
+    # --------------------------------------------------------------------------------------------------------- values
+
+    def _values(self) -> dict[str, Value]:
+        wanted = given(self.wanted.given, self.parameters)
+        used = {a.text + b.text + c.text for a, b, c in zip(self.item.body, self.item.body[1:], self.item.body[2:])}
+        proposed = propose_scalars(self.parameters, bool(used & {"threadIdx.y", "blockIdx.y"}))
+        made = {}
+        for i, p in enumerate(self.parameters):
+            if p.name in wanted:
+                made[p.name] = Value(wanted[p.name], "given")
+                continue
+            if self.read is not None and i < len(self.read.arguments):
+                text = self._from_host(p, self.read.arguments[i])
+                if text is not None:
+                    made[p.name] = Value(text, "read")
+                    continue
+            if p.default:
+                made[p.name] = Value(p.default, "default")
+            elif p.stars:
+                made[p.name] = Value("", "proposed")
+            elif p.name in proposed:
+                made[p.name] = Value(proposed[p.name], "proposed")
+            else:
+                made[p.name] = Value(self._propose_struct(p), "proposed")
+        return made
+
+    def _from_host(self, p, value) -> str | None:
+        if p.stars:
+            if value == 0:
+                return "null"
+            dtype = Maker(self.dev, self.user, 1, self.template).dtype_of(p)
+            if isinstance(value, Pointer) and value.bytes and dtype is not None:
+                fill = ":zeros" if value.zeros else "" if value.touched or not value.device else ":empty"
+                return f"[{max(1, value.bytes // dtype.itemsize)}]{fill}"
+            return None
+        if isinstance(value, Struct):
+            members = self.user.struct(p.c_type)
+            if not members:
+                return None
+            parts = [self._from_host(m, value.members.get(m.name)) for m in members]
+            return None if None in parts else "{" + ", ".join(f"{m.name}:{t}" for m, t in zip(members, parts)) + "}"
+        if isinstance(value, Dim3) and p.lanes > 1:
+            numbers = [number(v) for v in (value.x, value.y, value.z)] + [0]
+            return None if None in numbers[: p.lanes] else "{" + ", ".join(map(str, numbers[: p.lanes])) + "}"
+        whole = number(value)
+        if whole is None or p.dtype is None or p.lanes > 1:
+            return None
+        return str(int(whole)) if p.dtype.kind in "iub" else str(float(whole))
+
+    def _propose_struct(self, p) -> str:
+        if p.lanes > 1:
+            return "{" + ", ".join(["1"] * p.lanes) + "}"
+        members = self.user.struct(p.c_type)
+        if members is None:
+            raise UserError(
+                f"inspect: --arg: {p.name}: need a parameter of a number, a pointer or a plain struct, got {p.c_type}"
+            )
+        sizes = propose_scalars(tuple(members), False)
+        parts = []
+        for m in members:
+            if m.stars:
+                parts.append(f"{m.name}:[65536]{propose_fill(m)}" if m.dtype is not None else f"{m.name}:null")
+            elif m.dtype is not None and m.lanes == 1:
+                parts.append(f"{m.name}:{sizes.get(m.name, '1')}")
+        return "{" + ", ".join(parts) + "}"
+
+    def _whole_numbers(self) -> list[int]:
+        """Values of the whole-number parameters: what arrays and grids are sized by."""
+        made = []
+        for p in self.parameters:
+            text = self.values[p.name].text
+            if not p.stars and p.dtype is not None and p.dtype.kind in "iu" and re.fullmatch(r"-?\d+", text):
+                made.append(int(text))
+        return made
+
+    # --------------------------------------------------------------------------------------------------------- launch
+
+    def prepare(self) -> None:
+        """Compiles the kernel.   Raises: UserError for what has no meaning here."""
+        dev = self.dev
+        text = self.user.extract(self.name, self.symbol)
+        check_supported(text)
+        parameters = tuple(
+            source.Parameter(
+                p.name,
+                p.c_type,
+                p.stars > 0,
+                Maker(dev, self.user, 1, self.template).dtype_of(p) if p.stars else p.dtype if p.lanes == 1 else None,
+            )
+            for p in self.parameters
+        )
+        signature = source.Signature(self.name, parameters, False, True)
+        self.kernel = UserKernel(dev, signature, self.symbol, text, (), str(self.user.path), self._layouts())
+
+    def report(self):
+        """Compiles, tries where sizes are open, launches; the Report."""
+        self.prepare()
+        dev = self.dev
+        open_arrays = [p for p in self.parameters if p.stars and self.values[p.name].origin == "proposed"]
+        guessed = bool(open_arrays) or self.read is not None
+        arguments = None
+        blocks = int(np.prod(self.grid))
+        if guessed:
+            arguments = self._trial(open_arrays, blocks)
+        if arguments is None:
+            arguments = self._make_arguments()
+        expect = self.wanted.expect
+        if expect:
+            self.kernel_cap = 0
+            self.kernel.watch_at_most(0)
+        before = self._named(arguments) if expect else {}
+        self.launch(arguments)
+        report = dev.reports[-1]
+        if expect:
+            report.values = self._compared(expect, before, self._named(arguments))
+        if self.kernel_cap and self.kernel_cap < blocks:
+            self.notes.append(
+                f"watched {self.kernel_cap} of {blocks} blocks, the first and the last: the counts are theirs"
+            )
+        report.notes = self.notes + report.notes
+        report.launch = self.described()
+        return report
+
+    kernel_cap = 0
+
+    def _named(self, arguments) -> dict:
+        """Copies of the arguments by name: arrays, numbers; nothing for a null pointer or a struct."""
+        made = {}
+        for p, value in zip(self.parameters, arguments):
+            if p.stars:
+                made[p.name] = None if value is None else self.dev.numpy(value)
+            elif not isinstance(value, np.void):
+                made[p.name] = value
+        return made
+
+    def _compared(self, expect: str, before: dict, after: dict):
+        outputs = {
+            p.name: after[p.name] for p in self.parameters if p.stars and not p.constant and after[p.name] is not None
+        }
+        if ".cu" in expect:
+            want = self._other_kernel(expect, before)
+            outputs = {n: a for n, a in outputs.items() if n in want}
+        else:
+            changed = {n: a for n, a in outputs.items() if a.tobytes() != before[n].tobytes()}
+            want = expected(expect, before, changed or outputs)
+        for n in want:
+            if n not in after or not isinstance(after[n], np.ndarray):
+                raise UserError(f"inspect: --expect: need one of the kernel's arrays ({', '.join(outputs)}), got {n}")
+        return [compare(n, after[n], w) for n, w in want.items()]
+
+    def _other_kernel(self, expect: str, before: dict) -> dict:
+        """The arrays after another kernel has run on the same arguments, matched by name, else by place."""
+        at = expect.index(".cu")
+        file, symbol = (expect[: at + 3], expect[at + 4 :]) if ":" in expect[at:] else (expect, "")
+        wanted = Wanted(
+            file, symbol, self.wanted.grid, self.wanted.block, [], self.wanted.macros, self.wanted.shared_bytes
+        )
+        wanted.launch = self.wanted.launch and Path(file).resolve() == self.user.path
+        user = UserFile(file, parse_macros(wanted.macros))
+        other = Run(self.dev, user, wanted, user.kernel(symbol), symbol.partition("<")[2].rpartition(">")[0])
+        names = list(before)
+        taken, arguments = {}, []
+        for i, p in enumerate(other.parameters):
+            name = p.name if p.name in before else names[i] if i < len(names) else None
+            if name is None:
+                raise UserError(f"inspect: --expect: {expect}: need the same parameters, got {p.name} besides")
+            value = before[name]
+            if p.stars and isinstance(value, np.ndarray):
+                taken[name] = len(arguments)
+                value = self.dev.array(value)
+            arguments.append(value)
+        if wanted.grid is None and other.read is None:
+            other.grid = self.grid
+        if wanted.block is None and other.read is None:
+            other.block = self.block
+        other.prepare()
+        other.launch(arguments)
+        if not self.dev.reports.pop().complete:
+            raise UserError(f"inspect: --expect: need a kernel that comes to its end, got one that does not: {expect}")
+        constant = {p.name for p in self.parameters if p.constant}
+        return {n: self.dev.numpy(arguments[k]) for n, k in taken.items() if n not in constant}
+
+    def _layouts(self) -> str:
+        """Assertions that a struct lies as it was worked out."""
+        made = ""
+        for p in self.parameters:
+            if (
+                not p.stars
+                and (p.dtype is None or p.lanes > 1)
+                and (found := layout(self.user, p.c_type, self.template))
+            ):
+                scope = "::".join(self.item.scope)
+                kind = (
+                    f"{scope}::{p.c_type}"
+                    if scope and p.c_type.rpartition("::")[2] in self._scoped(scope)
+                    else p.c_type
+                )
+                made += f'static_assert(sizeof({kind}) == {found.size}, "need a struct of plain members");\n'
+        return made
+
+    def _scoped(self, scope):
+        return {n for i in self.user.items if i.kind == "type" and "::".join(i.scope) == scope for n in i.names}
+
+    def _make_arguments(self, sizes: dict[str, str] | None = None):
+        maker = Maker(self.dev, self.user, self.wanted.seed, self.template)
+        made = [maker.make(p, (sizes or {}).get(p.name, self.values[p.name].text)) for p in self.parameters]
+        self.kernel.members = maker.arrays
+        return made
+
+    def _trial(self, open_arrays, blocks):
+        """A short launch on generous arrays: how far each open one is reached, and how long a block takes."""
+        dev, sizes = self.dev, {}
+        for p in open_arrays:
+            dtype = Maker(dev, self.user, 1, self.template).dtype_of(p)
+            if dtype is None:
+                raise UserError(
+                    f"inspect: --arg: {p.name}: need an array given for {p.c_type}*, not a plain type, such"
+                    f" as --arg {p.name}=u8[4096]"
+                )
+            sizes[p.name] = f"[{min(TRIAL_ELEMENTS, TRIAL_BYTES // dtype.itemsize)}]{propose_fill(p)}"
+        trial, arguments = self._tried(sizes, open_arrays, blocks)
+        beyond = {f.array.partition("[")[0] for f in trial.findings if f.kind == "out-of-bounds"}
+        if far := [p for p in open_arrays if p.name in beyond]:
+            for p in far:
+                dtype = Maker(dev, self.user, 1, self.template).dtype_of(p)
+                assert dtype is not None
+                sizes[p.name] = f"[{4 * TRIAL_BYTES // dtype.itemsize}]{propose_fill(p)}"
+            dev.free()
+            trial, arguments = self._tried(sizes, open_arrays, blocks)
+        cap = TRIAL_BLOCKS if open_arrays else 2
+        known = [
+            a.size for p, a in zip(self.parameters, arguments) if p.stars and p not in open_arrays and a is not None
+        ]
+        whole, ran = self._whole_numbers(), max(1, min(blocks, cap))
+        for p, array in zip(self.parameters, arguments):
+            if p in open_arrays and array is not None:
+                reach = -(-trial.reached.get(p.name, 0) // array.itemsize) or 1
+                count = fitting_size(reach, whole, self.block, self.grid, known)
+                self.values[p.name] = Value(f"[{count}]{propose_fill(p)}", "proposed")
+        each = trial.seconds / ran * 2.5
+        allowed = min(500_000, max(2, int(min(WATCHED_SECONDS, dev.seconds / 4) / max(each, 1e-9))))
+        self.kernel_cap = allowed if allowed < blocks else 0
+        self.kernel.watch_at_most(self.kernel_cap)
+        if open_arrays:
+            dev.free()
+            return None
+        return arguments
+
+    def _tried(self, sizes, open_arrays, blocks):
+        """A trial's report and arguments."""
+        dev = self.dev
+        arguments = self._make_arguments(sizes)
+        seconds = dev.seconds
+        dev.seconds = min(seconds, TRIAL_SECONDS)
+        cap = TRIAL_BLOCKS if open_arrays else 2
+        self.kernel.watch_at_most(cap if cap < blocks else 0)
+        try:
+            self.launch(arguments)
+        finally:
+            dev.seconds = seconds
+        return dev.reports.pop(), arguments
+
+    def launch(self, arguments) -> None:
+        """Runs it once. The report stands last in the device's."""
+        try:
+            self.kernel(self.grid, self.block, *arguments, shared_bytes=self.shared)
+        except (ValueError, TypeError) as error:
+            raise error if isinstance(error, UserError) else UserError(str(error)) from None
+
+    def described(self) -> dict:
+        """The launch as --json prints it: each size and argument with where it comes from."""
+        made = {
+            "grid": {"value": [*self.grid, 1, 1][:3], "from": self.extents["grid"]},
+            "block": {"value": [*self.block, 1, 1][:3], "from": self.extents["block"]},
+            "shared_bytes": {"value": [self.shared], "from": self.extents["shared_bytes"]},
+            "arguments": {
+                p.name: {"value": self.values[p.name].text, "from": self.values[p.name].origin} for p in self.parameters
+            },
+        }
+        if self.template:
+            made["template"] = {"value": list(self.template.values()), "from": self.template_origin}
+        if self.read is not None:
+            made["read_from"] = {"file": self.read.file, "line": self.read.line}
+        return made
