@@ -69,6 +69,15 @@ def test_page_is_what_the_script_makes():
     assert stepper.make() == PAGE, "python -m bench.course.stepper makes it again"
 
 
+def test_command_writes_and_compares(tmp_path, capsys):
+    out = tmp_path / "page.html"
+    assert stepper.main(["--out", str(out), "--check"]) == 1 and "not what" in capsys.readouterr().out
+    assert stepper.main(["--out", str(out)]) == 0 and out.read_text(encoding="utf-8") == PAGE
+    assert stepper.main(["--out", str(out), "--check"]) == 0
+    out.write_text(PAGE.replace("stride_h", "stride_w", 1), encoding="utf-8")
+    assert stepper.main(["--out", str(out), "--check"]) == 1
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_arithmetic_equals_the_reference(call, kind):
     shapes = possible(kind, 40)
@@ -129,6 +138,7 @@ def test_ways_count_as_lesson_8_does(call):
         ("oh * s.stride_h - s.pad_h + kh", "oh * s.stride_h + kh"),
         ("place / stride < size", "place / stride <= size - 2"),
         ("kw += s.stride_w", "kw += 1"),
+        ("kh += s.stride_h", "kh += 1"),
         ("w[w.length - 1 - r]", "w[r]"),
     ],
 )
@@ -173,8 +183,11 @@ frame.addEventListener("load", () => {
       for (let i = 0; i < 3; i++) key("ArrowRight");
       key("ArrowLeft");
       const tap = at("at-tap").textContent;
+      at("terms").querySelector(".current").focus();
+      key("ArrowRight");
+      const focused = d.activeElement.className;
       key("ArrowDown");
-      return { kind, start, tap, thread: at("at-thread").textContent, lit: at("now").textContent,
+      return { kind, start, tap, focused, thread: at("at-thread").textContent, lit: at("now").textContent,
         wide: d.documentElement.scrollWidth, small: [...d.querySelectorAll("button, input")].filter(small).length };
     });
     const kernel = at("size-K");
@@ -207,5 +220,6 @@ def test_page_works_on_a_phone(tmp_path):
     for mode in found["modes"]:
         assert mode["wide"] <= 390 and mode["small"] == 0, mode
         assert mode["start"].startswith("tap 1 of") and mode["tap"].startswith("tap 3 of"), mode
+        assert "current" in mode["focused"], "the focus went with the term"
         assert mode["thread"].startswith("thread 1") and "sum" in mode["lit"], mode
     assert found["refusal"].count(".") == 1 and "need" in found["refusal"] and found["shown"] == 0

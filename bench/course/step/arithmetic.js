@@ -224,9 +224,14 @@ function compute(kind, spec, way = "gather") {
 
 // The names of the cases (a spec, and what dcgan_cupy.reference answers) for which compute says something else.
 function selfTest(cases) {
-  const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
   const ways = kind => (kind === "conv_transpose2d_forward" ? WAYS : ["gather"]);
-  return cases
-    .filter(c => !ways(c.kind).every(way => same(compute(c.kind, c.spec, way).values, c.values)))
-    .map(c => c.name);
+  return cases.filter(c => !ways(c.kind).every(way => isAnswered(c, way))).map(c => c.name);
+}
+
+function isAnswered(c, way) {
+  try {
+    return JSON.stringify(compute(c.kind, c.spec, way).values) === JSON.stringify(c.values);
+  } catch {
+    return false; // a wrong index reads from no row
+  }
 }

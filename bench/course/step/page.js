@@ -175,7 +175,7 @@ function grid(caption, [rows, columns], look, { first = [0, 0], at = null, cell 
       body += `<div class="cell ${classes}"${target && ` data-${target}="${r * columns + c}"`}>${signed(text)}</div>`;
     }
   }
-  const dense = columns > 10 ? " dense" : "";
+  const dense = columns > 12 ? " dense denser" : columns > 10 ? " dense" : "";
   return `<figure><figcaption>${caption}</figcaption>
     <div class="grid${dense}" style="--columns:${columns};--cell:${cell}px" aria-hidden="true">${body}</div></figure>`;
 }
