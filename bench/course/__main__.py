@@ -1,4 +1,4 @@
-"""python -m bench.course [--check] [--quick] [--only PATTERN]: the course's pictures, page and measurements, made again.
+"""python -m bench.course [--check] [--quick] [--only PATTERN]: the course's pictures, page and measurements, made anew.
 
 --check compares in place of writing; what depends on the machine or its clock is left out. Exit code 1: some differ.
 """

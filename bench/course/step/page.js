@@ -243,7 +243,8 @@ function fourStepsPanel(m) {
     wayGrid(`<b class="left">z</b>, ${size([m.g.ZH, m.g.ZW])}`, [m.g.ZH, m.g.ZW], lookAtZ(m, z, at), at) +
       wayGrid(`<b class="right">w</b>, turned`, filterShape(m.spec), lookAtTurned(w, turnedAt), turnedAt),
     `<span class="mono">z[${zh}, ${zw}] · turned[${turnedAt.join(", ")}] = ${product}</span>` +
-      span("no", why[placeInZ(m.spec, zh, zw)])
+      span("no", why[placeInZ(m.spec, zh, zw)]) +
+      span("note", "<br>Turned: tap (0, 0) is the last cell. Here the three ways go by the tap.")
   );
 }
 
