@@ -1,4 +1,4 @@
-"""python -m bench.course [--check] [--quick] [--only PATTERN]: the course's pictures and measured parts, made again.
+"""python -m bench.course [--check] [--quick] [--only PATTERN]: the course's pictures, page and measurements, made anew.
 
 --check compares in place of writing; what depends on the machine or its clock is left out. Exit code 1: some differ.
 """
@@ -8,17 +8,22 @@ import re
 import sys
 from pathlib import Path
 
-from . import lessons  # noqa: F401  (registers every part)
-from .marks import IMAGES, PICTURES, ROOT, Part, files, marks, part, refreshed, wrapped
+from . import lessons, stepper  # noqa: F401  (registers every part)
+from .marks import COURSE, IMAGES, PAGES, PICTURES, ROOT, Part, files, marks, part, refreshed, wrapped
+
+
+def whole_files() -> dict[Path, Part]:
+    """The files of which every letter is made."""
+    pictures = {IMAGES / f"{name}.svg": made for name, made in PICTURES.items()}
+    return pictures | {COURSE / name: made for name, made in PAGES.items()}
 
 
 def different(wanted) -> list[str]:
     """Names of the wanted parts that are not what the script makes."""
     names = []
-    for name, made in PICTURES.items():
-        path = IMAGES / f"{name}.svg"
+    for path, made in whole_files().items():
         if wanted(made) and not (path.is_file() and path.read_text(encoding="utf-8") == made.make()):
-            names.append(f"images/{path.name}")
+            names.append(path.relative_to(COURSE).as_posix())
     for path in files():
         for name, body in marks(path.read_text(encoding="utf-8")):
             made = part(name)
@@ -29,10 +34,10 @@ def different(wanted) -> list[str]:
 
 def write(wanted) -> list[Path]:
     """Makes the wanted parts; the files that changed."""
-    texts = {IMAGES / f"{name}.svg": made.make for name, made in PICTURES.items() if wanted(made)}
     changed = []
-    for path, make in texts.items():
-        changed += _put(path, make())
+    for path, made in whole_files().items():
+        if wanted(made):
+            changed += _put(path, made.make())
     for path in files():
         changed += _put(path, refreshed(path.read_text(encoding="utf-8"), wanted))
     return changed

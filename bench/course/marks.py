@@ -1,4 +1,4 @@
-"""The parts of the lessons that a script makes: pictures by name, and blocks between two marks.
+"""The parts of the course that a script makes: pictures and pages by name, and blocks between two marks.
 
     <!-- made: 03-strides -->
     ... what the function registered as "03-strides" returned ...
@@ -32,6 +32,7 @@ class Part:
 
 
 PICTURES: dict[str, Part] = {}
+PAGES: dict[str, Part] = {}  # by the file's name
 BLOCKS: dict[str, Part] = {}
 
 
@@ -47,6 +48,11 @@ def _register(where: dict[str, Part], name: str, slow: bool, fixed: bool):
 def picture(name: str, slow: bool = False, fixed: bool = True):
     """Registers a function that returns an SVG."""
     return _register(PICTURES, name, slow, fixed)
+
+
+def page(name: str, slow: bool = False, fixed: bool = True):
+    """Registers a function that returns a whole file of docs/course/."""
+    return _register(PAGES, name, slow, fixed)
 
 
 def block(name: str, slow: bool = False, fixed: bool = True):
