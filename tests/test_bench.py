@@ -44,7 +44,7 @@ def test_kernels_leave_room(monkeypatch, arch):
     except UserError as error:
         pytest.skip(str(error))
     rows = occupancy.rows()
-    assert len(rows) > 100 and {row.symbol for row in rows} >= {"conv2d_forward", "adam_step", "bce_with_logits"}
+    assert len(rows) > 60 and {row.symbol for row in rows} >= {"conv2d_forward", "adam_step", "bce_with_logits"}
     assert [row for row in rows if row.stack or row.spills] == []
     # a matrix product keeps its tile in registers and hides latency by itself: one block of 8 warps will do
     floor = {"conv2d_forward": 0.12, "conv2d_backward_input": 0.12, "conv2d_backward_weight": 0.12}

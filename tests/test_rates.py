@@ -102,7 +102,7 @@ def test_a_checkpoint_without_the_new_settings_goes_on(command, tmp_path):
     facts = {name: value for name, value in saved.facts.items() if name not in ("format", "step")}
     for name in ("network", "ema", "lr_g", "lr_d", "lr_decay", "tensorboard"):
         del facts["settings"][name]
-    arrays = checkpoint.some(saved, checkpoint.names(saved))
+    arrays = checkpoint.some(saved, checkpoint.shapes(saved))
     checkpoint.write(tmp_path / "run" / "checkpoints", 2, arrays, facts)
     done(command("train", "--resume", tmp_path / "run", "--steps", "3", "--network", "seeds"))
 
