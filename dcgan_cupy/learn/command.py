@@ -71,7 +71,7 @@ class Progress:
 def state(exercise: Exercise, progress: Progress, folder: Path) -> str:
     if progress.of(exercise.number).get("solved"):
         return "solved"
-    return "begun" if (folder / exercise.file_name).is_file() else ""
+    return "begun" if (folder / exercise.file_name).is_file() else "open"
 
 
 def show_list(options, progress: Progress, folder: Path) -> int:
@@ -81,7 +81,7 @@ def show_list(options, progress: Progress, folder: Path) -> int:
             "name": e.name,
             "title": e.title,
             "lesson": e.lesson,
-            "state": state(e, progress, folder) or "open",
+            "state": state(e, progress, folder),
             "hints": progress.of(e.number).get("hints", 0),
         }
         for e in exercises().values()

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..device import KernelError, source
 from ..device.host import CpuDevice
+from ..device.temporary import temporary_folder
 from ..errors import UserError
 from ..workbench.check_device import CheckDevice
 from .exercise import Case, Exercise, Out, Updated
@@ -187,8 +188,6 @@ def _speed(exercise: Exercise, path: Path) -> float:
 
 def _written_solution(exercise: Exercise) -> Path:
     """The solution as a file, for the compiler."""
-    from ..device.temporary import temporary_folder
-
     path = temporary_folder("learn") / exercise.file_name
     path.write_text(exercise.solution(), encoding="utf-8")
     return path

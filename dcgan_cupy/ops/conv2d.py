@@ -53,7 +53,7 @@ def conv2d_forward(
         winograd.forward(dev, x, w, bias, y, sizes, known, activation)
     elif rung == "tiled":
         tiled.forward(dev, x, w, bias, y, stride, padding, sizes, known, activation)
-    elif rung in STEPS and rung != "phases":
+    elif rung in steps.TILES:
         steps.forward(dev, rung, x, w, bias, y, sizes)
     else:
         dev.kernel("conv2d/forward_1_textbook.cu", where)(ceil_div(y.size, BLOCK), BLOCK, x, w, bias, y, *sizes)
@@ -123,7 +123,7 @@ def conv2d_backward_weight(
         winograd.backward_weight(dev, x, dy, dw, sizes, known)
     elif rung == "tiled" and dw.shape[3] >= tiled.THIN:
         tiled.backward_weight(dev, x, dy, dw, stride, padding, sizes, known)
-    elif rung in STEPS and rung != "phases":
+    elif rung in steps.TILES:
         steps.backward_weight(dev, rung, x, dy, dw, sizes)
     else:
         dev.kernel("conv2d/backward_weight_1_textbook.cu", where)(ceil_div(dw.size, BLOCK), BLOCK, x, dy, dw, *sizes)

@@ -6,7 +6,7 @@ for every layer and device.
 
 from .tiles import BLOCK, ceil_div
 
-FILES = {"phases": "1_phases", "shared": "2_shared", "registers": "3_registers"}
+FILES = {"shared": "2_shared", "registers": "3_registers"}
 TILES = {"shared": {"BM": 16, "BN": 16, "BK": 16}, "registers": {"BM": 64, "BN": 64, "BK": 16, "TM": 4, "TN": 4}}
 """What the kernels of a rung are compiled with: the one place that knows their tiles."""
 

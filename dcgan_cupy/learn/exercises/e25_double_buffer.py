@@ -4,10 +4,7 @@ import numpy as np
 
 from ..exercise import Case, Mistake, Out, exercise
 from ..goals import barriers, traffic
-
-
-def reference(a, b):
-    return {"y": a @ b}
+from .e23_shared_tile import reference
 
 
 def cases(rng):
