@@ -6,7 +6,7 @@ operation needs its entry.
 """
 
 import inspect as signatures
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,6 +32,13 @@ class Case:
     @property
     def usual_rung(self) -> str:
         return "tiled" if "tiled" in self.rungs else "textbook"
+
+    @property
+    def by_tiles(self) -> bool:
+        """Whether a device's tiles change its kernels."""
+        return any(rung not in PLAIN for rung in self.rungs) or self.name.startswith(
+            ("batchnorm_batch", "batchnorm_activation")
+        )
 
 
 def _normal(dev, rng, *shape):
@@ -371,14 +378,14 @@ def run_case(dev, case: Case, shape: dict, rung: str = "", known: bool = False, 
     return dev.reports[before:]
 
 
-def sweep(dev, quick: bool = False) -> Iterator[tuple[str, dict, list]]:
-    """(operation, shape and rung, reports) for each case, rung and edge.
+def sweep(dev, quick: bool = False, names: Iterable[str] = CASES) -> Iterator[tuple[str, dict, list]]:
+    """(operation, shape and rung, reports) for each case of these names, rung and edge.
 
     quick: a reduced set that still reaches every kernel; with the CPU's tiles, only what they change.
     """
     tiles_only = quick and dev.tiles == "cpu"
-    for case in CASES.values():
-        if tiles_only and not case.rungs and not case.name.startswith(("batchnorm_batch", "batchnorm_activation")):
+    for case in (CASES[name] for name in names):
+        if tiles_only and not case.by_tiles:
             continue
         edges = case.edges if not quick else QUICK_CONVOLUTIONS if case.edges is CONVOLUTIONS else case.edges[-2:]
         for number, shape in enumerate(edges):
