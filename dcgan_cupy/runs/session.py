@@ -43,6 +43,7 @@ class Session:
         self.config, self.trainer, self.batches, self.folder = config, trainer, batches, folder
         self.used, self.step, self.board = used, step, board
         self.z, self.labels, self.columns = labelled.shown(trainer, GRID)
+        self.processor = 0.0  # its time when the first step began
 
     def begin(self, images, labels=None) -> None:
         """The first files of a new run.   images, labels: the dataset's."""
@@ -53,6 +54,7 @@ class Session:
     def run(self, display: Display) -> Outcome:
         """Trains until the last step, a signal or a loss that is no number."""
         started, first, trouble, code = time.perf_counter(), self.step, "", 0
+        self.processor = time.process_time()
         with Signals() as signals, display:
             try:
                 while self.step < self.config.steps and not signals.leave:
@@ -135,6 +137,7 @@ class Session:
             self.folder.timing(
                 steps=count,
                 seconds=round(seconds, 3),
+                processor_seconds=round(time.process_time() - self.processor, 3),
                 images_per_second=round(rate, 2),
                 waiting_for_data=round(waiting, 5),
             )
