@@ -42,11 +42,18 @@ INLINE = (
     "-mllvm",
     "-inline-threshold=100000",
 )  # as nvcc does: accumulators that a call takes by reference would live in memory
+SHORT_SEARCH = (
+    "-mllvm",
+    "-dse-memoryssa-walklimit=10",
+    "-mllvm",
+    "-dse-memoryssa-scanlimit=20",
+)  # for stores that another overwrites: the same instructions, a quarter less of a tile's time to compile
 CLANG_ONLY = (
     "-nostdlib++",
     "-fno-sanitize=all",
     "-Wno-gnu-zero-variadic-macro-arguments",
     *INLINE,
+    *SHORT_SEARCH,
 )  # g++ 13 knows the first
 WIDEST = (
     ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
@@ -57,7 +64,7 @@ the process that loads it; zig builds that library for 8 s of its first call, fo
 each later one."""
 
 BUILDS = {
-    "fast": ("-O3", "-march=native", *WIDEST, "-g0", *INLINE),
+    "fast": ("-O3", "-march=native", *WIDEST, "-g0", *INLINE, *SHORT_SEARCH),
     "debug": ("-O0", "-g", "-march=native", "-fno-sanitize=all"),
 }
 
