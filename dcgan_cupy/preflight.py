@@ -25,7 +25,7 @@ def plan(config, kind: str, pictures: int = 1, workers: Workers | None = None) -
     config: a resolved Config.   kind: "cpu" or "gpu".   workers: this one's number and that of all (it asks none).
     """
     device, workers = RecorderDevice(kind), workers or Workers()
-    n = workers.share("train", config.batch_size)
+    n = workers.share("train", config.batch_size or 1)
     size = sides(config.image_size)
     assert size is not None  # Config has seen to it
     shape = (n, *size, config.channels)

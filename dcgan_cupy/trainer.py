@@ -58,7 +58,7 @@ class Trainer:
             self.g_ema.only_forward(like=self.g)
             self.average = Average(self.g_ema.param, self.g.param, config.ema, device=device)
 
-        n = self.workers.share("train", config.batch_size)
+        n = self.workers.share("train", config.batch_size or 1)
         self.z = device.empty((n, 1, 1, config.z_dim))
         self.random_z = self._random("z", part=True)
         self.labels = device.empty((n,), "int32") if config.n_classes else None  # of the fakes: any class as likely

@@ -20,7 +20,7 @@ class ThreadWorkers(Workers):
     """A worker of them."""
 
     def __init__(self, rank, meeting):
-        super().__init__(rank, meeting.size, meeting.size)
+        super().__init__(rank, meeting.size)
         self.meeting = meeting
         self.bytes_sent = 0
 
@@ -61,9 +61,7 @@ def training(device, config, images, steps, state=None):
 
     def work(workers):
         trainer = Trainer(config, device, workers)
-        batches = Batches(
-            device, images, config.batch_size, config.seed, config.flip, worker=(workers.rank, workers.size)
-        )
+        batches = Batches(device, images, config.batch_size, config.seed, config.flip, worker=workers.place)
         if state is not None:
             trainer.load_state(state)
         told = [trainer.step(batches.next()) for _ in range(steps)]
@@ -75,3 +73,20 @@ def training(device, config, images, steps, state=None):
 def drawn_images(config, count=256):
     rng = np.random.default_rng(3)
     return rng.integers(0, 256, (count, config.image_size, config.image_size, config.channels), dtype=np.uint8)
+
+
+def weights(trainer):
+    """All of both networks, running statistics too, as one vector."""
+    arrays = {f"{name}.{key}": a for name, state in trainer.weights().items() for key, a in state.items()}
+    return np.concatenate([np.asarray(arrays[name], np.float64).ravel() for name in sorted(arrays)])
+
+
+def statistics(network):
+    """The running ones, as one vector."""
+    state = network.state_dict()
+    return np.concatenate([np.asarray(state[name], np.float64) for name in sorted(state) if "running" in name])
+
+
+def apart(got, want):
+    """Relative, by norm."""
+    return np.linalg.norm(got - want) / np.linalg.norm(want)

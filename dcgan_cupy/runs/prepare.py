@@ -89,7 +89,7 @@ def prepare(
         _say(console, "device", "\n          ".join(filter(None, told)))
         if config.kernels in own_rung.OWN:
             compare(device, config.kernels)
-        _compile(device, planned, console)
+        _compile(device, planned.kernels, console, workers)
         trainer = Trainer(config, device, workers)
         if weights:
             trainer.begin_with(weights)
@@ -212,18 +212,21 @@ def _because(config, device) -> str:
     return f"chosen because: {device.reason if config.device == 'auto' else f'--device {config.device}'}"
 
 
-def _compile(device, planned, console) -> None:
+def _compile(device, kernels, console, workers: Workers) -> None:
     """All kernels of the run at once:
 
-    The first time on a machine it takes a while, later they are found in the cache.
+    The first time on a machine it takes a while, later they are found in the cache. Each worker begins with others, and
+    comes to those that another has compiled.
     """
+    kernels = list(kernels)
+    begin = len(kernels) * workers.rank // workers.size
     start = time.perf_counter()
     columns = TextColumn("compiling kernels"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("compiling", total=len(planned.kernels))
-        device.prepare(planned.kernels, lambda done, total: progress.update(task, completed=done))
+        task = progress.add_task("compiling", total=len(kernels))
+        device.prepare(kernels[begin:] + kernels[:begin], lambda done, total: progress.update(task, completed=done))
     if (seconds := time.perf_counter() - start) > 2:
-        _say(console, "kernels", f"{len(planned.kernels)} compiled in {seconds:.0f} s, kept for the next run")
+        _say(console, "kernels", f"{len(kernels)} compiled in {seconds:.0f} s, kept for the next run")
 
 
 def _data(config) -> dict:
@@ -264,7 +267,8 @@ def _announce(session, dataset, console, memory, saved) -> None:
             "training",
             (
                 f"{config.steps} steps of {config.batch_size} images{_by(trainer.workers)}"
-                f" ({config.steps / batches.per_epoch:.1f} epochs){going_on}, Adam lr {_rates(config)} beta1 {config.beta1:g}, loss {config.loss}, seed"
+                f" ({config.steps / batches.per_epoch:.1f} epochs){going_on}, Adam lr {_rates(config)} beta1"
+                f" {config.beta1:g}, loss {config.loss}, seed"
                 f" {config.seed}"
             ),
         ),
@@ -272,6 +276,9 @@ def _announce(session, dataset, console, memory, saved) -> None:
             "memory",
             f"{sum(memory) / 1e6:.0f} MB of arrays at most: networks {memory[0] / 1e6:.0f}, data {memory[1] / 1e6:.0f}",
         ),
+        *[("workers", ", ".join(f"{r}: {place}" for r, place in enumerate(trainer.workers.where())))][
+            : trainer.workers.size > 1
+        ],
         ("results", f"{session.folder.path}{os.sep}"),
     ):
         _say(console, name, text)

@@ -4,6 +4,9 @@ A backend (mpi.py) moves bytes from worker to worker; all arithmetic is here, in
 same number of workers gives the same bits in every run, and each of them the same as the others.
 """
 
+import os
+import platform
+
 from .. import ops
 from ..errors import UserError
 
@@ -92,6 +95,10 @@ class Workers:
         patient: others may take as long as they need.
         """
         return value
+
+    def where(self) -> list[str]:
+        """Each worker's machine and process, for people."""
+        return [f"{platform.node()} ({os.getpid()})"]
 
     def end(self, code: int) -> None:
         """Ends all workers at once, if there are others."""

@@ -4,6 +4,7 @@ Messages go from worker to worker, so that it is known whose is missing.
 """
 
 import os
+import platform
 import time
 
 import numpy as np
@@ -40,6 +41,7 @@ class MpiWorkers(Workers):
         mine = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         sharers = local.allgather(mine).count(mine)
         local.Free()
+        self._places = self._world.allgather(f"{platform.node()} ({os.getpid()})")
         super().__init__(self._world.rank, self._world.size, sharers)
         if self.size == 1 and launched() > 1:
             raise UserError(
@@ -87,6 +89,10 @@ class MpiWorkers(Workers):
         begun = self._begin(sent, [row if other else None for row, other in zip(rows, others)])
         self._wait(*begun, patient)
         return int(values.max())
+
+    def where(self):
+        """As there."""
+        return self._places
 
     def end(self, code):
         """MPI ends the others."""
