@@ -36,13 +36,13 @@ class MpiWorkers(Workers):
             raise UserError(
                 f"train: {launched()} workers: need the mpi extra (pip install 'dcgan-cupy[mpi]'), got: {reason}"
             ) from None
-        self._mpi, self._world = MPI, MPI.COMM_WORLD.Dup()
-        local = self._world.Split_type(MPI.COMM_TYPE_SHARED)
+        self._mpi, self.world = MPI, MPI.COMM_WORLD.Dup()
+        local = self.world.Split_type(MPI.COMM_TYPE_SHARED)
         mine = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         sharers = local.allgather(mine).count(mine)
         local.Free()
-        self._places = self._world.allgather(f"{platform.node()} ({os.getpid()})")
-        super().__init__(self._world.rank, self._world.size, sharers)
+        self._places = self.world.allgather(f"{platform.node()} ({os.getpid()})")
+        super().__init__(self.world.rank, self.world.size, sharers)
         if self.size == 1 and launched() > 1:
             raise UserError(
                 f"train: need an MPI that its launcher knows, got {launched()} tasks that each are alone "
@@ -58,11 +58,11 @@ class MpiWorkers(Workers):
         requests, whose = [], []
         for r, piece in enumerate(received):
             if piece is not None:
-                requests.append(self._world.Irecv(_bytes(piece), r))
+                requests.append(self.world.Irecv(_bytes(piece), r))
                 whose.append(r)
         for r, piece in enumerate(sent):
             if piece is not None:
-                requests.append(self._world.Isend(_bytes(piece), r))
+                requests.append(self.world.Isend(_bytes(piece), r))
                 whose.append(r)
         return requests, whose
 
@@ -97,7 +97,7 @@ class MpiWorkers(Workers):
     def end(self, code):
         """MPI ends the others."""
         if self.size > 1:
-            self._world.Abort(code)
+            self.world.Abort(code)
 
 
 def _bytes(piece: np.ndarray) -> np.ndarray:
