@@ -73,9 +73,9 @@ def draw(launches: list, noted: list) -> Picture:
     """Launches along the way, what is sent as bars: their height the bytes, on a scale of powers of ten."""
     picture = Picture(190, "What one of two workers sends in a step")
     left, right, base, top = 34, 390, 140, 30
-    place = lambda n: left + (right - left) * n / len(launches)  # noqa: E731
-    picture.axes(left, top, right - left, base - top, [(str(n), n / len(launches)) for n in range(0, len(launches), 50)],
-                 [(label, share) for label, share in (("100 B", 0.25), ("10 kB", 0.625), ("1 MB", 1.0))])  # fmt: skip
+    place = lambda n: left + (right - left) * n / len(launches)
+    across = [(str(n), n / len(launches)) for n in range(0, len(launches), 50)]
+    picture.axes(left, top, right - left, base - top, across, [("100 B", 0.2), ("10 kB", 0.6), ("1 MB", 1.0)])
     picture.text(left, 11, "bytes that one worker sends to the other", "m", size=9)
     picture.text(right, base + 26, "launches of the step, in their order", "m", "end", 9)
     adam = [n for n, name in enumerate(launches) if name == "adam_step"]

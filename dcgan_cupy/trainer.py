@@ -123,7 +123,7 @@ class Trainer:
         fake = g.given(fake_labels).forward(z)
         self._loss(d.given(fake_labels).logits.forward(fake), self.fake, self.results[1])
         d.logits.backward(self.gradient, input_grad=False)
-        self.workers.sum(self.device, d.grad)
+        self.workers.add_up(self.device, d.grad)
         self.adam_d.step()
 
         # 2. G learns from D's opinion of the same fakes, asked again: D has changed.
@@ -135,7 +135,7 @@ class Trainer:
             self._loss(logits, self.real, self.results[2])  # ascend log D(G(z))
         dfake = d.logits.backward(self.gradient, param_grads=False)  # through D: nothing uses its weight gradients now
         g.backward(dfake, input_grad=False)
-        self.workers.sum(self.device, g.grad)
+        self.workers.add_up(self.device, g.grad)
         self.adam_g.step()
         if self.average is not None:
             self.average.step()

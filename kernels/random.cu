@@ -37,7 +37,8 @@ __device__ __forceinline__ Words philox4x32_10(unsigned c0, unsigned c1, unsigne
 }
 
 __device__ __forceinline__ Words words_of_thread(const unsigned long long* state, long long first, int i) {
-    unsigned long long seed = state[0], stream = state[1], counter = state[2] + (unsigned long long)(first / 4 + i);
+    unsigned long long seed = state[0], stream = state[1];
+    unsigned long long counter = state[2] + (unsigned long long)(first / 4 + i);
     return philox4x32_10((unsigned)counter, (unsigned)(counter >> 32), (unsigned)stream, (unsigned)(stream >> 32),
                          (unsigned)seed, (unsigned)(seed >> 32));
 }
@@ -68,7 +69,8 @@ __device__ __forceinline__ void cos_sin_turn(float u, float* cosine, float* sine
 }
 
 extern "C" __global__
-void random_uniform(const unsigned long long* state, long long first, float* out, int n, float low, float high, float last) {
+void random_uniform(const unsigned long long* state, long long first, float* out, int n, float low, float high,
+                    float last) {
     int i = global_thread();
     int skip = (int)(first % 4);
     if (i >= ceil_div(n + skip, 4)) return;

@@ -3,7 +3,7 @@
 //   formula    own[i] = slice_0[i] + slice_1[i] + ..., slice_w = parts[w], but for this worker's, which is own itself
 //   shapes     parts [workers, n]  own [n]
 //   mapping    1-D grid, one thread an element of own; i in [0, n)
-//   cost       sum_workers 4*n*workers + 4*n bytes, n*workers FLOP (each slice once, own read and written): memory bound
+//   cost       sum_workers 4*n*workers + 4*n bytes, n*workers FLOP (each slice once, own also written): memory bound
 //   aliasing   none
 //   lesson     with an order of its own an exchange of gradients gives the same bits in every run, on every worker
 

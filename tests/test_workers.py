@@ -139,7 +139,7 @@ def test_sums_and_what_they_send(device, rng, size, n):
 
     def work(workers):
         flat = device.array(values[workers.rank])
-        workers.sum(device, flat)
+        workers.add_up(device, flat)
         return device.numpy(flat), getattr(workers, "bytes_sent", 0)
 
     found = together(size, work)

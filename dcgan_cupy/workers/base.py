@@ -66,7 +66,7 @@ class Workers:
         received = [None if r == self.rank else rows[r] for r in range(self.size)]
         device.call(lambda: self.exchange(sent, received))
 
-    def sum(self, device, flat) -> None:
+    def add_up(self, device, flat) -> None:
         """flat [n] = the sum of all workers' flat.
 
         Each worker adds up a slice of it and hands the sum to the others: 2 * (W - 1) / W of its bytes go out.

@@ -1,7 +1,7 @@
 // Batch normalisation over the batches of several workers: what each tells the others, and what follows from all of it.
 //
-//   local statistics  of a worker's own rows, from its parts (fused.cu), in double: mean, and m2 = sum of (x - mean)^2
-//   join_workers      mean = sum of mean_w / W      m2 = sum of (m2_w + rows * (mean_w - mean)^2)    var = m2 / (W rows)
+//   local statistics  of a worker's own rows, from its parts (fused.cu), in double: mean, and m2 = sum (x - mean)^2
+//   join_workers      mean = sum of mean_w / W      m2 = sum of (m2_w + rows * (mean_w - mean)^2)   var = m2 / (W rows)
 //                     in the order of the workers, so that each of them comes to the same bits; from there on as in
 //                     fused.cu: mean + low, rstd, scale, shift, and the step of the running statistics
 //   local gradients   the sums of g and of g * (x - mean) over a worker's own rows; the parameters' gradients take this
@@ -13,7 +13,7 @@
 //   cost              batchnorm_local_statistics 8*count*C + 28*C bytes, (2*count + 5)*C FLOP; batchnorm_join_workers
 //                     16*workers*C + 44*C bytes, (6*workers + 20)*C FLOP; batchnorm_local_gradients
 //                     8*count*C + 40*C bytes, (2*count + 5)*C FLOP; batchnorm_pull_workers 16*workers*C + 16*C bytes,
-//                     (2*workers + 8)*C FLOP
+//                     (2*workers + 9)*C FLOP
 //   aliasing          none
 //   lesson            two means and two sums of squares join without a look at the data (Chan, Golub and LeVeque 1979),
 //                     so a batch may lie on many machines
