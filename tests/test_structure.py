@@ -32,6 +32,7 @@ ORDER = [
     ["layers", "losses", "optim"],
     ["memory"],
     ["random"],
+    ["workers"],
     ["ops"],
     ["command"],
     ["device"],
