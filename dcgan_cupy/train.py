@@ -71,14 +71,13 @@ def parse(arguments: list[str]) -> Config:
     return Config(**{name: value for name, value in given.items() if name not in ("resume", "config")})
 
 
-def begin(given: dict, workers: Workers) -> Session:
+def begin(given: dict, workers: Workers, console: Console) -> Session:
     """A run at its first or its next step.   given: what the flags say.   Raises: UserError."""
     resumed, file = given.pop("resume", None), given.pop("config", None)
     if given.get("kernels", "").endswith(".py"):  # it is run: by the flag only, never because a checkpoint names it
         own_rung.load(given["kernels"])
     if file is not None:
         given = {**used_settings(file), **given}
-    console = Console(quiet=not workers.first)
     saved = (
         find(resumed, given.get("out"), lambda text: console.print(plain(text), highlight=False)) if resumed else None
     )
@@ -86,9 +85,8 @@ def begin(given: dict, workers: Workers) -> Session:
     return prepare(config, console, saved, resumed is not None, workers)
 
 
-def train(session: Session) -> int:
+def train(session: Session, console: Console) -> int:
     """Runs a training from its first or its next step to its end. Returns the exit code."""
-    console = Console(quiet=not session.trainer.workers.first)
     display = Display(console, session.config.steps, session.batches.per_epoch, session.step)
     first = session.step
     try:
@@ -116,9 +114,9 @@ def work(arguments: list[str], joined: list[Workers]) -> int:
     """The run of one worker, alone or among others. Returns the exit code.   joined: gets the workers."""
     workers = find_workers()
     joined.append(workers)
-    session, told = None, 0
+    console, session, told = Console(quiet=not workers.first), None, 0
     try:
-        session = begin(parse_given(arguments), workers)
+        session = begin(parse_given(arguments), workers, console)
     except Exception:
         told = workers.size - workers.rank  # the largest: of the first that cannot begin; it says why
         if workers.agree(told, patient=True) != told:
@@ -128,7 +126,7 @@ def work(arguments: list[str], joined: list[Workers]) -> int:
         session.close()
         return 2
     try:
-        return train(session)
+        return train(session, console)
     except WorkerLost as error:
         workers.apart = True
         print(f"train: step {session.step + 1}: {error}", file=sys.stderr, flush=True)

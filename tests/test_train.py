@@ -21,6 +21,7 @@ from dcgan_cupy.config import Config
 from dcgan_cupy.data import open_dataset
 from dcgan_cupy.runs import checkpoint
 from dcgan_cupy.trainer import Trainer
+from dcgan_cupy.workers import Workers
 
 
 def weights(run) -> dict:
@@ -268,7 +269,8 @@ def test_paths_are_not_broken_over_lines(command):
 def test_display_on_a_terminal(place):
     screen = io.StringIO()
     given = train.parse_given(["--data", "photos", *TINY, "--steps", "3", "--out", "run"])
-    assert train.train(given, Console(file=screen, force_terminal=True, width=120)) == 0
+    console = Console(file=screen, force_terminal=True, width=120)
+    assert train.train(train.begin(given, Workers(), console), console) == 0
     assert len(read_log("run")) == 3 and "3/3" in screen.getvalue() and "images/s" in screen.getvalue()
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import signal
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from .folder import RunFolder
 from .signals import Signals
 
 GRID = 64  # images in a sample grid
+TROUBLE = 1 << 16  # what a worker says to the others when it cannot go on: above every signal's number
 
 
 @dataclass(frozen=True)
@@ -63,16 +63,14 @@ class Session:
         self.processor = time.process_time()
         with Signals() as signals, display:
             try:
-                while self.step < self.config.steps and not signals.leave:
+                asked = self.trainer.workers.agree(signals.leave or 0)
+                while self.step < self.config.steps and not asked:
                     trouble = self._one_step(display, started, first, signals)
-                    if asked := self.trainer.workers.agree(signals.leave or bool(trouble)):
-                        if trouble or asked == 1:
-                            code = 1
-                            break
-                        signals.leave = signal.Signals(asked)  # of whichever worker's
-                if not trouble:
+                    asked = self.trainer.workers.agree(TROUBLE if trouble else signals.leave or 0)
+                code = 1 if asked == TROUBLE else 128 + asked if asked else signals.exit_code
+                if asked != TROUBLE:
                     trouble = self._leave(display)
-                    code = signals.exit_code or (1 if trouble else 0)
+                    code = code or (1 if trouble else 0)
             finally:
                 outcome = self._outcome(started, first, code, trouble)
             self._draw_curves(display)  # once the time is taken
