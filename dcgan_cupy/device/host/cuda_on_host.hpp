@@ -396,7 +396,8 @@ static __attribute__((noinline)) CONVERGENT int wait_at_barrier(int vote, const 
     }
     return barrier_result;
 }
-#define __syncthreads() ((void)cuda_on_host::wait_at_barrier(0, "__syncthreads()", __FILE__, __LINE__))
+// No parenthesis around it: with one, a semicolon missing on the line before would make it the arguments of a call.
+#define __syncthreads() cuda_on_host::wait_at_barrier(0, "__syncthreads()", __FILE__, __LINE__)
 #define __syncthreads_count(p) cuda_on_host::wait_at_barrier((p) != 0, "__syncthreads_count()", __FILE__, __LINE__)
 #define __syncthreads_or(p) (cuda_on_host::wait_at_barrier((p) != 0, "__syncthreads_or()", __FILE__, __LINE__) != 0)
 #define __syncthreads_and(p) (cuda_on_host::wait_at_barrier((p) == 0, "__syncthreads_and()", __FILE__, __LINE__) == 0)

@@ -19,6 +19,7 @@ FLAGS = (
     *("-target", "wasm32-freestanding", "-msimd128", "-O3", "-g0", "-std=gnu++17"),
     *("-fno-exceptions", "-fno-rtti", "-fno-builtin", "-fno-math-errno", "-ffp-contract=off", "-fvisibility=hidden"),
     *("-Wno-unknown-pragmas", "-Wno-unused", f"-I{HERE}", f"-I{HOST}"),
+    *("-mllvm", "-force-vector-interleave=4"),  # vectors of a sum at a time: one alone waits for its own addition
     *("-nostdlib", "-Wl,--no-entry", "-Wl,--export=__heap_base", "-Wl,--strip-all", "-Wl,-z,stack-size=65536"),
 )
 LONG_SUMS = "conv2d/"

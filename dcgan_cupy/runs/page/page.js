@@ -212,7 +212,7 @@ function drawControls() {
   const percent = k => `${(100 * FACTS.shares[k]).toFixed(1)} %`;
   byId("sliders").innerHTML = range("narrow", "all of z (truncation)", 0, 1.5)
     + FACTS.directions.map((_, k) => range(`along-${k}`, `direction ${k + 1}, ${percent(k)}`, -6, 6)).join("");
-  byId("which-bar").innerHTML = stepper("which", "bar", FACTS.z.count - 1);
+  byId("which-bar").innerHTML = stepper("which one", "bar", FACTS.z.count - 1);
   byId("which-channel").innerHTML = stepper("channel", "channel", 1);
   byId("bar").min = -4 * SPREAD;
   byId("bar").max = 4 * SPREAD;
