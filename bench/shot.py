@@ -18,7 +18,7 @@ WIDE, PHONE, GAP = (1120, 844), (390, 844), 12  # px
 FRAME = """<!doctype html><meta charset="utf-8"><body style="margin:0">
 <iframe style="border:0;width:{w}px;height:{h}px" src="{page}"></iframe><script>
 const frame = document.querySelector("iframe");
-frame.addEventListener("load", () => setTimeout(() => frame.contentWindow.scrollTo(0, {scroll}), 2000));
+setInterval(() => frame.contentWindow.scrollTo(0, {scroll}), 50);
 </script>"""
 
 
@@ -32,7 +32,7 @@ def shot(page: str, size: tuple[int, int], scroll: int, dark: bool) -> Image.Ima
         frame.write_text(FRAME.format(w=size[0], h=size[1], page=page, scroll=scroll), encoding="utf-8")
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--allow-file-access-from-files"]
         flags += [f"--user-data-dir={folder}/profile", f"--window-size={size[0]},{size[1]}", f"--screenshot={out}"]
-        flags += ["--virtual-time-budget=8000", f"--blink-settings=preferredColorScheme={0 if dark else 1}"]
+        flags += ["--timeout=8000", f"--blink-settings=preferredColorScheme={0 if dark else 1}"]
         subprocess.run([browser, *flags, frame.as_uri()], capture_output=True, timeout=120, check=True)
         return Image.open(out).convert("RGB").crop((0, 0, *size))
 

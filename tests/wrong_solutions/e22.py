@@ -30,7 +30,7 @@ WRONG = [
     ),
     (
         "a_h = (h + pad_h) % stride_h, a_w = (col + pad_w) % stride_w;",
-        "a_h = h % stride_h, a_w = col % stride_w, off = (h + pad_h - a_h) % stride_h || (col + pad_w - a_w) % stride_w;"
+        "a_h = h % stride_h, a_w = col % stride_w, off = (h + pad_h - a_h) % stride_h || (col + pad_w - a_w) % 2;"
         "\n    if (off) { dx[i] = 0.0f; return; }",
         "values",
         "the remainder of h + pad_h, not of h",
