@@ -19,11 +19,11 @@ FLAGS = (
     *("-target", "wasm32-freestanding", "-msimd128", "-O3", "-g0", "-std=gnu++17"),
     *("-fno-exceptions", "-fno-rtti", "-fno-builtin", "-fno-math-errno", "-ffp-contract=off", "-fvisibility=hidden"),
     *("-Wno-unknown-pragmas", "-Wno-unused", f"-I{HERE}", f"-I{HOST}"),
-    *("-mllvm", "-force-vector-interleave=4"),  # vectors of a sum at a time: one alone waits for its own addition
+    *("-mllvm", "-force-vector-interleave=4"),  # vectors of a sum at once: one alone waits for its own last addition
     *("-nostdlib", "-Wl,--no-entry", "-Wl,--export=__heap_base", "-Wl,--strip-all", "-Wl,-z,stack-size=65536"),
 )
 LONG_SUMS = "conv2d/"
-"""Files whose sums may be added in another order than the text's: four lanes, which a strict order would forbid."""
+"""Files whose sums may be added in another order than the text's, in vectors, which a strict order would forbid."""
 
 Named = tuple[str, str, tuple]
 """A kernel: file, symbol, macros."""

@@ -222,6 +222,7 @@ function drawControls() {
   byId("z-count").textContent = FACTS.z.count;
   options(byId("layer"), FACTS.stages.map(({ name, shape }, i) => `${i + 1}  ${name}: ${shape.join(" x ")}`));
   if (!FACTS.classes.length) return;
+  byId("of-class").textContent = " --class NAME";
   byId("classes").innerHTML = `<h2>Class</h2><select id="class" aria-label="class"></select>`;
   options(byId("class"), FACTS.classes);
 }
@@ -271,6 +272,7 @@ function walk(now) {
 }
 
 function toggleWalk() {
+  if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
   walking = walking ? 0 : performance.now();
   byId("play").textContent = walking ? "Stop" : "Walk";
   byId("play").setAttribute("aria-pressed", !!walking);
