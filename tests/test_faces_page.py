@@ -345,7 +345,26 @@ frame.addEventListener("load", async () => {
 """
 
 
-@pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine; the kernels are tested by wasmtime")
+in_a_browser = pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine; wasmtime tests the kernels")
+
+
+def document(folder: Path, name: str) -> str:
+    """What a file's document is, after a minute of the browser's own time."""
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
+    options += ["--allow-file-access-from-files"]  # a frame is driven from outside
+    command = [CHROMIUM, *options, "--virtual-time-budget=60000", "--dump-dom", (folder / name).as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+
+
+@in_a_browser
+def test_a_browser_that_cannot_run_it_is_told(made, tmp_path):
+    _, page = made("by class")
+    (tmp_path / "faces.html").write_text(page.replace(part(page, "module"), "AAAA"), encoding="utf-8")
+    out = document(tmp_path, "faces.html")
+    assert '<body class="refused">' in out and "This page needs a browser with WebAssembly's 128-bit vectors" in out
+
+
+@in_a_browser
 def test_page_works_on_a_phone(made, tmp_path):
     _, page = made("by class")
     wasm = Wasm(page)
@@ -354,15 +373,12 @@ def test_page_works_on_a_phone(made, tmp_path):
     (tmp_path / "faces.html").write_text(page.replace("<head>", f"<head><script>{AT_ONCE}</script>"), encoding="utf-8")
     frame = '<iframe src="faces.html" style="border:0;width:390px;height:844px"></iframe>'
     (tmp_path / "phone.html").write_text(f"<meta charset=utf-8>{frame}<script>{drive}</script>", encoding="utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
-    options += ["--allow-file-access-from-files"]  # the frame is driven from outside
-    command = [CHROMIUM, *options, "--virtual-time-budget=60000", "--dump-dom", (tmp_path / "phone.html").as_uri()]
-    out = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
-    found = json.loads(html.unescape(re.search("<title>(.*?)</title>", out, re.S)[1]))
+    found = json.loads(html.unescape(re.search("<title>(.*?)</title>", document(tmp_path, "phone.html"), re.S)[1]))
     assert found["errors"] == [] and found["refusal"] == "" and "largest difference" in found["tested"], found
     assert found["wide"] <= 390 and found["small"] == []
     assert all(found["moves"]) and found["back"] and found["off"] and found["on"] and found["key"], json.dumps(found)
     assert found["said"].endswith("set to 0") and "ms an image" in found["about"]
     assert found["stages"] == len(facts_of(page)["stages"]) == len(found["launches"])
     assert all(re.search(r"<<<\d+, 256>>>  kernels/.*: \d+\.\d\d ms", text) for text in found["launches"])
+    assert re.fullmatch(r"#a=\d+&b=\d+&t=0&layer=\d+&channel=\d+&label=0", found["hash"])
     assert found["class"] and found["classes"] == ["red", "<b>green</b>", "blue"]

@@ -52,11 +52,6 @@ def program(model: Model, half: bool = False) -> Program:
         "drawn": arena.address(drawn),
         "state": {"at": arena.address(state), "stream": STREAM},
         "label": None if label is None else arena.address(label),
-        "types": {step.kernel[1]: "".join("p" if p.pointer else "n" for p in step.signature.parameters)
-                  for step in launches},
-        "files": {step.kernel[1]: f"kernels/{step.kernel[0]}" for step in launches},
-        "texts": {f"kernels/{step.kernel[0]}": (source.KERNELS / step.kernel[0]).read_text(encoding="utf-8")
-                  for step in launches},
         "draw": [_launch(arena, step) for step in draw],
         "stages": [
             {"name": name_of(layer), "shape": list(y.shape[1:]), "at": arena.address(y),
@@ -64,9 +59,19 @@ def program(model: Model, half: bool = False) -> Program:
             for layer, y, taken in stages
         ],
         "pieces": pieces,
+        **_kernels(launches),
         **dict(zip(("directions", "shares"), directions(g, c.z_dim))),
     }  # fmt: skip
     return Program({**facts, "arena": arena.size}, weights, list(dict.fromkeys(step.kernel for step in launches)))
+
+
+def _kernels(launches: list[Step]) -> dict[str, dict]:
+    """Symbol -> a letter a parameter, p where it is a pointer; symbol -> file; file -> its text."""
+    named = {step.kernel[1]: step for step in launches}
+    files = {symbol: f"kernels/{step.kernel[0]}" for symbol, step in named.items()}
+    texts = {file: (source.KERNELS.parent / file).read_text(encoding="utf-8") for file in files.values()}
+    types = {s: "".join("p" if p.pointer else "n" for p in step.signature.parameters) for s, step in named.items()}
+    return {"types": types, "files": files, "texts": texts}
 
 
 class _Steps:
