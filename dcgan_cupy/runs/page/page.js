@@ -41,11 +41,13 @@ function paint(canvas, made) {
 
 // One channel as a map: orange above 0, blue below, the stronger the nearer to `most`.
 function mapOf({ shape: [h, w, c], values }, channel, most) {
-  const made = new ImageData(w, h);
+  const made = new ImageData(w, h), bytes = made.data;
   for (let i = 0; i < h * w; i++) {
     const v = values[i * c + channel] / most, strength = Math.sqrt(Math.abs(v));
-    const [red, green, blue] = v > 0 ? [255, 166, 87] : [87, 166, 255];
-    made.data.set([red * strength, green * strength, blue * strength, 255], 4 * i);
+    bytes[4 * i] = strength * (v > 0 ? 255 : 87);
+    bytes[4 * i + 1] = strength * 166;
+    bytes[4 * i + 2] = strength * (v > 0 ? 87 : 255);
+    bytes[4 * i + 3] = 255;
   }
   return made;
 }
@@ -93,8 +95,9 @@ function cross(pen, x, y, width, height) {
 }
 
 function drawChannelText({ shape: [h, w, c], values }, off, most) {
-  const own = values.filter((_, i) => i % c === state.channel);
-  const range = `${signed(Math.min(...own))} to ${signed(Math.max(...own))}`;
+  let low = Infinity, high = -Infinity;
+  for (let i = state.channel; i < h * w * c; i += c) [low, high] = [Math.min(low, values[i]), Math.max(high, values[i])];
+  const range = `${signed(low)} to ${signed(high)}`;
   byId("at-channel").textContent = off.has(state.channel)
     ? `channel ${state.channel} of ${c}: set to 0`
     : `channel ${state.channel} of ${c}: ${range}; the layer's largest is ${signed(most)}`;
