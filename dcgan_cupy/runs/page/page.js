@@ -96,7 +96,10 @@ function cross(pen, x, y, width, height) {
 
 function drawChannelText({ shape: [h, w, c], values }, off, most) {
   let low = Infinity, high = -Infinity;
-  for (let i = state.channel; i < h * w * c; i += c) [low, high] = [Math.min(low, values[i]), Math.max(high, values[i])];
+  for (let i = state.channel; i < h * w * c; i += c) {
+    low = Math.min(low, values[i]);
+    high = Math.max(high, values[i]);
+  }
   const range = `${signed(low)} to ${signed(high)}`;
   byId("at-channel").textContent = off.has(state.channel)
     ? `channel ${state.channel} of ${c}: set to 0`
