@@ -158,6 +158,12 @@ class Config:
         None, "start from these weights of D (.npz, .safetensors, .pth, .onnx)", aliases=("--netD",)
     )
     tensorboard: bool = setting(False, "write curves and samples for TensorBoard to the run's tensorboard/ as well")
+    no_sync_bn: bool = setting(
+        False, "with several workers: batch norm of each worker's own images (default: of the whole batch)"
+    )
+    worker_timeout: float = setting(
+        30.0, "with several workers: seconds that one may take to answer before the run ends", least=0.0
+    )
     dry_run: bool = setting(False, "two steps only, to see that everything works", aliases=("--dry_run",))
 
     def __post_init__(self):

@@ -9,6 +9,7 @@ import queue
 import threading
 import time
 from contextlib import suppress
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,24 @@ SHARE = 0.5  # of the device's free memory that the images may take: the network
 AHEAD = 4  # batches that lie ready
 
 
+class Share(NamedTuple):
+    """A worker's images of each batch: number `number` of `count` equal parts of `batch` images."""
+
+    batch: int
+    number: int
+    count: int
+
+    @property
+    def size(self) -> int:
+        """Images of a part."""
+        return self.batch // self.count
+
+    def of(self, place: int) -> slice:
+        """Where its part of batch number `place` of an epoch lies in the epoch's order."""
+        start = place * self.batch + self.number * self.size
+        return slice(start, start + self.size)
+
+
 class Batches:
     """Batches of images, float in [-1, 1], without end; a last, partial batch of an epoch is left out.
 
@@ -27,6 +46,7 @@ class Batches:
     resident: whether the images lie on the device as a whole (default: if they fit). The batches are the same either
     way. Set `position`, the steps taken so far, to go on exactly where another run was.   `waited`: seconds until the
     images were at hand, all in all; the kernel that scales them is a part of the step.
+    worker: (number, of how many) whose share of each batch this is; batch_size: that of all.
     Raises: UserError if one batch needs more images than there are.
     """
 
@@ -39,11 +59,14 @@ class Batches:
         flip: bool = False,
         resident: bool | None = None,
         labels: np.ndarray | None = None,
+        worker: tuple[int, int] = (0, 1),
     ):
         if len(images) < batch_size:
             raise UserError(f"train: --batch-size: need at most the number of images, {len(images)}, got {batch_size}")
-        self.device, self.batch_size, self.seed, self.flip = device, batch_size, seed, flip
+        self.device, self.seed, self.flip = device, seed, flip
         self.count, self.per_epoch = len(images), len(images) // batch_size
+        self.share = Share(batch_size, *worker)
+        self.batch_size = batch_size = self.share.size
         self.resident = images.nbytes <= SHARE * device.free_bytes() if resident is None else resident
         self.batch = device.empty((batch_size, *images.shape[1:]))
         self.position, self.waited = 0, 0.0
@@ -96,7 +119,7 @@ class Batches:
             if self.flip:
                 self.device.upload(self.mirrored, mirrored)
             self._shuffled, self._order = epoch, order
-        part = slice(place * self.batch_size, (place + 1) * self.batch_size)
+        part = self.share.of(place)
         self._pick_labels(self._order[part])
         return self.images, self.batch, self.order[part], self.mirrored[part] if self.flip else None
 
@@ -139,7 +162,7 @@ class _Reader(threading.Thread):
         super().__init__(daemon=True, name="batches")
         self.position = batches.position  # of the batch that next() gives
         self._from, self._images = batches.position, batches.images
-        self._facts = batches.seed, batches.count, batches.per_epoch, batches.batch_size, batches.flip
+        self._facts = batches.seed, batches.count, batches.per_epoch, batches.share, batches.flip
         self._ready: queue.Queue = queue.Queue()
         self._free: queue.Queue = queue.Queue()
         for _ in range(AHEAD):
@@ -147,7 +170,7 @@ class _Reader(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        seed, count, per_epoch, size, flip = self._facts
+        seed, count, per_epoch, share, flip = self._facts
         position, known = self._from, None
         try:
             while (buffer := self._free.get()) is not None:
@@ -155,7 +178,7 @@ class _Reader(threading.Thread):
                 if known != epoch:
                     order, mirrored = shuffled(seed, epoch, count, flip)
                     known = epoch
-                part = slice(place * size, (place + 1) * size)
+                part = share.of(place)
                 np.take(self._images, order[part], axis=0, out=buffer, mode="clip")  # lets other threads run meanwhile
                 self._ready.put((buffer, order[part], mirrored[part] if flip else None))
                 position += 1

@@ -9,6 +9,7 @@ from . import ops
 from .errors import UserError
 from .layers import (
     BatchNorm2d,
+    BatchNorm2dOfWorkers,
     Conv2d,
     ConvTranspose2d,
     Labels,
@@ -176,6 +177,11 @@ class _Network(Sequential):
         return self.device.numpy(array).reshape(self._torch_shape(name, array, None))
 
 
+def _norm(channels: int, workers, made: dict) -> BatchNorm2d:
+    """Of this batch, or of those of all workers."""
+    return BatchNorm2dOfWorkers(channels, workers=workers, **made) if workers else BatchNorm2d(channels, **made)
+
+
 class Family(NamedTuple):
     """In what the seeds' networks and PyTorch's example differ; the rest is one text."""
 
@@ -195,7 +201,7 @@ class Discriminator(_Network):
     Arguments: image_size height and width, or both as "48x80" or (48, 80) (sizes.py); features_d channels after the
     first layer; random a Random that draws the weights (None leaves them as made); kernels the rung; bn_gain_mean the
     mean of the batch-norm gains (1, or 0 as in the second seed); classes of a conditional network, whose forward wants
-    given(labels) first.
+    given(labels) first; workers (workers/base.py) whose batches batch norm sees as one.
     Source: Radford et al. 2015; the second seed's Discriminator.
     """
 
@@ -213,6 +219,7 @@ class Discriminator(_Network):
         random=None,
         bn_gain_mean=1.0,
         classes=0,
+        workers=None,
     ):
         doublings, small = _check(type(self).__name__, image_size, channels_img, features_d=features_d)
         family, made = self.family, {"device": device, "kernels": kernels}
@@ -224,7 +231,7 @@ class Discriminator(_Network):
         for _ in range(doublings - 1):
             stages += family.stage(
                 Conv2d(channels + classes, 2 * channels, 4, 2, 1, False, **made),  # size / 2
-                BatchNorm2d(2 * channels, **made),
+                _norm(2 * channels, workers, made),
                 LeakyReLU(0.2, device=device),
             )
             channels = 2 * channels
@@ -260,6 +267,7 @@ class Generator(_Network):
         random=None,
         bn_gain_mean=1.0,
         classes=0,
+        workers=None,
     ):
         doublings, small = _check(type(self).__name__, image_size, channels_img, z_dim=z_dim, features_g=features_g)
         self.z_dim = z_dim
@@ -268,7 +276,7 @@ class Generator(_Network):
         def stage(channels_in, channels_out, kernel, stride, padding):
             return family.stage(
                 ConvTranspose2d(channels_in + classes, channels_out, kernel, stride, padding, bias=False, **made),
-                BatchNorm2d(channels_out, **made),
+                _norm(channels_out, workers, made),
                 ReLU(device=device),
             )
 
@@ -313,12 +321,12 @@ CLASSES = {"seeds": (Generator, Discriminator), "example": (ExampleGenerator, Ex
 
 
 def generator(config, device, **options):
-    """G as a Config describes it.   options: kernels, random, bn_gain_mean."""
+    """G as a Config describes it.   options: kernels, random, bn_gain_mean, workers."""
     make, options = CLASSES[config.network][0], {"classes": config.n_classes or 0, **options}
     return make(config.z_dim, config.channels, config.features_g, config.image_size, device=device, **options)
 
 
 def discriminator(config, device, **options):
-    """D as a Config describes it.   options: kernels, random, bn_gain_mean."""
+    """D as a Config describes it.   options: kernels, random, bn_gain_mean, workers."""
     make, options = CLASSES[config.network][1], {"classes": config.n_classes or 0, **options}
     return make(config.channels, config.features_d, config.image_size, device=device, **options)

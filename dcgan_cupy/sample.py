@@ -14,7 +14,7 @@ from .command import Parser, number, printable, refuse_existing, run
 from .errors import UserError
 from .runs.labelled import listed, number_of, rows
 from .runs.model import BATCH, Sampler, latents, load, read_latents
-from .runs.pictures import GRID_LIMIT, grid
+from .runs.pictures import GRID_LIMIT, PNG, grid
 from .sizes import sides
 
 SUFFIXES = (".png", ".webp", ".jpg", ".jpeg")
@@ -128,8 +128,8 @@ def write(path: Path, pictures: Image.Image | list[Image.Image], **options) -> N
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     if rest:
         options |= {"save_all": True, "append_images": rest}
-    if path.suffix.lower() == ".apng":
-        options |= {"format": "PNG"}
+    if path.suffix.lower() in (".png", ".apng"):
+        options |= PNG
     elif path.suffix.lower() == ".webp":
         options |= {"lossless": True}
     try:

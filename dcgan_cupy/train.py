@@ -15,7 +15,10 @@ from .ops import own_rung
 from .runs.display import Display
 from .runs.prepare import prepare
 from .runs.resume import find, settings, used_settings
+from .runs.session import Session
 from .runs.signals import leaving
+from .workers import WorkerLost, Workers
+from .workers import find as find_workers
 
 
 def parse_given(arguments: list[str]) -> dict:
@@ -68,38 +71,71 @@ def parse(arguments: list[str]) -> Config:
     return Config(**{name: value for name, value in given.items() if name not in ("resume", "config")})
 
 
-def train(given: dict, console: Console) -> int:
-    """Runs a training from its first or its next step to its end. Returns the exit code."""
+def begin(given: dict, workers: Workers) -> Session:
+    """A run at its first or its next step.   given: what the flags say.   Raises: UserError."""
     resumed, file = given.pop("resume", None), given.pop("config", None)
     if given.get("kernels", "").endswith(".py"):  # it is run: by the flag only, never because a checkpoint names it
         own_rung.load(given["kernels"])
     if file is not None:
         given = {**used_settings(file), **given}
+    console = Console(quiet=not workers.first)
     saved = (
         find(resumed, given.get("out"), lambda text: console.print(plain(text), highlight=False)) if resumed else None
     )
     config = settings(saved, given) if saved else Config(**given)
-    session = prepare(config, console, saved, restart=resumed is not None)
+    return prepare(config, console, saved, resumed is not None, workers)
+
+
+def train(session: Session) -> int:
+    """Runs a training from its first or its next step to its end. Returns the exit code."""
+    console = Console(quiet=not session.trainer.workers.first)
     display = Display(console, session.config.steps, session.batches.per_epoch, session.step)
     first = session.step
     try:
         done = session.run(display)
     finally:
-        session.folder.close()
+        session.close()
     steps = (
         f"{done.step - first} steps in {done.seconds:.0f} s, {done.rate:.0f} images/s, {done.waiting:.1%} of the time"
         " waiting for data"
     )
     if done.step == first and not done.trouble:
         steps = f"all {done.step} steps were done before"
-    console.print(
-        f"{steps}; pictures, log and checkpoints are in [bold]{plain(session.folder.path)}[/]",
-        highlight=False,
-        soft_wrap=True,
-    )
-    if done.trouble:
-        print(done.trouble, file=sys.stderr)
+    if session.trainer.workers.first:
+        console.print(
+            f"{steps}; pictures, log and checkpoints are in [bold]{plain(session.folder.path)}[/]",
+            highlight=False,
+            soft_wrap=True,
+        )
+        if done.trouble:
+            print(done.trouble, file=sys.stderr)
     return done.exit_code
+
+
+def work(arguments: list[str], joined: list[Workers]) -> int:
+    """The run of one worker, alone or among others. Returns the exit code.   joined: gets the workers."""
+    workers = find_workers()
+    joined.append(workers)
+    session, told = None, 0
+    try:
+        session = begin(parse_given(arguments), workers)
+    except Exception:
+        told = workers.size - workers.rank  # the largest: of the first that cannot begin; it says why
+        if workers.agree(told, patient=True) != told:
+            return 2
+        raise
+    if workers.agree(0, patient=True):
+        session.close()
+        return 2
+    try:
+        return train(session)
+    except WorkerLost as error:
+        workers.apart = True
+        print(f"train: step {session.step + 1}: {error}", file=sys.stderr, flush=True)
+        return 1
+    except BaseException:
+        workers.apart = True
+        raise
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -107,8 +143,17 @@ def main(arguments: list[str] | None = None) -> int:
 
     Exit codes: 0 done, 1 failed while running, 2 wrong use, 129, 130, 143 ended by a signal (everything saved).
     """
+    joined: list[Workers] = []
+    code = 1
     with leaving():
-        return run("train", lambda given: train(parse_given(given), Console()), arguments)
+        try:
+            code = run("train", lambda given: work(given, joined), arguments)
+        finally:
+            if joined and joined[0].apart:  # the others would wait for this one
+                sys.stdout.flush()
+                sys.stderr.flush()
+                joined[0].end(code)
+    return code
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from .memory import Turns, share_gradients
 from .networks import discriminator, generator
 from .optim import Adam, Average
 from .random import Random
+from .workers import Workers
 
 STREAMS = {"discriminator": 0, "generator": 1, "z": 2, "fixed_z": 3, "labels": 2**32}
 """Who draws from which random stream: each has its own, so that one more draw here changes nothing there."""
@@ -32,13 +33,16 @@ class Step(NamedTuple):
 class Trainer:
     """Both networks, both optimisers, and one step of their game.
 
-    config: a resolved Config (config.py).   device: from device.get.
+    config: a resolved Config (config.py).   device: from device.get.   workers: those of the run (workers/), each with
+    its share of the batch, its part of z and all weights; gradients, statistics and losses are the whole batch's.
     Source: Radford et al. 2015, section 4; Goodfellow et al. 2014, algorithm 1 with one D step for each G step.
     """
 
-    def __init__(self, config: Config, device):
-        self.config, self.device = config, device
+    def __init__(self, config: Config, device, workers: Workers | None = None):
+        self.config, self.device, self.workers = config, device, workers or Workers()
         shared = {"device": device, "kernels": config.kernels, "bn_gain_mean": config.bn_gain}
+        if self.workers.size > 1 and not config.no_sync_bn:
+            shared["workers"] = self.workers
         self.d = discriminator(config, random=self._random("discriminator"), **shared)
         self.g = generator(config, random=self._random("generator"), **shared)
         self.gradients = Turns(device)
@@ -54,23 +58,25 @@ class Trainer:
             self.g_ema.only_forward(like=self.g)
             self.average = Average(self.g_ema.param, self.g.param, config.ema, device=device)
 
-        n = config.batch_size
+        n = self.workers.share("train", config.batch_size or 1)
         self.z = device.empty((n, 1, 1, config.z_dim))
-        self.random_z = self._random("z")
+        self.random_z = self._random("z", part=True)
         self.labels = device.empty((n,), "int32") if config.n_classes else None  # of the fakes: any class as likely
-        self.random_labels = self._random("labels") if config.n_classes else None
+        self.random_labels = self._random("labels", part=True) if config.n_classes else None
         self.real, self.fake = device.empty((n, 1, 1, 1)), device.empty((n, 1, 1, 1))  # the labels 1 and 0
         ops.fill(device, self.real, 1.0)
         ops.fill(device, self.fake, 0.0)
         self.gradient = device.empty((n, 1, 1, 1))
-        self.results = device.zeros((3, 2))  # loss and mean probability of: D on real, D on fake, G
+        self.told = device.zeros((self.workers.size, 3, 2))  # of each worker: its results
+        self.results = self.told[self.workers.rank]  # loss and mean probability of: D on real, D on fake, G
         self._given = None, None  # the last step's images and labels
         self._graph: Graph | None = None  # the launches of a step on them
         self._stepped_by: threading.Thread | None = None  # the last step's thread
         self._turn = threading.Lock()  # one step at a time
 
-    def _random(self, stream: str) -> Random:
-        return Random(self.device, self.config.seed, STREAMS[stream])
+    def _random(self, stream: str, part: bool = False) -> Random:
+        mine = (self.workers.rank, self.workers.size) if part else (0, 1)
+        return Random(self.device, self.config.seed, STREAMS[stream], mine)
 
     def draw_z(self, z, random: Random):
         """Fills z from the prior: uniform in [-1, 1] (the paper's), or normal."""
@@ -82,7 +88,7 @@ class Trainer:
         real: [batch_size, height, width, channels] in [-1, 1].   z: [batch_size, 1, 1, z_dim], drawn where
         None.
         labels: the classes of the real images, int32 [batch_size], of a conditional run.   fake_labels: those of the
-        fakes, drawn where None.
+        fakes, drawn where None. With several workers each gives its own share of the batch.
         read: wait for the result and return it; otherwise return None at once (a GPU goes on working).
 
         The first step on an array, or of a thread, runs launch by launch; from the second on all launches are replayed
@@ -117,7 +123,7 @@ class Trainer:
         fake = g.given(fake_labels).forward(z)
         self._loss(d.given(fake_labels).logits.forward(fake), self.fake, self.results[1])
         d.logits.backward(self.gradient, input_grad=False)
-        # With several workers, their sum of d.grad belongs here; likewise g.grad below.
+        self.workers.add_up(self.device, d.grad)
         self.adam_d.step()
 
         # 2. G learns from D's opinion of the same fakes, asked again: D has changed.
@@ -129,16 +135,22 @@ class Trainer:
             self._loss(logits, self.real, self.results[2])  # ascend log D(G(z))
         dfake = d.logits.backward(self.gradient, param_grads=False)  # through D: nothing uses its weight gradients now
         g.backward(dfake, input_grad=False)
+        self.workers.add_up(self.device, g.grad)
         self.adam_g.step()
         if self.average is not None:
             self.average.step()
+        self.workers.gather(self.device, self.told)
 
     def _loss(self, logits, target, result, scale: float = 1.0) -> None:
+        scale /= self.workers.size  # the sum of all workers' gradients is that of the whole batch's mean
         losses.bce_with_logits(logits, target, device=self.device, scale=scale, gradient=self.gradient, result=result)
 
     def read(self) -> Step:
         """The results of the last step."""
-        (real, d_real), (fake, d_fake), (loss_g, d_fake_after) = self.device.numpy(self.results).tolist()
+        told = self.device.numpy(self.told).tolist()
+        (real, d_real), (fake, d_fake), (loss_g, d_fake_after) = (
+            (sum(loss), sum(probability) / len(told)) for loss, probability in (zip(*which) for which in zip(*told))
+        )
         return Step(real + fake, loss_g, d_real, d_fake, d_fake_after)
 
     def state(self) -> dict:

@@ -7,7 +7,8 @@
 //   integers    the high 32 bits of word * below: [0, below), no float between, so equal on every device
 //   normal      Box-Muller on pairs: r = sqrt(-2 ln u1), angle 2 pi u2 with u1 in (0, 1]; mean + std * r * (cos, sin)
 //   state       { seed, stream, offset } in device memory; random_advance moves the offset on after a draw
-//   mapping     1-D grid, one thread per 4 numbers: thread i takes counter offset + i
+//   mapping     1-D grid, one thread per 4 numbers: thread i takes counter offset + first / 4 + i; first: the number of
+//               a longer draw at which this part of it begins, inside a counter's four where it comes so
 //   cost        random_uniform 4*n bytes, 3.25*n FLOP; random_normal 4*n bytes, 26.5*n FLOP; philox_words 40*n bytes, 0
 //               FLOP; random_integers 4*n bytes, 0 FLOP; random_advance 16 bytes, 0 FLOP; and some 25 integer products
 //               and additions a number: compute bound on a CPU, not on a GPU
@@ -35,8 +36,9 @@ __device__ __forceinline__ Words philox4x32_10(unsigned c0, unsigned c1, unsigne
     return {{c0, c1, c2, c3}};
 }
 
-__device__ __forceinline__ Words words_of_thread(const unsigned long long* state, int i) {
-    unsigned long long seed = state[0], stream = state[1], counter = state[2] + (unsigned long long)i;
+__device__ __forceinline__ Words words_of_thread(const unsigned long long* state, long long first, int i) {
+    unsigned long long seed = state[0], stream = state[1];
+    unsigned long long counter = state[2] + (unsigned long long)(first / 4 + i);
     return philox4x32_10((unsigned)counter, (unsigned)(counter >> 32), (unsigned)stream, (unsigned)(stream >> 32),
                          (unsigned)seed, (unsigned)(seed >> 32));
 }
@@ -67,37 +69,45 @@ __device__ __forceinline__ void cos_sin_turn(float u, float* cosine, float* sine
 }
 
 extern "C" __global__
-void random_uniform(const unsigned long long* state, float* out, int n, float low, float high, float last) {
+void random_uniform(const unsigned long long* state, long long first, float* out, int n, float low, float high,
+                    float last) {
     int i = global_thread();
-    if (i >= ceil_div(n, 4)) return;
-    Words r = words_of_thread(state, i);
+    int skip = (int)(first % 4);
+    if (i >= ceil_div(n + skip, 4)) return;
+    Words r = words_of_thread(state, first, i);
     for (int k = 0; k < 4; k++) {
         float v = fmaf(high - low, (float)(r.w[k] >> 8) * 0x1p-24f, low);
-        if (4 * i + k < n) out[4 * i + k] = v < high ? v : last;
+        int at = 4 * i + k - skip;
+        if (at >= 0 && at < n) out[at] = v < high ? v : last;
     }
 }
 
 extern "C" __global__
-void random_normal(const unsigned long long* state, float* out, int n, float mean, float std) {
+void random_normal(const unsigned long long* state, long long first, float* out, int n, float mean, float std) {
     int i = global_thread();
-    if (i >= ceil_div(n, 4)) return;
-    Words r = words_of_thread(state, i);
+    int skip = (int)(first % 4);
+    if (i >= ceil_div(n + skip, 4)) return;
+    Words r = words_of_thread(state, first, i);
     for (int k = 0; k < 4; k += 2) {
         float u1 = (float)((r.w[k] >> 8) + 1u) * 0x1p-24f, u2 = (float)(r.w[k + 1] >> 8) * 0x1p-24f;
         float radius = sqrtf(-2.0f * log_unit(u1)), c, s;
         cos_sin_turn(u2, &c, &s);
-        if (4 * i + k < n) out[4 * i + k] = fmaf(radius * c, std, mean);
-        if (4 * i + k + 1 < n) out[4 * i + k + 1] = fmaf(radius * s, std, mean);
+        int at = 4 * i + k - skip;
+        if (at >= 0 && at < n) out[at] = fmaf(radius * c, std, mean);
+        if (at + 1 >= 0 && at + 1 < n) out[at + 1] = fmaf(radius * s, std, mean);
     }
 }
 
 extern "C" __global__
-void random_integers(const unsigned long long* state, int* out, int n, int below) {
+void random_integers(const unsigned long long* state, long long first, int* out, int n, int below) {
     int i = global_thread();
-    if (i >= ceil_div(n, 4)) return;
-    Words r = words_of_thread(state, i);
-    for (int k = 0; k < 4; k++)
-        if (4 * i + k < n) out[4 * i + k] = (int)__umulhi(r.w[k], (unsigned)below);
+    int skip = (int)(first % 4);
+    if (i >= ceil_div(n + skip, 4)) return;
+    Words r = words_of_thread(state, first, i);
+    for (int k = 0; k < 4; k++) {
+        int at = 4 * i + k - skip;
+        if (at >= 0 && at < n) out[at] = (int)__umulhi(r.w[k], (unsigned)below);
+    }
 }
 
 extern "C" __global__

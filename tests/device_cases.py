@@ -169,9 +169,9 @@ def fresh(monkeypatch, tmp_path):
     monkeypatch.setenv("DCGAN_CUPY_CACHE", str(root))
     commands, real = [], building.call
 
-    def counted(command, seconds):
+    def counted(command, *rest):
         commands.append(command)
-        return real(command, seconds)
+        return real(command, *rest)
 
     monkeypatch.setattr(building, "call", counted)
     return commands

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dcgan_cupy.device import source
+from dcgan_cupy.device import RecorderDevice, source
 from dcgan_cupy.workbench.check_device import CheckDevice
 
 I32 = np.int32
@@ -24,3 +24,14 @@ def launch(dev, tmp_path, text, grid, block, *arguments, shared_bytes=0, symbol=
     )
     kernel(grid, block, *arguments, shared_bytes=shared_bytes)
     return dev.reports.pop()
+
+
+class Plan(RecorderDevice):
+    """Notes which kernels a case launches, and runs none."""
+
+    def __init__(self):
+        super().__init__("gpu")
+        self.reports = []
+
+    def free(self):
+        """Nothing is kept."""

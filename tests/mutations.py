@@ -55,12 +55,12 @@ MUTATIONS = [
     ),
     (
         "random.cu",
-        "if (4 * i + k < n) out[4 * i + k] = v <",
-        "out[4 * i + k] = v <",
+        "if (at >= 0 && at < n) out[at] = v <",
+        "out[at] = v <",
         "random_uniform",
         {"n": 1001},
         "out-of-bounds",
-        "out[4 * i + k] = v <",
+        "out[at] = v <",
     ),
     (
         "images.cu",

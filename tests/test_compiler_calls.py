@@ -176,3 +176,15 @@ def test_a_place_that_cannot_be_written_is_not_blamed_on_the_compiler(compiler, 
         with sentence(rf"^cache: {place}/\w+: need a folder that can be written, got: "):
             halve()
         assert time.monotonic() - start < 5
+
+
+def test_zig_keeps_no_second_copy_of_what_is_built(compiler, monkeypatch, tmp_path):
+    for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DCGAN_CUPY_CACHE", str(tmp_path))
+    compiler(None)
+    calling.find_compiler.cache_clear()
+    halve()
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {path.suffix for path in kept if "cpu" in path.parts} == {".so"}
+    assert not [path for path in kept if path.suffix == ".o"]

@@ -4,9 +4,11 @@ A `cost` line names each kernel of the file: `add 12*n bytes, n FLOP`, in the ke
 """
 
 import re
+from functools import lru_cache
 
 import numpy as np
 import pytest
+from inspect_cases import Plan
 
 from dcgan_cupy.device import source
 from dcgan_cupy.workbench.cases import CASES, SUMS, run_case
@@ -34,7 +36,8 @@ BY_GRID = {  # what a header names and the kernel is not told
 }
 
 
-def formulas(file):
+@lru_cache
+def told(file):
     """kernel -> (bytes, FLOP), as its file's cost line has them."""
     text = (source.KERNELS / file).read_text()
     field = re.search(r"^// +cost +(.*?)\n// +(?:aliasing|lesson) ", text, flags=re.M | re.S)[1]
@@ -47,40 +50,49 @@ def formulas(file):
     return found
 
 
-@pytest.fixture(scope="module")
-def measured():
-    """(file, kernel) -> (its integer arguments, bytes, FLOP) of each launch of a few cases."""
-    dev, launches, wanted = CheckDevice(seconds=60), {}, []
+RUNS = [
+    (name, rung, shape, only)
+    for name, case in CASES.items()
+    for rung, shape, only in (
+        CONVOLUTIONS
+        if case.rungs and "rows" not in case.default
+        else [(rung, {}, "") for rung in (*SUMS, "tiled") if rung in case.rungs] or [("", {}, "")]
+    )
+]
+
+
+@pytest.mark.parametrize("operation, rung, shape, only", RUNS, ids=lambda v: None if isinstance(v, dict) else v)
+def test_cost_line_is_what_the_workbench_counts(operation, rung, shape, only):
+    dev, counts = CheckDevice(seconds=60), []
 
     def watch(kernel, grid, block, arguments, run):
         run()
         report = dev.reports[-1]
         sizes = {p.name: int(v) for p, v in zip(kernel.signature.parameters, arguments) if isinstance(v, np.integer)}
         sizes |= BY_GRID.get(kernel.symbol, lambda *_: {})(grid, sizes)
-        count = sizes, report.moved, report.flops + report.flops64
-        if wanted[-1] in ("", kernel.symbol):
-            launches.setdefault((kernel.file, kernel.symbol), []).append(count)
+        counts.append((kernel, sizes, report.moved, report.flops + report.flops64))
 
     with dev.watched(watch):
-        for case in CASES.values():
-            sums = [(rung, {}, "") for rung in (*SUMS, "tiled") if rung in case.rungs]
-            shapes = CONVOLUTIONS if case.rungs and "rows" not in case.default else sums or [("", {}, "")]
-            for rung, shape, only in shapes:
-                wanted.append(only)
-                run_case(dev, case, shape, rung)
-                dev.reports.clear()
-    return launches
+        run_case(dev, CASES[operation], shape, rung)
+    counts = [count for count in counts if only in ("", count[0].symbol)]
+    assert counts or only
+    for kernel, sizes, moved, flop in counts:
+        for what, formula, got, limit in zip(
+            ("bytes", "FLOP"), told(kernel.file)[kernel.symbol], (moved, flop), (BYTES, FLOP)
+        ):
+            want = eval(formula, {"__builtins__": {}}, dict(sizes))
+            assert abs(got - want) <= limit * want, (
+                f"{kernel.symbol}: {what}: {formula} = {want:g}, counted {got} at {sizes}"
+            )
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_cost_line_is_what_the_workbench_counts(measured, file):
-    kernels, told = source.signatures(source.load(file)), formulas(file)
-    assert set(told) == set(kernels), f"cost: need `name … bytes, … FLOP` for {', '.join(set(kernels) - set(told))}"
-    for name in kernels:
-        assert measured.get((file, name)), f"{name}: no case launches it"
-        for sizes, moved, flop in measured[file, name]:
-            for what, formula, got, limit in zip(("bytes", "FLOP"), told[name], (moved, flop), (BYTES, FLOP)):
-                want = eval(formula, {"__builtins__": {}}, dict(sizes))
-                assert abs(got - want) <= limit * want, (
-                    f"{name}: {what}: {formula} = {want:g}, counted {got} at {sizes}"
-                )
+def test_every_kernel_has_its_cost_and_a_run_above():
+    launched = set()
+    for operation, rung, shape, only in RUNS:
+        plan = Plan()
+        run_case(plan, CASES[operation], shape, rung)
+        launched |= {(file, symbol) for file, symbol, _ in plan.kernels if only in ("", symbol)}
+    for file in FILES:
+        kernels = set(source.signatures(source.load(file)))
+        assert set(told(file)) == kernels, f"{file}: cost: need `name … bytes, … FLOP` for {kernels - set(told(file))}"
+        assert {(file, name) for name in kernels} <= launched, f"{file}: a kernel that no run launches"

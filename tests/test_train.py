@@ -63,7 +63,7 @@ def test_run_leaves_its_files(command, device):
     assert asdict(config) == settings and (config.steps, config.epochs, config.seed, config.flip) == (7, None, 5, True)
     assert [line["epoch"] for line in read_log(run)] == [0, 0, 1, 1, 2, 2, 3]
     timing = json.loads((run / "timing.json").read_text())
-    assert timing["steps"] == 7 and timing["seconds"] > 0
+    assert timing["steps"] == 7 and timing["seconds"] > 0 and timing["processor_seconds"] > 0
     assert timing["images_per_second"] == pytest.approx(7 * BATCH / timing["seconds"], rel=0.05)
     for line in (
         "photos: 9 images, 16 x 16 px",

@@ -125,6 +125,13 @@ class Device:
         """Copies a NumPy array into a device array of the same shape and dtype."""
         raise NotImplementedError
 
+    def call(self, work) -> None:
+        """work() between launches: what the host does there, at each replay too where it is captured.
+
+        It takes no argument and asks nothing of the device but the contents of arrays in the host's memory.
+        """
+        work()
+
     def capture(self, work) -> "Graph":
         """The launches that work() makes, kept to be made again, many at once: graph.launch(). Nothing runs now.
 

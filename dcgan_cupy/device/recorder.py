@@ -56,6 +56,9 @@ class RecorderDevice(Device):
     def synchronize(self) -> None:
         """Nothing runs."""
 
+    def call(self, work) -> None:
+        """Nor the host's work between launches."""
+
     def is_array(self, value) -> bool:
         return isinstance(value, np.ndarray)
 

@@ -14,9 +14,11 @@ from .conditional import Labels, condition
 from .convolution import Conv2d, ConvTranspose2d
 from .fusion import fuse
 from .initialise import initialise
+from .workers import BatchNorm2dOfWorkers
 
 __all__ = [
     "BatchNorm2d",
+    "BatchNorm2dOfWorkers",
     "Conv2d",
     "ConvTranspose2d",
     "Labels",

@@ -41,6 +41,7 @@ from .random import philox_words, random_advance, random_integers, random_normal
 from .rungs import need_fusing, rung_of
 from .tiles import ceil_div
 from .training import adam_advance, adam_step, average_step, bce, bce_with_logits
+from .workers import batchnorm_activation_backward_of_workers, batchnorm_batch_of_workers, sum_workers
 
 __all__ = [
     "NONE",
@@ -50,10 +51,12 @@ __all__ = [
     "add",
     "average_step",
     "batchnorm_activation_backward",
+    "batchnorm_activation_backward_of_workers",
     "batchnorm_activation_forward",
     "batchnorm_backward_input",
     "batchnorm_backward_sums",
     "batchnorm_batch",
+    "batchnorm_batch_of_workers",
     "batchnorm_forward",
     "batchnorm_running_statistics",
     "batchnorm_statistics",
@@ -91,6 +94,7 @@ __all__ = [
     "rung_of",
     "sigmoid_backward",
     "sigmoid_forward",
+    "sum_workers",
     "tanh_backward",
     "tanh_forward",
     "zero_insert",

@@ -9,31 +9,33 @@ from ..errors import UserError
 from .check import count, need_elements, need_shape, same_size
 from .tiles import BLOCK, ceil_div
 
-F32, I32 = np.float32, np.int32
+F32, I32, I64 = np.float32, np.int32, np.int64
 
 
-def random_uniform(dev: Device, state: Array, out: Array, low: float, high: float) -> None:
+def random_uniform(dev: Device, state: Array, out: Array, low: float, high: float, first: int = 0) -> None:
     """out = uniform in [low, high).   kernels/random.cu   state uint64 [3] = (seed, stream, offset).
 
-    low = high gives that number.
+    low = high gives that number. first: numbers that a longer draw has before this part of it.
     """
     if not low <= high:
         raise UserError(f"random_uniform: high: need at least low, {low!r}, got {high!r}")
-    _draw(dev, "random_uniform", state, out, low, high, just_below(high, low))
+    _draw(dev, "random_uniform", first, state, out, low, high, just_below(high, low))
 
 
-def random_normal(dev: Device, state: Array, out: Array, mean: float, std: float) -> None:
+def random_normal(dev: Device, state: Array, out: Array, mean: float, std: float, first: int = 0) -> None:
     """out = normal with this mean and standard deviation.   kernels/random.cu"""
-    _draw(dev, "random_normal", state, out, mean, std)
+    _draw(dev, "random_normal", first, state, out, mean, std)
 
 
-def random_integers(dev, state, out, below: int) -> None:
+def random_integers(dev: Device, state: Array, out: Array, below: int, first: int = 0) -> None:
     """out int32 = whole numbers from [0, below), each as likely to within below / 2^32.   kernels/random.cu"""
     if not 1 <= below < 2**31:
         raise UserError(f"random_integers: below: need a whole number from 1 to 2^31 - 1, got {below!r}")
     n = same_size("random_integers", out=out)
     need_shape("random_integers", "state", state, (3,))
-    dev.kernel("random.cu", "random_integers")(ceil_div(ceil_div(n, 4), BLOCK), BLOCK, state, out, I32(n), I32(below))
+    dev.kernel("random.cu", "random_integers")(
+        ceil_div(ceil_div(n + first % 4, 4), BLOCK), BLOCK, state, I64(first), out, I32(n), I32(below)
+    )
 
 
 @lru_cache(maxsize=64)
@@ -45,10 +47,12 @@ def just_below(high: float, low: float) -> float:
     return found
 
 
-def _draw(dev: Device, symbol: str, state: Array, out: Array, *constants) -> None:
+def _draw(dev: Device, symbol: str, first: int, state: Array, out: Array, *constants) -> None:
     n = same_size(symbol, out=out)
     need_shape(symbol, "state", state, (3,))
-    dev.kernel("random.cu", symbol)(ceil_div(ceil_div(n, 4), BLOCK), BLOCK, state, out, I32(n), *map(F32, constants))
+    dev.kernel("random.cu", symbol)(
+        ceil_div(ceil_div(n + first % 4, 4), BLOCK), BLOCK, state, I64(first), out, I32(n), *map(F32, constants)
+    )
 
 
 def random_advance(dev: Device, state: Array, counters: int) -> None:

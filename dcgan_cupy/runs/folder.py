@@ -27,7 +27,7 @@ from ..errors import UserError
 from .checkpoint import MANIFEST
 from .files import write_whole
 from .log import Log
-from .pictures import grid
+from .pictures import PNG, grid
 from .weights import save_weights
 
 SETTINGS = "settings.json"
@@ -131,7 +131,7 @@ class RunFolder:
         path = self.path / "samples" / f"{name}.png"
         temporary = path.with_name(f".{path.name}")
         try:
-            grid(images, columns).save(temporary, format="PNG")
+            grid(images, columns).save(temporary, **PNG)
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)

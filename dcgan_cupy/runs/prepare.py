@@ -23,32 +23,43 @@ from ..data import as_flags, open_dataset
 from ..device import RecorderDevice, gpu, source
 from ..errors import UserError
 from ..feed import Batches
-from ..machine import counted
+from ..machine import cores, counted
 from ..ops import own_rung
 from ..ops.compare_rung import compare
 from ..preflight import plan
 from ..sizes import shown
 from ..trainer import Trainer
+from ..workers import Workers
 from . import board, checkpoint, labelled, resume, shapes
 from .folder import RunFolder
 from .imported import origin
-from .session import GRID, Session
+from .session import GRID, Follower, Session
 from .weights import load_weights
 
 LIBRARIES = ("numpy", "pillow", "safetensors", "ziglang", "cupy-cuda12x", "cupy-cuda13x")
 
 
-def prepare(config, console: Console, saved: checkpoint.Checkpoint | None = None, restart: bool = False) -> Session:
+def prepare(
+    config,
+    console: Console,
+    saved: checkpoint.Checkpoint | None = None,
+    restart: bool = False,
+    workers: Workers | None = None,
+) -> Session:
     """A session at its first step, or at a checkpoint's.
 
     config: as given.   saved: the checkpoint to go on from.   restart: a folder with a run, but no whole checkpoint,
-    begins anew.
+    begins anew.   workers: those of the run, of whom this is one; the first has the folder.
     Raises: UserError for all that cannot be used, before the first kernel is compiled.
     """
-    kind = _kind(config.device)
+    kind, workers = _kind(config.device), workers or Workers()
+    if kind == "gpu" and workers.size > 1:
+        raise UserError(f"train: --device: need cpu for {workers.size} workers, got gpu (not built yet)")
+    workers.timeout = config.worker_timeout
     config = config.resolved(kind)
+    workers.share("train", config.batch_size)
     devices.ready(kind)
-    if saved is None:
+    if saved is None and workers.first:
         RunFolder.look(config.out, restart)
     board.ready(config.tensorboard)
     dataset = None
@@ -58,7 +69,7 @@ def prepare(config, console: Console, saved: checkpoint.Checkpoint | None = None
     weights = _given_weights(config, kind) if saved is None else {}
     state = resume.read(saved, config, kind) if saved else {}
     log_length = resume.log_length(saved) if saved else 0
-    planned = plan(config, kind, labelled.pictures(config, GRID))
+    planned = plan(config, kind, labelled.pictures(config, GRID), workers)
     dataset = dataset or _open(config, console)
     labels = labelled.labels_of(dataset) if config.conditional else None
     steps = _steps(config, dataset)
@@ -71,25 +82,31 @@ def prepare(config, console: Console, saved: checkpoint.Checkpoint | None = None
     if saved is not None:
         _same_images(saved, used)
         used |= origin(saved)
-    folder = _folder(config, saved, restart, log_length)
+    folder = _folder(config, saved, restart, log_length) if workers.first else None
     try:
-        device = devices.get(config.device)
+        device = devices.get(config.device, **_cores(kind, workers))
         told = (device.description, _because(config, device), device.advice)
         _say(console, "device", "\n          ".join(filter(None, told)))
         if config.kernels in own_rung.OWN:
             compare(device, config.kernels)
-        _compile(device, planned, console)
-        trainer = Trainer(config, device)
+        _compile(device, planned.kernels, console, workers)
+        trainer = Trainer(config, device, workers)
         if weights:
             trainer.begin_with(weights)
         before = device.allocated_bytes
-        batches = Batches(device, dataset.images, config.batch_size, config.seed, config.flip, labels=labels)
+        batches = Batches(
+            device, dataset.images, config.batch_size, config.seed, config.flip, None, labels, workers.place
+        )
         if saved is not None:
             resume.restore(trainer, batches, saved, state)
         memory = planned.bytes, device.allocated_bytes - before
         used |= ran_on(config, device)
-        folder.start(config, used, log_length)
         first = saved.step if saved else 0
+        if folder is None:
+            return Follower(config, trainer, batches, None, used, first)
+        if workers.size > 1:
+            used["workers"] = workers.size
+        folder.start(config, used, log_length)
         events = board.Board(folder.path / "tensorboard", first) if config.tensorboard else None
         session = Session(config, trainer, batches, folder, used, first, events)
         _announce(session, dataset, console, memory, saved)
@@ -97,7 +114,8 @@ def prepare(config, console: Console, saved: checkpoint.Checkpoint | None = None
             session.begin(dataset.images, labels)
         return session
     except BaseException:
-        folder.close()
+        if folder is not None:
+            folder.close()
         raise
 
 
@@ -134,6 +152,12 @@ def _kind(name: str) -> str:
     if name == "auto":
         return "cpu" if gpu.why_not() else "gpu"
     return name
+
+
+def _cores(kind: str, workers: Workers) -> dict:
+    """Workers that may run on the same cores share them, unless DCGAN_CUPY_THREADS says otherwise."""
+    shared = kind == "cpu" and workers.sharers > 1 and not os.environ.get("DCGAN_CUPY_THREADS")
+    return {"threads": max(1, cores() // workers.sharers)} if shared else {}
 
 
 def _given_weights(config, kind: str) -> dict[str, dict]:
@@ -188,18 +212,21 @@ def _because(config, device) -> str:
     return f"chosen because: {device.reason if config.device == 'auto' else f'--device {config.device}'}"
 
 
-def _compile(device, planned, console) -> None:
+def _compile(device, kernels, console, workers: Workers) -> None:
     """All kernels of the run at once:
 
-    The first time on a machine it takes a while, later they are found in the cache.
+    The first time on a machine it takes a while, later they are found in the cache. Each worker begins with others, and
+    comes to those that another has compiled.
     """
+    kernels = list(kernels)
+    begin = len(kernels) * workers.rank // workers.size
     start = time.perf_counter()
     columns = TextColumn("compiling kernels"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("compiling", total=len(planned.kernels))
-        device.prepare(planned.kernels, lambda done, total: progress.update(task, completed=done))
+        task = progress.add_task("compiling", total=len(kernels))
+        device.prepare(kernels[begin:] + kernels[:begin], lambda done, total: progress.update(task, completed=done))
     if (seconds := time.perf_counter() - start) > 2:
-        _say(console, "kernels", f"{len(planned.kernels)} compiled in {seconds:.0f} s, kept for the next run")
+        _say(console, "kernels", f"{len(kernels)} compiled in {seconds:.0f} s, kept for the next run")
 
 
 def _data(config) -> dict:
@@ -239,8 +266,9 @@ def _announce(session, dataset, console, memory, saved) -> None:
         (
             "training",
             (
-                f"{config.steps} steps of {config.batch_size} images ({config.steps / batches.per_epoch:.1f}"
-                f" epochs){going_on}, Adam lr {_rates(config)} beta1 {config.beta1:g}, loss {config.loss}, seed"
+                f"{config.steps} steps of {config.batch_size} images{_by(trainer.workers)}"
+                f" ({config.steps / batches.per_epoch:.1f} epochs){going_on}, Adam lr {_rates(config)} beta1"
+                f" {config.beta1:g}, loss {config.loss}, seed"
                 f" {config.seed}"
             ),
         ),
@@ -248,6 +276,9 @@ def _announce(session, dataset, console, memory, saved) -> None:
             "memory",
             f"{sum(memory) / 1e6:.0f} MB of arrays at most: networks {memory[0] / 1e6:.0f}, data {memory[1] / 1e6:.0f}",
         ),
+        *[("workers", ", ".join(f"{r}: {place}" for r, place in enumerate(trainer.workers.where())))][
+            : trainer.workers.size > 1
+        ],
         ("results", f"{session.folder.path}{os.sep}"),
     ):
         _say(console, name, text)
@@ -260,6 +291,10 @@ def _announce(session, dataset, console, memory, saved) -> None:
         console.print(f"          skipped {plain(path)}: {plain(reason)}", highlight=False, soft_wrap=True)
     if len(dataset.skipped) > 5:
         console.print(f"          … and {len(dataset.skipped) - 5} more", highlight=False)
+
+
+def _by(workers: Workers) -> str:
+    return f", shared by {workers.size} workers" if workers.size > 1 else ""
 
 
 def _rates(config) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import signal
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -43,6 +44,12 @@ class Session:
         self.config, self.trainer, self.batches, self.folder = config, trainer, batches, folder
         self.used, self.step, self.board = used, step, board
         self.z, self.labels, self.columns = labelled.shown(trainer, GRID)
+        self.processor = 0.0  # its time when the first step began
+
+    def close(self) -> None:
+        """Lets go of the folder."""
+        if self.folder is not None:
+            self.folder.close()
 
     def begin(self, images, labels=None) -> None:
         """The first files of a new run.   images, labels: the dataset's."""
@@ -53,20 +60,22 @@ class Session:
     def run(self, display: Display) -> Outcome:
         """Trains until the last step, a signal or a loss that is no number."""
         started, first, trouble, code = time.perf_counter(), self.step, "", 0
+        self.processor = time.process_time()
         with Signals() as signals, display:
             try:
                 while self.step < self.config.steps and not signals.leave:
                     trouble = self._one_step(display, started, first, signals)
-                    if trouble:
-                        code = 1
-                        break
+                    if asked := self.trainer.workers.agree(signals.leave or bool(trouble)):
+                        if trouble or asked == 1:
+                            code = 1
+                            break
+                        signals.leave = signal.Signals(asked)  # of whichever worker's
                 if not trouble:
                     trouble = self._leave(display)
                     code = signals.exit_code or (1 if trouble else 0)
             finally:
                 outcome = self._outcome(started, first, code, trouble)
-            with self._room(display, "loss.png"):  # once the time is taken
-                curves.draw(self.folder.path / "log.jsonl", self.folder.path / "loss.png")
+            self._draw_curves(display)  # once the time is taken
         return outcome
 
     def _one_step(self, display, started, first, signals) -> str:
@@ -74,11 +83,7 @@ class Session:
         epoch = self.batches.epoch
         losses = self.trainer.step(self.batches.next(), labels=self.batches.labels)
         self.step += 1
-        with self._room(display, "log.jsonl"):
-            self.folder.log(step=self.step, epoch=epoch, **losses._asdict())
-        if self.board is not None:
-            with self._room(display, "tensorboard"):
-                self.board.step(self.step, losses)
+        self._note(display, epoch, losses)
         rate = self.config.batch_size * (self.step - first) / (time.perf_counter() - started)
         display.update(self.step, losses, rate)
         if not all(map(math.isfinite, losses)):
@@ -93,6 +98,14 @@ class Session:
             signals.save = False
             return self.save(display)
         return ""
+
+    def _note(self, display, epoch: int, losses) -> None:
+        """A step's numbers, for the files that keep them."""
+        with self._room(display, "log.jsonl"):
+            self.folder.log(step=self.step, epoch=epoch, **losses._asdict())
+        if self.board is not None:
+            with self._room(display, "tensorboard"):
+                self.board.step(self.step, losses)
 
     def save(self, display) -> str:
         """A checkpoint of now. Returns why none may be made of these numbers, or nothing.
@@ -132,15 +145,23 @@ class Session:
         count = self.step - first
         rate, waiting = self.config.batch_size * count / seconds, self.batches.waited / seconds
         try:
-            self.folder.timing(
+            self._note_time(
                 steps=count,
                 seconds=round(seconds, 3),
+                processor_seconds=round(time.process_time() - self.processor, 3),
                 images_per_second=round(rate, 2),
                 waiting_for_data=round(waiting, 5),
             )
         except OSError as error:
             trouble = trouble or f"train: timing.json: need room to write, got: {error.strerror}"
         return Outcome(self.step, seconds, rate, waiting, code, trouble)
+
+    def _note_time(self, **values) -> None:
+        self.folder.timing(**values)
+
+    def _draw_curves(self, display) -> None:
+        with self._room(display, "loss.png"):
+            curves.draw(self.folder.path / "log.jsonl", self.folder.path / "loss.png")
 
     def _kept(self) -> str:
         kept = checkpoint.found(self.folder.checkpoints)[:1]
@@ -163,6 +184,39 @@ class Session:
 
     def _room(self, display, what: str) -> "_Room":
         return _Room(display, what, self.folder.path)
+
+
+class Follower(Session):
+    """A worker that is not the first: it does the steps, and writes nothing."""
+
+    def _note(self, display, epoch, losses):
+        """The first worker does it."""
+
+    def _sample(self):
+        """As above: an image depends on the weights alone, which all have."""
+
+    def save(self, display):
+        """As above."""
+        return ""
+
+    def _leave(self, display):
+        """As above."""
+        return ""
+
+    def begin(self, images, labels=None):
+        """As above."""
+
+    def _note_time(self, **values):
+        """As above."""
+
+    def _draw_curves(self, display):
+        """As above."""
+
+    def _kept(self):
+        return "the first worker says which checkpoint is the last good one"
+
+    def _room(self, display, what):
+        return contextlib.nullcontext()
 
 
 class _Room:

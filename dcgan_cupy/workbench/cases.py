@@ -6,15 +6,18 @@ operation needs its entry.
 """
 
 import inspect as signatures
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from .. import ops
-from ..choices import FUSED, RUNGS, STEPS
+from ..choices import RUNGS, STEPS
 from ..errors import UserError
+from . import conv_cases as conv
 from . import label_cases as labels
+from . import worker_cases as workers
+from .conv_cases import CONVOLUTIONS, LAYER, QUICK_CONVOLUTIONS
 
 F32 = np.float32
 
@@ -32,6 +35,13 @@ class Case:
     @property
     def usual_rung(self) -> str:
         return "tiled" if "tiled" in self.rungs else "textbook"
+
+    @property
+    def by_tiles(self) -> bool:
+        """Whether a device's tiles change its kernels."""
+        return any(rung not in PLAIN for rung in self.rungs) or self.name.startswith(
+            ("batchnorm_batch", "batchnorm_activation")
+        )
 
 
 def _normal(dev, rng, *shape):
@@ -54,46 +64,6 @@ def _forward(operation, *scalars):
 def _backward(operation, *scalars):
     return lambda dev, rng, n: _now(operation)(
         dev, _normal(dev, rng, n), _normal(dev, rng, n), dev.empty((n,)), *scalars
-    )
-
-
-def _conv_arrays(dev, rng, n, h, w, ic, oc, kh, kw, stride_h, stride_w, pad_h, pad_w):
-    stride, padding = (stride_h, stride_w), (pad_h, pad_w)
-    oh = ops.conv2d_output_size("inspect", h, kh, stride_h, pad_h)
-    ow = ops.conv2d_output_size("inspect", w, kw, stride_w, pad_w)
-    return (n, h, w, ic), (kh, kw, ic, oc), (n, oh, ow, oc), stride, padding
-
-
-def _epilogue(rung, known):
-    """An activation behind the convolution, in half of the runs."""
-    return ops.Epilogue("leaky_relu" if known and rung in FUSED else "identity", 0.2)
-
-
-def _conv_forward(dev, rng, rung, known, bias=1, **shape):
-    x, w, y, stride, padding = _conv_arrays(dev, rng, **shape)
-    b = _normal(dev, rng, w[3]) if bias else None
-    x, w = _normal(dev, rng, *x), _normal(dev, rng, *w)
-    ops.conv2d_forward(dev, x, w, b, dev.empty(y), stride, padding, rung, known, _epilogue(rung, known))
-
-
-def _conv_backward_input(dev, rng, rung, known, bias=0, **shape):
-    x, w, y, stride, padding = _conv_arrays(dev, rng, **shape)
-    b = _normal(dev, rng, w[2]) if bias else None
-    dy, w = _normal(dev, rng, *y), _normal(dev, rng, *w)
-    ops.conv2d_backward_input(dev, dy, w, b, dev.empty(x), stride, padding, rung, known, _epilogue(rung, known))
-
-
-def _conv_backward_weight(dev, rng, rung, known, bias=0, **shape):
-    x, w, y, stride, padding = _conv_arrays(dev, rng, **shape)
-    ops.conv2d_backward_weight(
-        dev, _normal(dev, rng, *x), _normal(dev, rng, *y), _normal(dev, rng, *w), stride, padding, rung, known
-    )
-
-
-def _zero_insert(dev, rng, n, h, w, c, kernel, stride, padding):
-    z = [ops.zero_insert_size(v, kernel, stride, padding, 0) for v in (h, w)]
-    ops.zero_insert(
-        dev, _normal(dev, rng, n, h, w, c), dev.empty((n, *z, c)), (kernel,) * 2, (stride,) * 2, (padding,) * 2
     )
 
 
@@ -162,41 +132,8 @@ def _philox(dev, rng, n):
     ops.philox_words(dev, words(4), words(2), dev.empty((n, 4), np.uint32))
 
 
-def _conv(n, size, ic, oc, kernel, stride=1, padding=0, **more):
-    (h, w), (kh, kw), (sh, sw), (ph, pw) = (
-        v if isinstance(v, tuple) else (v, v) for v in (size, kernel, stride, padding)
-    )
-    return {
-        "n": n,
-        "h": h,
-        "w": w,
-        "ic": ic,
-        "oc": oc,
-        "kh": kh,
-        "kw": kw,
-        "stride_h": sh,
-        "stride_w": sw,
-        "pad_h": ph,
-        "pad_w": pw,
-        **more,
-    }
-
-
-# Odd sizes, H != W, one pixel, one channel, stride > kernel, padding >= kernel, channels around the tiles' 64 and 128.
-CONVOLUTIONS = [
-    _conv(2, (9, 6), 3, 5, (4, 3), (2, 1), (1, 0)),
-    _conv(1, 8, 3, 64, 4, 2, 1),
-    _conv(1, (6, 10), 64, 20, 4, 2, 1, bias=1),
-    _conv(2, (4, 7), 65, 4, 3, 1, 1),
-    _conv(1, 4, 12, 1, 4, 1, 0),
-    _conv(3, 1, 10, 17, 1),
-    _conv(1, (5, 3), 1, 2, 2, (3, 4), (2, 1)),
-    _conv(1, (7, 5), 9, 130, 5, 2, 2, bias=1),
-    _conv(5, 4, 16, 12, 4, 2, 1),
-]
 SUMS = ("textbook", "shared", "registers")  # the rungs of sums by channel
 PLAIN = ("textbook", "direct", *STEPS)  # rungs whose tiles no device chooses
-QUICK_CONVOLUTIONS = CONVOLUTIONS[:5]
 ROWS = [
     {"rows": 2, "c": 1},
     {"rows": 37, "c": 3},
@@ -205,7 +142,6 @@ ROWS = [
     {"rows": 1030, "c": 33},
 ]
 SIZES = _integers([1, 31, 255, 257, 1000])
-LAYER = _conv(8, 16, 64, 128, 4, 2, 1)
 
 CASES = {
     case.name: case
@@ -231,9 +167,9 @@ CASES = {
             lambda dev, rng, n: ops.images_to_uint8(dev, _normal(dev, rng, n), dev.empty((n,), np.uint8)),
             **SIZES,
         ),
-        Case("conv2d_forward", _conv_forward, LAYER, CONVOLUTIONS, rungs=RUNGS),
-        Case("conv2d_backward_input", _conv_backward_input, LAYER, CONVOLUTIONS, rungs=RUNGS),
-        Case("conv2d_backward_weight", _conv_backward_weight, LAYER, CONVOLUTIONS, rungs=RUNGS),
+        Case("conv2d_forward", conv.forward, LAYER, CONVOLUTIONS, rungs=RUNGS),
+        Case("conv2d_backward_input", conv.backward_input, LAYER, CONVOLUTIONS, rungs=RUNGS),
+        Case("conv2d_backward_weight", conv.backward_weight, LAYER, CONVOLUTIONS, rungs=RUNGS),
         Case(
             "conv2d_backward_bias",
             lambda dev, rng, rung, known, rows, c: ops.conv2d_backward_bias(
@@ -245,7 +181,7 @@ CASES = {
         ),
         Case(
             "zero_insert",
-            _zero_insert,
+            conv.zero_insert,
             {"n": 8, "h": 8, "w": 8, "c": 128, "kernel": 4, "stride": 2, "padding": 1},
             [
                 {"n": 2, "h": 3, "w": 5, "c": 7, "kernel": 4, "stride": 2, "padding": 1},
@@ -331,6 +267,14 @@ CASES = {
         Case("concat_label_forward", labels.concat, labels.JOINED, labels.JOINED_EDGES),
         Case("concat_label_backward", labels.concat_backward, labels.JOINED, labels.JOINED_EDGES),
         Case("concat_label_add", labels.concat_add, labels.JOINED, labels.JOINED_EDGES),
+        Case("batchnorm_batch_of_workers", workers.batch, {"rows": 2048, "c": 128, "workers": 2}, workers.ROWS),
+        Case(
+            "batchnorm_activation_backward_of_workers",
+            workers.backward,
+            {"rows": 2048, "c": 128, "workers": 2},
+            [*workers.ROWS, {"rows": 37, "c": 6, "workers": 2, "input_gradient": 0}],
+        ),
+        Case("sum_workers", workers.total, {"n": 65_500, "workers": 2}, workers.SLICES),
         Case("label_maps_forward", labels.maps(True), labels.MAPS, labels.MAPS_EDGES),
         Case("label_maps_backward", labels.maps(False), labels.MAPS, labels.MAPS_EDGES),
         Case("random_integers", _random(ops.random_integers, 10, dtype=np.int32), **SIZES),
@@ -371,14 +315,14 @@ def run_case(dev, case: Case, shape: dict, rung: str = "", known: bool = False, 
     return dev.reports[before:]
 
 
-def sweep(dev, quick: bool = False) -> Iterator[tuple[str, dict, list]]:
-    """(operation, shape and rung, reports) for each case, rung and edge.
+def sweep(dev, quick: bool = False, names: Iterable[str] = CASES) -> Iterator[tuple[str, dict, list]]:
+    """(operation, shape and rung, reports) for each case of these names, rung and edge.
 
     quick: a reduced set that still reaches every kernel; with the CPU's tiles, only what they change.
     """
     tiles_only = quick and dev.tiles == "cpu"
-    for case in CASES.values():
-        if tiles_only and not case.rungs and not case.name.startswith(("batchnorm_batch", "batchnorm_activation")):
+    for case in (CASES[name] for name in names):
+        if tiles_only and not case.by_tiles:
             continue
         edges = case.edges if not quick else QUICK_CONVOLUTIONS if case.edges is CONVOLUTIONS else case.edges[-2:]
         for number, shape in enumerate(edges):

@@ -30,6 +30,7 @@
 
 #include "activation.cuh"
 #include "index.cuh"
+#include "origin.cuh"
 
 #ifndef V
 #define V 1              // neighbouring channels of a thread, a divisor of C
@@ -53,13 +54,6 @@
 #define RSTD (statistics + 2 * C)
 #define SCALE (statistics + 3 * C)
 #define SHIFT (statistics + 4 * C)
-
-// The middle one of three values of a channel: an outlier among them is not it. At n/7 of the rows, not at n/4 or n/2:
-// those are corners of images, which convolutions treat in their own way.
-__device__ __forceinline__ float origin(const float* x, int rows, int C, int c) {
-    float a = x[rows / 7 * C + c], b = x[rows / 7 * 3 * C + c], d = x[rows / 7 * 5 * C + c];
-    return fmaxf(fminf(a, b), fminf(fmaxf(a, b), d));                // passes over a NaN: the sums will not
-}
 
 // parts[blockIdx.y, 0 and 1, c] = a and b, added over the block's rows of threads. Every thread of the block must come
 // here.

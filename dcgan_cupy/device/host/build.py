@@ -10,6 +10,7 @@ import hashlib
 import os
 import platform
 import re
+import shutil
 import signal
 import time
 from functools import lru_cache
@@ -41,11 +42,18 @@ INLINE = (
     "-mllvm",
     "-inline-threshold=100000",
 )  # as nvcc does: accumulators that a call takes by reference would live in memory
+SHORT_SEARCH = (
+    "-mllvm",
+    "-dse-memoryssa-walklimit=10",
+    "-mllvm",
+    "-dse-memoryssa-scanlimit=20",
+)  # for stores that another overwrites: the same instructions, a quarter less of a tile's time to compile
 CLANG_ONLY = (
     "-nostdlib++",
     "-fno-sanitize=all",
     "-Wno-gnu-zero-variadic-macro-arguments",
     *INLINE,
+    *SHORT_SEARCH,
 )  # g++ 13 knows the first
 WIDEST = (
     ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
@@ -56,7 +64,7 @@ the process that loads it; zig builds that library for 8 s of its first call, fo
 each later one."""
 
 BUILDS = {
-    "fast": ("-O3", "-march=native", *WIDEST, "-g0", *INLINE),
+    "fast": ("-O3", "-march=native", *WIDEST, "-g0", *INLINE, *SHORT_SEARCH),
     "debug": ("-O0", "-g", "-march=native", "-fno-sanitize=all"),
 }
 
@@ -142,7 +150,7 @@ def kept(
         for suffix, text in texts.items():
             _write(Path(f"{temporary}.{suffix}"), text)
         for number, command in enumerate(commands(str(temporary), str(made))):
-            _compile(name, compiler, command, f"{temporary}.cpp")
+            _compile(name, compiler, command, temporary)
             if number == 0:
                 tables = between(str(temporary))
         if not made.is_file():
@@ -155,7 +163,7 @@ def kept(
         raise keep.writing_failed(folder, error) from None
     finally:
         for leftover in folder.glob(f"{temporary.name}*"):
-            leftover.unlink(missing_ok=True)
+            _remove(leftover)
     return keep.Kept(target, image, tables)
 
 
@@ -165,10 +173,10 @@ def _write(path: Path, text: str) -> None:
         file.write(text.encode("utf-8", "backslashreplace"))
 
 
-def _compile(name: str, compiler: Compiler, command: list[str], source: str) -> None:
-    seconds = seconds_allowed()
+def _compile(name: str, compiler: Compiler, command: list[str], stem: Path) -> None:
+    seconds, source = seconds_allowed(), f"{stem}.cpp"
     try:
-        done = call(command, seconds)
+        done = call(command, seconds, Path(f"{stem}.objects"))
     except TimedOut:
         raise UserError(
             f"{name}: compile: {compiler.version}: need an object within {seconds:g} s, got none and ended it "
@@ -179,7 +187,7 @@ def _compile(name: str, compiler: Compiler, command: list[str], source: str) -> 
     if done.code < 0:
         raise UserError(f"{name}: compile: {compiler.version} was ended by {_signal(-done.code)} (out of memory?)")
     if done.code and os.strerror(errno.ENOSPC) in done.err:
-        raise keep.writing_failed(Path(source).parent, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        raise keep.writing_failed(stem.parent, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     if done.code:
         raise UserError(printable(first_error(name, compiler, done.err, source)))
 
@@ -207,6 +215,13 @@ def _sweep(folder: Path) -> None:
     for path in folder.glob(".*-*"):
         try:
             if time.time() - path.stat().st_mtime > 3600:
-                path.unlink()
+                _remove(path)
         except OSError:
             pass
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -55,7 +55,7 @@ def seconds_allowed() -> float:
     return value
 
 
-def call(command, seconds: float) -> Done:
+def call(command, seconds: float, objects: Path | None = None) -> Done:
     """Runs a command. It reads nothing, what it prints beyond OUTPUT is dropped, and its children end with it.
 
     Raises: TimedOut, OSError.
@@ -65,7 +65,7 @@ def call(command, seconds: float) -> Done:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=_environment(),
+        env=_environment(objects),
         process_group=0,  # so that what it started can be ended with it
         umask=0o077,
     )
@@ -168,13 +168,16 @@ def find_compiler() -> Compiler:
     raise UserError(NO_COMPILER)
 
 
-def _environment() -> dict[str, str]:
-    """zig keeps a cache of its own: inside ours, so that there is one folder to clear, or where the user says."""
+def _environment(objects: Path | None) -> dict[str, str]:
+    """zig keeps a cache of its own: its libraries inside ours, so that there is one folder to clear, the objects of a
+    build in a folder of the build's, since we keep those ourselves; or where the user says.
+    """
     places = ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")
     if all(os.environ.get(place) for place in places):
         return dict(os.environ)
-    zig = _zig_folder(cache_root())
-    return {**dict.fromkeys(places, str(zig)), **{k: v for k, v in os.environ.items() if v or k not in places}}
+    zig = str(_zig_folder(cache_root()))
+    ours = dict(zip(places, (zig, str(objects or zig))))
+    return {**ours, **{k: v for k, v in os.environ.items() if v or k not in places}}
 
 
 @lru_cache(maxsize=None)

@@ -160,6 +160,12 @@ class CpuDevice(Device):
     def synchronize(self) -> None:
         """Launches return when they are done: there is nothing to wait for."""
 
+    def call(self, work) -> None:
+        if self.captured is None:
+            work()
+        else:
+            self.captured.append(work)
+
     def capture(self, work) -> Graph:
         mine = self._mine
         mine.captured = []
@@ -290,17 +296,32 @@ class _Launches:
 
 
 class CpuGraph(Graph):
-    """Launches in their order: one call runs them all."""
+    """Launches in their order: one call runs them all, up to the next work of the host's."""
 
-    def __init__(self, device, prepared: list):
+    def __init__(self, device, captured: list):
         super().__init__()
-        self._device, self._launches = device, _Launches(prepared)
+        self._device = device
+        self._pieces: list = []  # _Launches, or a function of no argument
+        prepared: list[_Prepared] = []
+        for one in [*captured, None]:
+            if isinstance(one, _Prepared):
+                prepared.append(one)
+                continue
+            if prepared:
+                self._pieces.append(_Launches(prepared))
+            if one is not None:
+                self._pieces.append(one)
+            prepared = []
 
     def _launch(self) -> None:
         """Raises: KernelError with the message of the launch that failed."""
         pool = _pool(self._device.threads)
-        with pool.turn:
-            self._launches.run(pool.run)
+        for piece in self._pieces:
+            if isinstance(piece, _Launches):
+                with pool.turn:
+                    piece.run(pool.run)
+            else:
+                piece()
 
 
 @lru_cache(maxsize=None)

@@ -55,7 +55,8 @@ class Machine {
   // One launch: [kernel, grid, block, arguments]; addresses are counted from the arena's start, null is no array.
   launch([kernel, ...given]) {
     const sizes = given.slice(0, 6), types = this.facts.types[kernel];
-    const values = given.slice(6).map((v, i) => (types[i] === "p" ? (v === null ? 0 : this.base + v) : v));
+    const as = { p: v => (v === null ? 0 : this.base + v), q: BigInt, n: v => v };
+    const values = given.slice(6).map((v, i) => as[types[i]](v));
     this.exports[kernel](...sizes, ...values);
   }
 

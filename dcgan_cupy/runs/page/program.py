@@ -66,12 +66,19 @@ def program(model: Model, half: bool = False) -> Program:
 
 
 def _kernels(launches: list[Step]) -> dict[str, dict]:
-    """Symbol -> a letter a parameter, p where it is a pointer; symbol -> file; file -> its text."""
+    """Symbol -> a letter a parameter; symbol -> file; file -> its text."""
     named = {step.kernel[1]: step for step in launches}
     files = {symbol: f"kernels/{step.kernel[0]}" for symbol, step in named.items()}
     texts = {file: (source.KERNELS.parent / file).read_text(encoding="utf-8") for file in files.values()}
-    types = {s: "".join("p" if p.pointer else "n" for p in step.signature.parameters) for s, step in named.items()}
+    types = {symbol: "".join(map(_letter, step.signature.parameters)) for symbol, step in named.items()}
     return {"types": types, "files": files, "texts": texts}
+
+
+def _letter(parameter: source.Parameter) -> str:
+    """p a pointer, q a whole number of 64 bits, which JavaScript counts among the big ones, n any other number."""
+    if parameter.pointer:
+        return "p"
+    return "q" if parameter.dtype in (np.int64, np.uint64) else "n"
 
 
 class _Steps:
