@@ -146,7 +146,7 @@ def test_sample_and_walk_take_either(command, tmp_path):
     assert drawn["run", "ema"] == drawn["run", None] != drawn["run", "last"] == drawn["plain", "last"]
     assert drawn["plain", None] == drawn["plain", "last"]
     refused(command("sample", tmp_path / "plain", "--weights", "ema", "--out", tmp_path / "b.png"),
-            "sample: RUN: need a run with averaged weights (train --ema) for --weights ema, got")  # fmt: skip
+            "sample: RUN: need a run with averaged weights (train --ema), got")  # fmt: skip
     for which in ("ema", "last"):
         given = [str(tmp_path / "run"), "--weights", which, "--out", str(tmp_path / f"{which}.png")]
         assert walk.main(given) == 0

@@ -115,8 +115,8 @@ def test_checkpoints_and_files_are_sources_too(command, runs, tmp_path):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ([], "export: the following arguments are required: RUN, --out"),
-        (["RUN"], "export: the following arguments are required: --out"),
+        ([], "export: the following arguments are required: RUN"),
+        (["RUN"], "export: one of the arguments --out --page is required"),
         (["RUN", "--out", "o", "--to", "hdf5"], "export: argument --to: invalid choice: 'hdf5'"),
         (["RUN", "--out", "o", "--names", "keras"], "export: argument --names: invalid choice: 'keras'"),
         (["RUN", "--out", "o", "--only", "h"], "export: argument --only: invalid choice: 'h'"),

@@ -14,6 +14,7 @@ import pytest
 from dcgan_cupy.learn import command
 from dcgan_cupy.learn.exercises import exercises
 from dcgan_cupy.learn.judge import judge
+from dcgan_cupy.ops import own_rung
 
 ROOT = Path(__file__).resolve().parent.parent
 KNOWN = list(exercises().values())
@@ -35,6 +36,8 @@ def tried(exercise):
 def verdict(exercise, text, folder, speed=False):
     path = folder / exercise.file_name
     path.write_text(text, encoding="utf-8")
+    if exercise.rung:
+        (folder / exercise.rung_name).write_text(exercise.rung.read_text(encoding="utf-8"), encoding="utf-8")
     return judge(exercise, path, speed=speed)
 
 
@@ -165,6 +168,49 @@ def test_files_that_cannot_be_judged(tmp_path, monkeypatch, text, kind, part):
         text = exercise.solution().replace("y[i] =", "while (x[i] < 100.0f) y[i] =")
     found = verdict(exercise, text, tmp_path)
     assert not found.solved and found.kind == kind and part in found.sentence
+
+
+@pytest.mark.parametrize(
+    "old, new, part",
+    [
+        (
+            "ops.ceil_div(ow, 4) * oc",
+            "(ow // 4) * oc",
+            "33_my_rung.py: conv2d_forward: need the textbook's numbers, got y[",
+        ),
+        ("x, w, bias, y, *sizes", "x, w, None, y, *sizes", "conv2d_forward: need the textbook's numbers, got y["),
+        (
+            "x, w, bias, y, *sizes",
+            "x, w, y, *sizes",
+            "TypeError in 33_my_rung.py:21: conv2d_forward: arguments: need 17",
+        ),
+        ("def conv2d_forward", "def convolution", "need one of conv2d_forward, conv2d_backward_input"),
+        ("33_own_rung.cu", "mine.cu", "need KERNELS, the name of its .cu file beside it, got 'mine.cu'"),
+        ("BLOCK = 256", "BLOCK = ", "SyntaxError in 33_my_rung.py:12"),
+    ],
+)
+def test_a_rung_is_judged_in_the_network_too(tmp_path, old, new, part):
+    exercise = exercises()["33"]
+    text = exercise.rung.read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / exercise.rung_name).write_text(text.replace(old, new), encoding="utf-8")
+    path = tmp_path / exercise.file_name
+    path.write_text(exercise.solution(), encoding="utf-8")
+    found = judge(exercise, path)
+    assert (found.solved, found.kind) == (False, "rung") and part in found.sentence, found
+    assert found.sentence.startswith("the kernel is right by itself, but in the network: ")
+    assert str(tmp_path) not in found.sentence and not own_rung.OWN
+
+
+def test_start_gives_a_rung_and_keeps_the_learners(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "learn/33_my_rung.py" in learn(capsys, "start", "33")[1]
+    rung = Path("learn/33_my_rung.py")
+    assert rung.read_text(encoding="utf-8") == exercises()["33"].rung.read_text(encoding="utf-8")
+    rung.unlink()
+    Path("learn/33_own_rung.cu").write_text(exercises()["33"].solution())
+    code, _, err = learn(capsys, "check", "33")
+    assert code == 2 and err.startswith("learn: check: need learn/33_my_rung.py, got no such file")
 
 
 def test_watch_judges_again(tmp_path):

@@ -116,6 +116,11 @@ def start(exercise: Exercise, options, folder: Path) -> int:
     specification = kernel.with_suffix(".py")
     specification.write_text(exercise.specification(), encoding="utf-8")
     print(f"{kernel}: the kernel, with a hole\n{specification}: what it must compute")
+    if exercise.rung:
+        rung = folder / exercise.rung_name
+        if not rung.exists() or options.force:
+            rung.write_text(exercise.rung.read_text(encoding="utf-8"), encoding="utf-8")
+        print(f"{rung}: what launches it in the network")
     print(f"then: dcgan-cupy learn check {exercise.number}")
     return 0
 

@@ -83,6 +83,7 @@ class Exercise:
     """number: two digits, the file's too.   kernel: the symbol.   reference(**arguments): name -> array, in NumPy.
 
     cases(rng): the launches, smallest first.   goals: looked at for the last one.   hints: up to three.
+    rung: a Python file that launches the kernel as a rung of one's own; the learner gets it, and may change it.
     """
 
     number: str
@@ -96,6 +97,7 @@ class Exercise:
     hints: tuple[str, ...]
     goals: tuple[Goal, ...] = ()
     mistakes: tuple[Mistake, ...] = ()
+    rung: Path | None = None
     faster_than: float = 0.0  # share of the solution's speed on this machine that is asked for; 0: none
 
     def __post_init__(self):
@@ -109,6 +111,12 @@ class Exercise:
     def file_name(self) -> str:
         """What the learner's file is called."""
         return f"{self.number}_{self.name}.cu"
+
+    @property
+    def rung_name(self) -> str:
+        """What the learner's copy of the rung is called: my_rung_33.py is 33_my_rung.py."""
+        assert self.rung
+        return f"{self.number}_{self.rung.stem.removesuffix(f'_{self.number}')}.py"
 
     def task(self) -> str:
         return HOLE.sub(lambda hole: hole[2], self.text)

@@ -106,12 +106,13 @@ def atomics(most: int) -> Goal:
     return Goal(what if most else "no atomics in global memory", failed)
 
 
-def branches(most: int) -> Goal:
-    """At most so many branches taken by warps, the ends of loops among them."""
+def branches(most: int, ask: str = "") -> Goal:
+    """At most so many branches taken by warps, the ends of loops among them.   ask: where to look for more."""
 
     def failed(report):
         got = sum(executions for executions, _, _ in report.branches.values())
-        return "" if got <= most else f"{got} branches of warps, the ends of loops among them, need at most {most}"
+        too_many = f"{got} branches of warps, the ends of loops among them, need at most {most}"
+        return "" if got <= most else f"{too_many}: {ask}" if ask else too_many
 
     return Goal(f"{most} branches of warps, the ends of loops among them", failed)
 

@@ -10,6 +10,7 @@ from ..device import KernelError, source
 from ..device.host import CpuDevice
 from ..device.temporary import temporary_folder
 from ..errors import UserError
+from ..ops import compare_rung, own_rung
 from ..workbench.check_device import CheckDevice
 from .exercise import Case, Exercise, Out, Updated
 
@@ -19,7 +20,7 @@ ROUNDS = 5
 
 class Verdict(NamedTuple):
     """solved, and one sentence that says so or what is wrong.   kind: what was wrong: "compile", "fault", "values",
-    "cost", "speed", or "".   line: in the learner's file, where it is known.
+    "cost", "speed", "rung", or "".   line: in the learner's file, where it is known.
     """
 
     solved: bool
@@ -54,6 +55,8 @@ def judge(exercise: Exercise, path: Path, seed: int = 1, speed: bool = True) -> 
     for goal in exercise.goals:
         if why := goal.failed(report):
             return Verdict(False, f"the values are right, but with {case.what()}: {why}", "cost")
+    if exercise.rung and (verdict := _as_rung(exercise, path)):
+        return verdict
     if speed and exercise.faster_than:
         share = _speed(exercise, path)
         if share < exercise.faster_than:
@@ -64,6 +67,25 @@ def judge(exercise: Exercise, path: Path, seed: int = 1, speed: bool = True) -> 
                 "speed",
             )
     return Verdict(True, "solved")
+
+
+def _as_rung(exercise: Exercise, path: Path) -> Verdict | None:
+    """The kernel by the Python file beside it, as train would run it, against the textbook's."""
+    file = path.with_name(exercise.rung_name)
+    if not file.is_file():
+        raise UserError(
+            f"learn: check: need {file}, got no such file (dcgan-cupy learn start {exercise.number} writes it)"
+        )
+    name = ""
+    try:
+        name = own_rung.load(str(file))
+        compare_rung.compare(CpuDevice(), name)
+    except (UserError, KernelError) as error:
+        said = str(error).removeprefix("--kernels: ").replace(str(file), file.name)
+        return Verdict(False, f"the kernel is right by itself, but in the network: {said}", "rung")
+    finally:
+        own_rung.OWN.pop(name, None)
+    return None
 
 
 def _missing_kernel(exercise: Exercise, path: Path) -> Verdict | None:

@@ -55,9 +55,7 @@ def load(where: str, source: str, which: str | None = None) -> Model:
     names = {"last": ["generator"], "ema": ["generator_ema"], None: ["generator_ema", "generator"]}[which]
     name = next((name for name in names if name in found.networks), None)
     if name is None and which == "ema":
-        raise UserError(
-            f"{where}: need a run with averaged weights (train --ema) for --weights ema, got {found.source}"
-        )
+        raise UserError(f"{where}: need a run with averaged weights (train --ema), got {found.source}")
     if name is None:
         raise UserError(f"{where}: need the weights of a generator, got those of {', '.join(found.networks)}: {source}")
     shown = f"{found.source} (averaged weights)" if name == "generator_ema" else found.source

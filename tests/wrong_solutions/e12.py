@@ -11,5 +11,11 @@ WRONG = [
         "fault",
         "counts[",
     ),
+    (
+        "atomicAdd(&counts[threadIdx.x], part[threadIdx.x])",
+        "counts[threadIdx.x] = part[threadIdx.x]",
+        "values",
+        "counts is written over",
+    ),
     ("atomicAdd(&part[x[i]], 1)", "atomicAdd(&counts[x[i]], 1)", "cost", "for atomics in global memory"),
 ]

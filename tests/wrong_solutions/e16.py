@@ -6,5 +6,6 @@ WRONG = [
     (" - xhat * (sum_dy_xhat / rows)", "", "values", "the term of the variance"),
     ("gamma[c] * rstd * (", "rstd * (", "values", "gamma is missing"),
     ("sum_dy / rows - xhat * (sum_dy_xhat / rows)", "sum_dy - xhat * sum_dy_xhat", "values", "divide by rows"),
+    ("sum_dy_xhat += g * ((x[r * C + c] - m) * rstd);", "sum_dy_xhat += g * (x[r * C + c] - m);", "values", "its rstd"),
     ("dbeta[c] = sum_dy;", "dgamma[c] = sum_dy;", "values", "dbeta[0] is never written"),
 ]

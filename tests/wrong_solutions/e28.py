@@ -14,6 +14,12 @@ WRONG = [
         "values",
         "not neighbours",
     ),
+    (
+        "int n = blockIdx.y; n < N; n += gridDim.y",
+        "int n = blockIdx.y * N / gridDim.y; n < (blockIdx.y + 1) * N / gridDim.y; n++",
+        "values",
+        "not neighbours",
+    ),
     ("part[blockIdx.y * weights + i] = sum", "part[i] = sum", "fault", "race"),
     ("part[blockIdx.y * weights + i] = sum", "part[blockIdx.y * N + i] = sum", "fault", "race"),
 ]

@@ -287,6 +287,4 @@ def pipeline() -> str:
 
 @block("11-workbench", slow=True)
 def tiled_output() -> str:
-    return fenced(
-        watch.printed(watch.own("conv2d_forward", "tiled", **{**LAYER, "oc": 128}), r"acc\[i\]|copy|int (group|row)\(")
-    )
+    return fenced(watch.printed(watch.own("conv2d_forward", "tiled", **{**LAYER, "oc": 128}), r"acc\[i\]|\(Each\*\)"))

@@ -189,7 +189,7 @@ def _compile(name: str, compiler: Compiler, command: list[str], stem: Path) -> N
     if done.code and os.strerror(errno.ENOSPC) in done.err:
         raise keep.writing_failed(stem.parent, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     if done.code:
-        raise UserError(printable(_first_error(name, compiler, done.err, source)))
+        raise UserError(printable(first_error(name, compiler, done.err, source)))
 
 
 def _signal(number: int) -> str:
@@ -199,7 +199,8 @@ def _signal(number: int) -> str:
         return f"signal {number}"
 
 
-def _first_error(name: str, compiler: Compiler, stderr: str, source: str) -> str:
+def first_error(name: str, compiler: Compiler, stderr: str, source: str) -> str:
+    """What a compiler complains of first: file, line, message.   source: the file that `name` stands for."""
     for line in stderr.splitlines():
         match = re.match(r"(.*?):(\d+):(?:\d+:)? (?:fatal )?error: (.*)", line)
         if match:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..exercise import Case, Updated, exercise
+from ..exercise import Case, Mistake, Updated, exercise
 from ..goals import atomics, barriers
 
 
@@ -18,6 +18,10 @@ def cases(rng):
     return [case(3, 1), case(333, 2), case(2000, 4)]
 
 
+def written_over(x, counts):
+    return {"counts": np.bincount(x, minlength=16).astype(np.int32)}
+
+
 EXERCISE = exercise(
     __file__,
     "counting without a queue",
@@ -26,6 +30,7 @@ EXERCISE = exercise(
     reference,
     cases,
     goals=(atomics(4), barriers(8)),
+    mistakes=(Mistake("counts is written over: what is counted is added to what it holds", written_over),),
     hints=(
         "__shared__ int part[BINS]; what does it hold when a block begins? Anything: write zeros first.",
         "Zeros, barrier, count with atomicAdd(&part[x[i]], 1), barrier, add part to counts.",

@@ -44,6 +44,10 @@ def wrong_dx(gamma_too=True, by_mean=True, by_var=True, averages=True):
     return wrong
 
 
+def sums_without_rstd(x, dy, mean, var, gamma, eps):
+    return {"dgamma": (dy * (x - mean)).sum(axis=0)}
+
+
 EXERCISE = exercise(
     __file__,
     "batch norm's backward pass",
@@ -58,6 +62,7 @@ EXERCISE = exercise(
         Mistake("the term of the mean, dbeta / rows, is missing", wrong_dx(by_mean=False)),
         Mistake("the term of the variance, xhat * dgamma / rows, is missing", wrong_dx(by_var=False)),
         Mistake("the sums are to be averages: divide by rows", wrong_dx(averages=False)),
+        Mistake("dgamma is a sum of dy * xhat, and xhat = (x - mean) * rstd: its rstd is missing", sums_without_rstd),
     ),
     hints=(
         "dx of any row needs both sums over all rows. So a first loop adds, and a second one writes dx.",

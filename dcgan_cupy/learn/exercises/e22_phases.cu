@@ -28,7 +28,7 @@ void conv2d_backward_input(const float* dy, const float* w, float* dx, int N, in
             // === task
     for (int kh = 0; kh < KH; kh++) {                                // TODO: begin at the phase, step by the stride
         int up = h + pad_h - kh;
-        if (up < 0 || up % stride_h != 0 || up / stride_h >= OH) continue;
+        if (up < 0 || up % stride_h != 0 || up / stride_h >= OH) continue;           // TODO: what need not be asked?
         for (int kw = 0; kw < KW; kw++) {
             int left = col + pad_w - kw;
             if (left < 0 || left % stride_w != 0 || left / stride_w >= OW) continue;

@@ -12,8 +12,8 @@ def cases(rng):
     return [input_case(rng, shape) for shape in (*SHAPES[:3], (1, 6, 4, 32, 1, 4, 4, 2, 2, 1, 1))]
 
 
-def with_phase(of):
-    """of(place, pad, stride): where the taps begin."""
+def with_phase(of, asked=False):
+    """of(place, pad, stride): where the taps begin.   asked: a tap counts only where its division is exact."""
 
     def wrong(dy, w, dx, stride_h, stride_w, pad_h, pad_w):
         _, H, W, _ = dx
@@ -22,6 +22,8 @@ def with_phase(of):
         for h, col in np.ndindex(H, W):
             for kh in range(of(h, pad_h, stride_h), w.shape[0], stride_h):
                 for kw in range(of(col, pad_w, stride_w), w.shape[1], stride_w):
+                    if asked and ((h + pad_h - kh) % stride_h or (col + pad_w - kw) % stride_w):
+                        continue
                     oh, ow = int((h + pad_h - kh) / stride_h), int((col + pad_w - kw) / stride_w)
                     if 0 <= oh < OH and 0 <= ow < OW:
                         total[:, h, col] += dy[:, oh, ow] @ w[kh, kw].T
@@ -32,6 +34,7 @@ def with_phase(of):
 
 one_phase = with_phase(lambda place, pad, stride: 0)
 without_pad = with_phase(lambda place, pad, stride: place % stride)
+without_pad_asked = with_phase(lambda place, pad, stride: place % stride, asked=True)
 
 
 def first_tap_only(dy, w, dx, stride_h, stride_w, pad_h, pad_w):
@@ -47,10 +50,11 @@ EXERCISE = exercise(
     "conv2d_backward_input",
     reference,
     cases,
-    goals=(branches(560),),
+    goals=(branches(560, "is a tap still looked at in vain, or a remainder still asked in a loop?"),),
     mistakes=(
         Mistake("every pixel begins at tap 0; it should begin at its phase, (h + pad_h) % stride_h", one_phase),
         Mistake("the phase is the remainder of h + pad_h, not of h", without_pad),
+        Mistake("the phase is the remainder of h + pad_h, not of h", without_pad_asked),
         Mistake("each pixel has its first tap only; the next ones are a stride further", first_tap_only),
     ),
     hints=(

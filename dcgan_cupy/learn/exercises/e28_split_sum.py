@@ -1,5 +1,7 @@
 """28: a weight's gradient in parts."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from ..exercise import Case, Mistake, Out, exercise
@@ -46,9 +48,18 @@ def in_runs(x, dy, part, stride_h, stride_w, pad_h, pad_w):
     """Part s adds neighbouring images."""
     S, N = part[0], len(x)
     each = -(-N // S)
-    sums = [reference(x[k : k + each], dy[k : k + each], (1, *part[1:]), stride_h, stride_w, pad_h, pad_w)["part"][0]
-            for k in range(0, S * each, each)]  # fmt: skip
-    return {"part": np.stack(sums)}
+    return cut(range(0, S * each + 1, each), x, dy, part, stride_h, stride_w, pad_h, pad_w)
+
+
+def in_even_runs(x, dy, part, stride_h, stride_w, pad_h, pad_w):
+    """The same, in runs that differ by one image at most."""
+    S, N = part[0], len(x)
+    return cut([s * N // S for s in range(S + 1)], x, dy, part, stride_h, stride_w, pad_h, pad_w)
+
+
+def cut(ends, x, dy, part, *rest):
+    """Part s adds the images from ends[s] up to ends[s + 1]."""
+    return {"part": np.stack([reference(x[a:b], dy[a:b], (1, *part[1:]), *rest)["part"][0] for a, b in pairwise(ends)])}
 
 
 EXERCISE = exercise(
@@ -63,6 +74,7 @@ EXERCISE = exercise(
         Mistake("each part adds all images: the sum of the parts is S times too much", all_images),
         Mistake("each part adds its first image only; the next is S images further", one_image),
         Mistake("the images of a part are s, s + S, s + 2 S, ..., not neighbours", in_runs),
+        Mistake("the images of a part are s, s + S, s + 2 S, ..., not neighbours", in_even_runs),
     ),
     hints=(
         "blockIdx.y says which part this is, gridDim.y how many there are.",
