@@ -338,7 +338,8 @@ def test_interrupt_saves_everything():
     assert int(kept["generator gen.0.1.num_batches_tracked"]) == steps
     flags = ["--steps", "1", "--out", "on", "--netG", "run/generator.npz", "--netD", "run/discriminator.npz"]
     given = train.parse_given(["--data", "photos", *TINY, *flags])
-    assert train.train(given, Console(file=io.StringIO())) == 0
+    console = Console(file=io.StringIO())
+    assert train.train(train.begin(given, Workers(), console), console) == 0
     assert int(weights("on")["generator gen.0.1.num_batches_tracked"]) == steps + 1
 
 
