@@ -4,10 +4,12 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 from pathlib import Path
 
+from ..changes import changes
 from ..choices import RUNGS
 from ..command import write_in_any_terminal
 from ..device import source
@@ -21,6 +23,7 @@ from .symbols import symbol_values
 from .user_kernel import Wanted, parse_macros, parse_size
 from .user_run import Run
 from .user_source import UserFile
+from .watch import History
 
 EXAMPLES = """examples:
   python -m dcgan_cupy.inspect conv2d_forward --rung tiled
@@ -93,6 +96,11 @@ def parser() -> argparse.ArgumentParser:
         choices=("error", "warning"),
         default="error",
         help="the mildest finding that makes the exit code 1 (default error)",
+    )
+    p.add_argument(
+        "--watch",
+        action="store_true",
+        help="again whenever the file changes, until Ctrl-C: what became better or worse since the last run",
     )
     p.add_argument("--seed", type=int, default=1, help="of the random values")
     p.add_argument("--seconds", type=float, default=600, help="the longest a launch may take (default 600)")
@@ -219,8 +227,8 @@ def exit_code(findings, complete: bool, fail_on: str, wrong: bool = False) -> in
     return int(wrong or any(f.severity == "error" or fail_on == "warning" for f in findings))
 
 
-def run(options) -> int:
-    """One kernel. Returns the exit code."""
+def inspected(options) -> list:
+    """The reports of one kernel's launches; --html's page is written."""
     if options.gpu not in CARDS:
         raise UserError(f"inspect: --gpu: need one of {', '.join(CARDS)}, got {options.gpu!r}")
     chosen = None
@@ -265,18 +273,57 @@ def run(options) -> int:
             raise UserError(
                 f"inspect: --html: need a file that can be written, got {options.html}: {error.strerror}"
             ) from None
+    return reports
+
+
+def shown(options, reports, changed: list | None = None) -> int:
+    """Prints the reports. Returns the exit code.   changed: with --watch, what changed since the last run."""
     findings = [f for r in reports for f in r.findings]
     wrong = any(v.wrong for r in reports for v in r.values)
     code = exit_code(findings, all(r.complete for r in reports), options.fail_on, wrong)
     with reader_may_leave():
         if options.json:
-            print(json.dumps(tables.data(reports, options.gpu), indent=1))
+            more = {} if changed is None else {"against_the_last_run": changed}
+            print(json.dumps({**tables.data(reports, options.gpu), **more}, indent=None if options.watch else 1))
         else:
             tables.print_reports(reports, options.gpu)
+            tables.print_changes(changed)
             if options.html:
                 print(f"page: {options.html}")
         sys.stdout.flush()
     return code
+
+
+def watch(options) -> int:
+    """Runs again whenever the file changes, or one of those that it includes or is compared with.
+
+    Ctrl-C ends it with the last run's exit code.
+    """
+    history, files, code, first = History(options.gpu), named_files(options), 2, True
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        for _ in changes(files):
+            try:
+                reports = inspected(options)
+            except UserError as error:
+                print(error, file=sys.stderr, flush=True)
+                code = 2
+                continue
+            files[:] = named_files(options) + [path for r in reports for path in r.files]
+            changed = history.changed(reports)
+            code, first = shown(options, reports, None if first else changed), False
+    except KeyboardInterrupt:
+        pass
+    return code
+
+
+def named_files(options) -> list[Path]:
+    """The files that a command line names; of our own kernels all of theirs."""
+    if ".cu" not in options.kernel:
+        return sorted(source.KERNELS.rglob("*.cu*"))
+    expected = re.search(r"[^=@]*?\.(?:npy|py|cu)(?=:|$)", options.expect or "")
+    arrays = [v.partition("@")[2] for v in options.arg if "@" in v]
+    return [Path(f) for f in (split_name(options.kernel)[0], *arrays, *([expected[0]] if expected else []))]
 
 
 @contextlib.contextmanager
@@ -294,11 +341,13 @@ def main(arguments=None) -> int:
     options = p.parse_args(arguments)
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # a launch is one long call: Ctrl-C must end it
     try:
+        if options.all and options.watch:
+            p.error("--watch: need one kernel, got --all")
         if options.all:
             return run_all(options)
         if not options.kernel:
             p.error("need a kernel, or --all")
-        return run(options)
+        return watch(options) if options.watch else shown(options, inspected(options))
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

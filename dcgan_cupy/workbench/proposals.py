@@ -94,7 +94,7 @@ def propose_scalars(parameters: tuple[Argument, ...], two: bool) -> dict[str, st
     sizes = list(TWO_DIMENSIONS if two else MANY)
     made: dict[str, str] = {}
     for p in parameters:
-        if p.stars or p.dtype is None or p.lanes > 1:
+        if p.stars or p.dtype is None or p.lanes > 1 or p.function:
             continue
         if p.dtype.kind == "f":
             made[p.name] = "0.5"

@@ -1,7 +1,10 @@
 """A kernel of the user's: compiled behind CUDA's words; what has no meaning here is one sentence with its line."""
 
+import ctypes
 import re
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from ..device import source
 from ..errors import UserError
@@ -69,6 +72,10 @@ class UserKernel(CheckKernel):
         if "__pipeline_" in body:
             first += '#include "async_copy.hpp"\n'
         return super()._make(symbol, f"{UNWATCHED}{first}#pragma clang attribute pop\n{body}\n{self.checks}", launcher)
+
+    def function(self, parameter: str) -> np.uint64:
+        """Where the function lies in the image that a parameter points to."""
+        return np.uint64(ctypes.c_void_p.in_dll(self._libraries[0], f"check_function_{parameter}").value or 0)
 
     def watch_at_most(self, blocks: int) -> None:
         """Runs no more blocks than this of a launch, the first and the last ones. 0: all."""

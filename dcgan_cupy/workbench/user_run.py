@@ -7,19 +7,18 @@ import numpy as np
 
 from ..device import source
 from ..errors import UserError
-from .arguments import Maker, Value, given, layout
+from .arguments import NULL, Maker, Value, given, layout
 from .check_device import CheckDevice
 from .expect import compare, expected
 from .host_code import launches_of
 from .host_values import Dim3, Pointer, Struct, number
-from .proposals import fitting_size, propose_block, propose_fill, propose_grid, propose_scalars
+from .proposals import propose_block, propose_fill, propose_grid, propose_scalars
 from .tokens import split, written
+from .trial import sized
 from .user_kernel import UserKernel, Wanted, check_supported, parse_macros, parse_size
 from .user_source import UserFile
 
-TRIAL_ELEMENTS, TRIAL_BYTES = 1 << 20, 32 << 20
-TRIAL_BLOCKS, TRIAL_SECONDS = 128, 20
-WATCHED_SECONDS = 3  # of a launch that was read or proposed: as many of its blocks as that allows
+EXPORTED = '__attribute__((visibility("default"), used))'
 
 
 class Run:
@@ -46,7 +45,7 @@ class Run:
         self.values = self._values()
         self.grid, grid_from = self._extent("grid", wanted.grid, self.read and self.read.grid)
         if self.grid is None:
-            self.grid, grid_from = propose_grid(self.item, self.block, self._whole_numbers()), "proposed"
+            self.grid, grid_from = propose_grid(self.item, self.block, self.whole_numbers()), "proposed"
         self.shared = wanted.shared_bytes or 0
         shared_from = "given" if wanted.shared_bytes is not None else ""
         if wanted.shared_bytes is None and self.read is not None and number(self.read.shared) is not None:
@@ -134,6 +133,8 @@ class Run:
                 made[p.name] = Value(p.default, "default")
             elif p.stars:
                 made[p.name] = Value("", "proposed")
+            elif p.function:
+                made[p.name] = Value(next(iter(self.user.functions_like(p)), "null"), "proposed")
             elif p.name in proposed:
                 made[p.name] = Value(proposed[p.name], "proposed")
             else:
@@ -148,6 +149,8 @@ class Run:
             if isinstance(value, Pointer) and value.bytes and dtype is not None:
                 fill = ":zeros" if value.zeros else "" if value.touched or not value.device else ":empty"
                 return f"[{max(1, value.bytes // dtype.itemsize)}]{fill}"
+            return None
+        if p.function:
             return None
         if isinstance(value, Struct):
             members = self.user.struct(p.c_type)
@@ -180,7 +183,7 @@ class Run:
                 parts.append(f"{m.name}:{sizes.get(m.name, '1')}")
         return "{" + ", ".join(parts) + "}"
 
-    def _whole_numbers(self) -> list[int]:
+    def whole_numbers(self) -> list[int]:
         """Values of the whole-number parameters: what arrays and grids are sized by."""
         made = []
         for p in self.parameters:
@@ -194,7 +197,8 @@ class Run:
     def prepare(self) -> None:
         """Compiles the kernel.   Raises: UserError for what has no meaning here."""
         dev = self.dev
-        text = self.user.extract(self.name, self.symbol)
+        functions = [self.values[p.name].text for p in self.parameters if p.function]
+        text = self.user.extract(self.name, " ".join([self.symbol, *functions]))
         check_supported(text)
         parameters = tuple(
             source.Parameter(
@@ -206,7 +210,8 @@ class Run:
             for p in self.parameters
         )
         signature = source.Signature(self.name, parameters, False, True)
-        self.kernel = UserKernel(dev, signature, self.symbol, text, (), str(self.user.path), self._layouts())
+        checks = self._layouts() + self._functions()
+        self.kernel = UserKernel(dev, signature, self.symbol, text, (), str(self.user.path), checks)
 
     def report(self):
         """Compiles, tries where sizes are open, launches; the Report."""
@@ -217,9 +222,9 @@ class Run:
         arguments = None
         blocks = int(np.prod(self.grid))
         if guessed:
-            arguments = self._trial(open_arrays, blocks)
+            arguments = sized(self, open_arrays, blocks)
         if arguments is None:
-            arguments = self._make_arguments()
+            arguments = self.make_arguments()
         expect = self.wanted.expect
         if expect:
             self.kernel_cap = 0
@@ -234,7 +239,7 @@ class Run:
                 f"watched {self.kernel_cap} of {blocks} blocks, the first and the last: the counts are theirs"
             )
         report.notes = self.notes + report.notes
-        report.launch = self.described()
+        report.launch, report.files = self.described(), sorted(self.user.pasted)
         return report
 
     kernel_cap = 0
@@ -314,67 +319,33 @@ class Run:
                 made += f'static_assert(sizeof({kind}) == {found.size}, "need a struct of plain members");\n'
         return made
 
+    def _functions(self) -> str:
+        """Where the functions lie that parameters point to: constants that are looked up once the image is loaded."""
+        made = ""
+        for p in self.parameters:
+            if not p.function:
+                continue
+            text, known = self.values[p.name].text, self.user.functions_like(p)
+            if text not in (*NULL, *known):
+                named = ", ".join(known) or "the file has none"
+                raise UserError(
+                    f"inspect: --arg: {p.name}: need a function for {p.c_type} ({named}) or null, got {text!r}"
+                )
+            value = "nullptr" if text in NULL else f"({p.c_type})&{text}"
+            made += f'extern "C" {EXPORTED} void* const check_function_{p.name} = (void*){value};\n'
+        return made
+
     def _scoped(self, scope):
         return {n for i in self.user.items if i.kind == "type" and "::".join(i.scope) == scope for n in i.names}
 
-    def _make_arguments(self, sizes: dict[str, str] | None = None):
+    def make_arguments(self, sizes: dict[str, str] | None = None):
         maker = Maker(self.dev, self.user, self.wanted.seed, self.template)
-        made = [maker.make(p, (sizes or {}).get(p.name, self.values[p.name].text)) for p in self.parameters]
+        made = [
+            self.kernel.function(p.name) if p.function else maker.make(p, (sizes or {}).get(p.name, value.text))
+            for p, value in zip(self.parameters, self.values.values(), strict=True)
+        ]
         self.kernel.members = maker.arrays
         return made
-
-    def _trial(self, open_arrays, blocks):
-        """A short launch on generous arrays: how far each open one is reached, and how long a block takes."""
-        dev, sizes = self.dev, {}
-        for p in open_arrays:
-            dtype = Maker(dev, self.user, 1, self.template).dtype_of(p)
-            if dtype is None:
-                raise UserError(
-                    f"inspect: --arg: {p.name}: need an array given for {p.c_type}*, not a plain type, such"
-                    f" as --arg {p.name}=u8[4096]"
-                )
-            sizes[p.name] = f"[{min(TRIAL_ELEMENTS, TRIAL_BYTES // dtype.itemsize)}]{propose_fill(p)}"
-        trial, arguments = self._tried(sizes, open_arrays, blocks)
-        beyond = {f.array.partition("[")[0] for f in trial.findings if f.kind == "out-of-bounds"}
-        if far := [p for p in open_arrays if p.name in beyond]:
-            for p in far:
-                dtype = Maker(dev, self.user, 1, self.template).dtype_of(p)
-                assert dtype is not None
-                sizes[p.name] = f"[{4 * TRIAL_BYTES // dtype.itemsize}]{propose_fill(p)}"
-            dev.free()
-            trial, arguments = self._tried(sizes, open_arrays, blocks)
-        cap = TRIAL_BLOCKS if open_arrays else 2
-        known = [
-            a.size for p, a in zip(self.parameters, arguments) if p.stars and p not in open_arrays and a is not None
-        ]
-        whole, ran = self._whole_numbers(), max(1, min(blocks, cap))
-        for p, array in zip(self.parameters, arguments):
-            if p in open_arrays and array is not None:
-                reach = -(-trial.reached.get(p.name, 0) // array.itemsize) or 1
-                count = fitting_size(reach, whole, self.block, self.grid, known)
-                self.values[p.name] = Value(f"[{count}]{propose_fill(p)}", "proposed")
-        each = trial.seconds / ran * 2.5
-        allowed = min(500_000, max(2, int(min(WATCHED_SECONDS, dev.seconds / 4) / max(each, 1e-9))))
-        self.kernel_cap = allowed if allowed < blocks else 0
-        self.kernel.watch_at_most(self.kernel_cap)
-        if open_arrays:
-            dev.free()
-            return None
-        return arguments
-
-    def _tried(self, sizes, open_arrays, blocks):
-        """A trial's report and arguments."""
-        dev = self.dev
-        arguments = self._make_arguments(sizes)
-        seconds = dev.seconds
-        dev.seconds = min(seconds, TRIAL_SECONDS)
-        cap = TRIAL_BLOCKS if open_arrays else 2
-        self.kernel.watch_at_most(cap if cap < blocks else 0)
-        try:
-            self.launch(arguments)
-        finally:
-            dev.seconds = seconds
-        return dev.reports.pop(), arguments
 
     def launch(self, arguments) -> None:
         """Runs it once. The report stands last in the device's."""

@@ -50,6 +50,7 @@ class UserFile(Types):
             raise UserError(f"inspect: {file}: need a .cu file, got none of that name")
         self.file, self.path, self.macros = file, path.resolve(), macros
         self.left_out: list[str] = []
+        self.pasted: set[Path] = set()  # the files that its text comes from
         self.text = self._preprocessed()
         self.tokens = tokens(self.text)
         self.items = items(self.tokens)
@@ -65,7 +66,7 @@ class UserFile(Types):
     # ------------------------------------------------------------------------------------------------------- reading
 
     def _preprocessed(self) -> str:
-        pasted = self._paste(self.path, set())
+        pasted = self._paste(self.path, self.pasted)
         joined = re.sub(r"\\[ \t]*\n", "", pasted)
         if hidden := HIDDEN.search(joined):
             at = list(re.finditer(r'^#line (\d+) "(.*)"$', joined[: hidden.start()], re.M))[-1]
