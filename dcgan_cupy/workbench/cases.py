@@ -137,7 +137,7 @@ def _loss(operation):
     def run(dev, rng, n):
         prob = dev.array(rng.uniform(0.01, 0.99, n).astype(F32))
         target = dev.array(rng.integers(0, 2, n).astype(F32))
-        operation(dev, prob, target, dev.empty((n,)), dev.empty((2,)))
+        _now(operation)(dev, prob, target, dev.empty((n,)), dev.empty((2,)))
 
     return run
 
@@ -152,7 +152,7 @@ def _adam(dev, rng, n):
 
 def _random(operation, *range, dtype=F32):
     state = np.array([1, 2, 3], np.uint64)
-    return lambda dev, rng, n: operation(dev, dev.array(state), dev.empty((n,), dtype), *range)
+    return lambda dev, rng, n: _now(operation)(dev, dev.array(state), dev.empty((n,), dtype), *range)
 
 
 def _philox(dev, rng, n):
