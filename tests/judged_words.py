@@ -103,10 +103,10 @@ extern "C" __global__ void k(const float* x, float* y, Activation f) { y[threadI
     ),
     Judged(
         "a long long divided by zero",
-        """extern "C" __global__ void k(const long long* x, long long* y) {
-    y[threadIdx.x] = x[threadIdx.x] / (x[threadIdx.x] - x[threadIdx.x]);
+        """extern "C" __global__ void k(const long long* x, const long long* of, long long* y) {
+    y[threadIdx.x] = x[threadIdx.x] / of[0];
 }""",
-        arguments={"x": "i64[64]", "y": "i64[64]:empty"},
+        arguments={"x": "i64[64]", "of": "i64[1]:zeros", "y": "i64[64]:empty"},
         expected=(("division", "error", 2),),
     ),
     Judged(

@@ -142,9 +142,14 @@ def _loss(operation):
     return run
 
 
-def _adam(dev, rng, n):
+def _adam_advance(dev):
     factors = dev.empty((2,))
     ops.adam_advance(dev, dev.array(np.array([3, 2e-4])), factors, 0.5, 0.999)
+    return factors
+
+
+def _adam(dev, rng, n):
+    factors = _adam_advance(dev)
     ops.adam_step(
         dev, *(_normal(dev, rng, n) for _ in range(3)), _channel(dev, rng, n, 1)[0], factors, 0.5, 0.999, 1e-8
     )
@@ -323,6 +328,7 @@ CASES = {
         Case("bce", _loss(ops.bce), **_integers([1, 100, 257, 1000], 1024)),
         Case("bce_with_logits", _loss(ops.bce_with_logits), **_integers([1, 100, 257, 1000], 1024)),
         Case("adam_step", _adam, **SIZES),
+        Case("adam_advance", lambda dev, rng: _adam_advance(dev), {}, [{}]),
         Case(
             "average_step",
             lambda dev, rng, n: ops.average_step(dev, *(_normal(dev, rng, n) for _ in range(2)), 0.001),

@@ -15,6 +15,9 @@ from .tokens import Token, closing, closing_angle, split, written
 from .user_source import UserFile
 
 DEEPEST, MOST_STEPS = 8, 60000
+THREADS = re.compile(
+    r"threads?$|threads?_?per|^block_?(?:size|dim)|^tpb$|^bs$", re.I
+)  # parameters that a block is launched with
 STATEMENTS = ("return", "break", "continue", "goto", "throw")
 
 
@@ -56,11 +59,14 @@ class HostCode(Calls):
         table = {}
         parts = [p for p in split(item.parameters) if p]
         parameters = tuple(self.user.parameter(p) for p in parts)
-        whole = sum(1 for p in parameters if not p.stars and p.dtype is not None and p.dtype.kind in "iu")
-        proposed = propose_scalars(parameters, whole > 1)
+        sizes = tuple(p for p in parameters if not THREADS.search(p.name))
+        whole = sum(1 for p in sizes if not p.stars and p.dtype is not None and p.dtype.kind in "iu")
+        proposed = propose_scalars(sizes, whole > 1)
         for part, p in zip(parts, parameters):
             if p.stars or any(t.text == "vector" for t in part):
                 table[p.name] = Pointer(p.name, None, True, True, False, p.c_type)
+            elif THREADS.search(p.name) and p.dtype is not None and p.dtype.kind in "iu":
+                table[p.name] = 256
             elif p.name in proposed:
                 text = proposed[p.name]
                 table[p.name] = float(text) if "." in text else int(text)
@@ -282,6 +288,8 @@ class HostCode(Calls):
                 value = Pointer(name, None if None in dims else int(size * _product(dims)), False, False, False, kind)
         elif rest and rest[0].text == "=":
             value = self.converted(kind if not stars else "", self.evaluate(rest[1:]))
+            if isinstance(value, list) and not stars and self.user.struct(kind.rpartition("::")[2]) is not None:
+                value = self.constructed(kind, inner, [value], name)
             if stars and isinstance(value, Pointer) and kind not in ("void", "auto"):
                 value.item = value.item or kind
         elif rest and rest[0].text in ("(", "{"):

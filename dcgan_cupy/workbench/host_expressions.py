@@ -1,6 +1,7 @@
 """Expressions of host code, evaluated as far as they can be told."""
 
 import re
+from dataclasses import replace
 
 from .arguments import layout
 from .host_values import BINARY, DEVICE, PRECEDENCE, SIZES, Dim3, Function, Launch, Pointer, Reference, Struct, number
@@ -216,14 +217,19 @@ class Expressions:
             if end + 1 < len(found) and self._is_cast(inside) and found[end + 1].text not in (".", "->", "["):
                 value = self._unary(found[end + 1 :])
                 kind = written(inside)
-                if isinstance(value, Pointer) and "*" in kind and "void" not in kind and not value.item:
-                    value.item = kind.replace("*", "").strip()
+                if isinstance(value, Pointer) and "*" in kind and "void" not in kind:
+                    value = self._seen_as(value, kind.replace("*", "").strip())
                 return self.converted("" if "*" in kind else kind, value)
         if t == "new":
             return self._new(found[1:])
         if t == "[":
             return None  # a lambda
         return self.postfix(found)
+
+    def _seen_as(self, pointer, item):
+        """(T*)p: the same memory, its elements another type."""
+        pointer.item = pointer.item or item
+        return pointer if pointer.item == item else replace(pointer, item=item, of=pointer.of or pointer)
 
     def _step(self, target, by):
         if target is not None and number(target.get()) is not None:

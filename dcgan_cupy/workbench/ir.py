@@ -3,7 +3,7 @@
 import re
 
 OURS = re.compile(
-    r"(?:^|/)(?:cuda_(?:on_host|words|groups|half|random|std)\.hpp|check\.hpp|async_copy\.hpp|launch\.h|dcgan_cupy/device/host/[^/]+|dcgan_cupy/workbench/[^/]+)$"
+    r"(?:^|/)(?:cuda_(?:on_host|words|groups|half|random|std|complex)\.hpp|check\.hpp|async_copy\.hpp|launch\.h|dcgan_cupy/device/host/[^/]+|dcgan_cupy/workbench/[^/]+)$"
 )
 METADATA = re.compile(
     r"^!(\d+) = (?:distinct )?!(DILocation|DISubprogram|DILexicalBlock|DILexicalBlockFile|DIFile)\((.*)\)$", re.M
@@ -218,6 +218,23 @@ class Pointers:
         one = next(iter(found)) if len(found) == 1 else None
         self.known[operand] = one
         return one
+
+    def values_behind(self, operand: str, most: int = 200) -> tuple[set, set]:
+        """Arguments whose loaded values, or whose values returned by atomics, an address or a number is made of."""
+        loaded, changed, seen, todo = set(), set(), set(), [operand]
+        while todo and len(seen) < most:
+            name = todo.pop()
+            text = self.made.get(name, "")
+            if name in seen or not text:
+                continue
+            seen.add(name)
+            call = re.search(rf"@__tsan_atomic\d+_\w+\(ptr [^%@]*(%{NAME})", text)
+            pointer = value_of(split(text)[1]) if text.startswith("load ") else call[1] if call else None
+            root = self.root(pointer) if pointer else None
+            if root and root[0] == "argument":
+                (changed if call else loaded).add(root[1])
+            todo += [pointer] if pointer else re.findall(rf"%{NAME}", text.partition(", !dbg")[0])
+        return loaded, changed
 
     def _follow(self, name, text, found, todo):
         if text.startswith("alloca"):

@@ -138,6 +138,7 @@ def fitting_size(reach: int, scalars: list[int], block: tuple[int, ...], grid: t
             fits.append((int(np.prod(combination)), " * ".join(map(str, combination))))
     whole = threads * int(np.prod(grid))
     fits += [(int(np.prod(grid)), "blocks"), (whole, "threads"), *((a, "another array") for a in arrays)]
+    fits += [(k * v, "a multiple") for v in known for k in (2, 3, 4) if reach > 64]  # pairs, colours, float4s
     over = [f for f in fits if reach <= f[0] <= reach * 1.02 + 1]
     # A guard that is missing reaches all threads, past one of the sizes; a wrong one a little too far.
     near = [(v, "") for v in known if reach == whole and 0 < reach - v <= threads and v > reach * 0.7]

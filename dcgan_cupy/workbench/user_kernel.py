@@ -14,6 +14,7 @@ UNWATCHED = '#pragma clang attribute push(__attribute__((no_sanitize("thread", "
 WORDS = (
     ("cuda_half.hpp", re.compile(r"\b(?:__)?half2?\b|\b(?:__)?nv_bfloat16")),
     ("cuda_random.hpp", re.compile(r"\bcurand")),
+    ("cuda_complex.hpp", re.compile(r"^(?!.*\b(?:struct|class)\s+cuComplex\b).*\bcu(?:fft)?\w*Complex\b", re.S)),
     ("cuda_std.hpp", re.compile(r"\bstd\b")),
     ("cuda_groups.hpp", re.compile(r"\bcooperative_groups\b")),
 )

@@ -125,7 +125,7 @@ class Run:
                 made[p.name] = Value(wanted[p.name], "given")
                 continue
             if self.read is not None and i < len(self.read.arguments):
-                text = self._from_host(p, self.read.arguments[i])
+                text = self._same_as(i) or self._from_host(p, self.read.arguments[i])
                 if text is not None:
                     made[p.name] = Value(text, "read")
                     continue
@@ -140,6 +140,13 @@ class Run:
             else:
                 made[p.name] = Value(self._propose_struct(p), "proposed")
         return made
+
+    def _same_as(self, i: int) -> str:
+        """&x where the host passes the array of the earlier parameter x once more."""
+        k = self.read.same[i] if self.read and i < len(self.read.same) else i
+        p, other = self.parameters[i], self.parameters[min(k, len(self.parameters) - 1)]
+        same = k < i and p.stars == other.stars == 1 and p.c_type == other.c_type
+        return f"&{other.name}" if same and isinstance(self.read.arguments[i], Pointer) else ""
 
     def _from_host(self, p, value) -> str | None:
         if p.stars:
@@ -340,12 +347,29 @@ class Run:
 
     def make_arguments(self, sizes: dict[str, str] | None = None):
         maker = Maker(self.dev, self.user, self.wanted.seed, self.template)
-        made = [
-            self.kernel.function(p.name) if p.function else maker.make(p, (sizes or {}).get(p.name, value.text))
-            for p, value in zip(self.parameters, self.values.values(), strict=True)
-        ]
+        by_name: dict = {}
+        for p in self.parameters:
+            text = (sizes or {}).get(p.name, self.values[p.name].text)
+            if p.function:
+                by_name[p.name] = self.kernel.function(p.name)
+            elif p.stars and text.startswith("&"):
+                by_name[p.name] = self._once_more(p, text, by_name)
+            else:
+                by_name[p.name] = maker.make(p, text)
+        made = list(by_name.values())
         self.kernel.members = maker.arrays
+        self.kernel.made_up = {
+            n for n, v in self.values.items() if v.origin != "given" and not v.text.endswith((":zeros", ":empty"))
+        }
         return made
+
+    def _once_more(self, p, text: str, made: dict):
+        """--arg y=&x: the array of an earlier parameter."""
+        array, need = made.get(text[1:]), Maker(self.dev, self.user, 1, self.template).dtype_of(p)
+        if not self.dev.is_array(array) or need not in (None, array.dtype):
+            earlier = ", ".join(n for n, a in made.items() if self.dev.is_array(a)) or "there is none"
+            raise UserError(f"inspect: --arg: {p.name}: need an earlier array of {p.c_type} ({earlier}), got {text!r}")
+        return array
 
     def launch(self, arguments) -> None:
         """Runs it once. The report stands last in the device's."""

@@ -181,7 +181,9 @@ class UserFile(Types):
             if id(item) in kept:
                 made.append(self._placed(item, self._cut(item)))
             elif item.kind == "using" and (item.tokens[2].text in scopes | {"cooperative_groups", "std", "nvcuda"}):
-                made.append(self._placed(item, written_spaced(item.tokens)))
+                name = item.tokens[2].text  # of a namespace that may come later, or not at all
+                opened = f"namespace {name} {{}} " if name in scopes - {"cooperative_groups", "std", "nvcuda"} else ""
+                made.append(self._placed(item, opened + written_spaced(item.tokens)))
         return "".join(made)
 
     def _uses(self, item: Item) -> set[str]:

@@ -38,6 +38,12 @@ VECTORS = {
         f"{n}{k}": t for n, t in (("ushort", np.uint16), ("ulonglong", np.uint64), ("ulong", np.uint64)) for k in "1234"
     },
 }
+COMPLEX = {
+    **dict.fromkeys(("cuComplex", "cuFloatComplex", "cufftComplex"), "float2"),
+    **dict.fromkeys(("cuDoubleComplex", "cufftDoubleComplex"), "double2"),
+    "cufftReal": "float",
+    "cufftDoubleReal": "double",
+}
 IGNORED = {
     "const",
     "volatile",
@@ -130,6 +136,9 @@ class Types:
                 c_type = template[c_type]
                 continue
             item = self._type(c_type.rpartition("::")[2])
+            if item is None and c_type in COMPLEX:
+                c_type = COMPLEX[c_type]
+                continue
             if item is None:
                 break
             texts = [t.text for t in item.tokens]
