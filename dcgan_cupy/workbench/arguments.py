@@ -262,6 +262,8 @@ def fill_array(where: str, rng, shape, dtype: np.dtype, fill: str, bfloat: bool 
         made = np.zeros(shape, dtype)
         for name in dtype.names:
             base = dtype[name].base
+            while base.subdtype:  # float2 points[3]
+                base = base.base
             if fill != "zeros":
                 made[name] = fill_array(where, rng, made[name].shape, base, "random")
         return made

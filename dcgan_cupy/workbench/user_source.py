@@ -61,7 +61,7 @@ class UserFile(Types):
                 if item.defined or name not in self.kernels:
                     self.kernels[name] = item
         own = {n: k for n, k in self.kernels.items() if k.tokens[0].file == str(self.path)}
-        self.own_kernels = own  # those of the file itself, not of what it includes
+        self.own_kernels = own or self.kernels  # those of the file itself; else of what it includes
 
     # ------------------------------------------------------------------------------------------------------- reading
 
