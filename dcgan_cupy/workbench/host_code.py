@@ -8,16 +8,13 @@ import re
 from contextlib import suppress
 
 from .host_calls import Calls
-from .host_values import Launch, Pointer, number
+from .host_values import Dim3, Launch, Pointer, number
 from .items import Item
-from .proposals import propose_scalars
+from .proposals import THREADS, propose_scalars
 from .tokens import Token, closing, closing_angle, split, written
 from .user_source import UserFile
 
 DEEPEST, MOST_STEPS = 8, 60000
-THREADS = re.compile(
-    r"threads?$|threads?_?per|^block_?(?:size|dim)|^tpb$|^bs$", re.I
-)  # parameters that a block is launched with
 STATEMENTS = ("return", "break", "continue", "goto", "throw")
 
 
@@ -28,8 +25,9 @@ class TooLong(Exception):
 class HostCode(Calls):
     """launches: all that the host code makes, in its order."""
 
-    def __init__(self, user: UserFile):
+    def __init__(self, user: UserFile, larger: int = 1):
         super().__init__(user)
+        self.larger = larger  # than the usual proposals
         self.launches: list[Launch] = []
         self.functions: dict[str, list[Item]] = {}
         self.depth, self.steps, self.visited, self.unsure = 0, 0, set(), 0
@@ -69,7 +67,7 @@ class HostCode(Calls):
                 table[p.name] = 256
             elif p.name in proposed:
                 text = proposed[p.name]
-                table[p.name] = float(text) if "." in text else int(text)
+                table[p.name] = float(text) if "." in text else int(text) * (self.larger if int(text) > 4 else 1)
                 self.proposed.add(p.name)
         return table
 
@@ -311,8 +309,11 @@ def _product(values):
 
 def launches_of(user: UserFile, kernel: str) -> list[Launch]:
     """The host code's launches of one kernel, those of which most is known first."""
-    bare = kernel.rpartition("::")[2]
-    found = [x for x in HostCode(user).launches if re.sub(r".*::", "", x.kernel) == bare]
+    bare, found = kernel.rpartition("::")[2], []
+    for larger in (1, 20):  # width / 256 blocks of a proposed width
+        found = [x for x in HostCode(user, larger).launches if re.sub(r".*::", "", x.kernel) == bare]
+        if not any(isinstance(x.grid, Dim3) and 0 in (x.grid.x, x.grid.y, x.grid.z) for x in found):
+            break
 
     def unknown(x):
         return sum(v is None for v in (x.grid, x.block)) * 10 + sum(v is None for v in x.arguments)

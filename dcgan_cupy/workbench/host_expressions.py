@@ -188,7 +188,7 @@ class Expressions:
         item = self.size_of(pointer.item) if pointer.item else 0
         left = None if steps is None or pointer.bytes is None or not item else pointer.bytes - int(steps) * item
         return Pointer(
-            pointer.label, left if left and left > 0 else None, pointer.device, True, pointer.zeros, pointer.item
+            pointer.label, left if left and left > 0 else None, pointer.device, True, pointer.zeros, pointer.item, True
         )
 
     def _unary(self, found):

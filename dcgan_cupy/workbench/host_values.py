@@ -14,6 +14,7 @@ class Pointer:
     touched: bool = False  # something besides cudaMalloc has seen it
     zeros: bool = False  # cudaMemset to 0 was the last
     item: str = ""
+    moved: bool = False  # it points into the middle of what was asked for
     of: "Pointer | None" = None  # what it is, seen as another type
 
 

@@ -195,6 +195,8 @@ class Pointers:
         listed = split(inside(header, start.end() - 1)) if start else []
         self.arguments = {m[1] for part in listed if part.startswith("ptr") and (m := re.search(rf"(%{NAME})$", part))}
         self.known = {}
+        self.stores = [split(m[1]) for line in lines if (m := re.match(r"\s*store (?:volatile )?(.*)$", line))]
+        self.kept: dict | None = None
 
     def root(self, operand: str):
         """The place that a pointer was made from."""
@@ -233,8 +235,19 @@ class Pointers:
             root = self.root(pointer) if pointer else None
             if root and root[0] == "argument":
                 (changed if call else loaded).add(root[1])
+            elif root and root[0] in ("global", "alloca"):
+                loaded |= self._kept_in(root)
             todo += [pointer] if pointer else re.findall(rf"%{NAME}", text.partition(", !dbg")[0])
         return loaded, changed
+
+    def _kept_in(self, place) -> set:
+        """Arguments whose values the function stores in a shared or a local array."""
+        if self.kept is None:
+            self.kept = {}
+            for value, pointer, *_ in self.stores:
+                if value.startswith(("i", "[")) and (root := self.root(value_of(pointer))):
+                    self.kept.setdefault(root, set()).update(self.values_behind(value_of(value))[0])
+        return self.kept.get(place, set())
 
     def _follow(self, name, text, found, todo):
         if text.startswith("alloca"):

@@ -16,17 +16,19 @@ SMALL = (
     (r"^e_|^end|_end$|last|right$|bottom$|^hi$", 3),
     (r"^s_|left$|^top$", 0),
     (r"iter|step|time|epoch|round|pass|depth|level|radius|halo|pad|dilat", 2),
-    (r"stride|incr|inc$|scale|factor|step", 1),
-    (
-        r"offset|start|begin|first|shift|seed|device|root|source|src$|axis|dim$|idx|index|id$|flag|mode|lo$|low|current",
-        0,
-    ),
+    (r"stride|incr|inc$|scale|factor|step|offset", 1),
+    (r"start|begin|first|shift|seed|device|root|source|src$|axis|dim$|idx|index|id$|flag|mode|lo$|low|current", 0),
     (r"kernel|filter|mask|window|ksize", 3),
     (r"channel|^c$|^ic$|^oc$|depth", 3),
     (r"bins?|buckets?|classes|num_bins", 32),
     (r"head", 2),
     (r"batch|^b$", 2),
 )
+# Numbers that are a block's threads, or the distance of rows.
+THREADS = re.compile(r"threads?$|threads?_?per|^b(?:lock)?_?(?:size|dim)|^tpb$", re.I)
+WIDTHS = re.compile(r"^(?:\w*width|\w*cols?|[wW]|nx|dim_?x|img_?w)$")
+PITCHES = re.compile(r"^(?:s|\w*pitch|\w*stride|ld\w?)$", re.I)
+CONVOLVES = re.compile(r"kernel|filter|pad|ksize|dilat|^k[hwx]?$", re.I)
 SIZE = re.compile(
     r"^n\w{0,3}$|^[mk]$|size|len|count|num|width|height|rows?|cols?|total|elem|points|^[whd]$|^n[xyz]$|dim|limit|max|end",
     re.I,
@@ -89,8 +91,8 @@ def _constant(found: list[Token]) -> int | None:
         return None
 
 
-def propose_scalars(parameters: tuple[Argument, ...], two: bool) -> dict[str, str]:
-    """A value for each number, by its type and name."""
+def propose_scalars(parameters: tuple[Argument, ...], two: bool, threads: int = 256) -> dict[str, str]:
+    """A value for each number, by its type and name.   threads: of a block, for what is named so."""
     sizes = list(TWO_DIMENSIONS if two else MANY)
     made: dict[str, str] = {}
     for p in parameters:
@@ -100,15 +102,20 @@ def propose_scalars(parameters: tuple[Argument, ...], two: bool) -> dict[str, st
             made[p.name] = "0.5"
         elif p.dtype.kind == "b" or p.dtype.itemsize == 1:
             made[p.name] = "1"
+        elif THREADS.search(p.name):
+            made[p.name] = str(threads)
         else:
             low = p.name.lower().strip("_")
             small = next((v for pattern, v in SMALL if re.search(pattern, low)), None)
-            if small is not None and not re.fullmatch(r"n|num_?\w*|size|length|\w*_?size|count", low):
+            if small is not None and not re.fullmatch(r"n|num_?\w*|\w*length\w*|\w*_?size|count", low):
                 made[p.name] = str(small)
             elif SIZE.search(low) or small is None:
                 made[p.name] = str(sizes.pop(0) if sizes else 5)
             else:
                 made[p.name] = str(small)
+    width = next((n for n in made if WIDTHS.search(n)), "")
+    if width and not any(CONVOLVES.search(p.name) for p in parameters):
+        made |= {n: made[width] for n in made if PITCHES.search(n)}  # rows lie that far apart
     return made
 
 

@@ -118,7 +118,7 @@ class Run:
     def _values(self) -> dict[str, Value]:
         wanted = given(self.wanted.given, self.parameters)
         used = {a.text + b.text + c.text for a, b, c in zip(self.item.body, self.item.body[1:], self.item.body[2:])}
-        proposed = propose_scalars(self.parameters, bool(used & {"threadIdx.y", "blockIdx.y"}))
+        proposed = propose_scalars(self.parameters, bool(used & {"threadIdx.y", "blockIdx.y"}), self.block[0])
         made = {}
         for i, p in enumerate(self.parameters):
             if p.name in wanted:
@@ -358,8 +358,12 @@ class Run:
                 by_name[p.name] = maker.make(p, text)
         made = list(by_name.values())
         self.kernel.members = maker.arrays
+        read = self.read.arguments if self.read else []
+        self.kernel.inside = {p.name for p, v in zip(self.parameters, read) if isinstance(v, Pointer) and v.moved}
         self.kernel.made_up = {
-            n for n, v in self.values.items() if v.origin != "given" and not v.text.endswith((":zeros", ":empty"))
+            p.name
+            for p in self.parameters
+            if p.stars and (v := self.values[p.name]).origin != "given" and not v.text.endswith((":zeros", ":empty"))
         }
         return made
 
