@@ -52,10 +52,13 @@ def asked(text: str) -> list[str]:
     if len(kernels) != 1:
         return []
     names = {m[1] for part in kernels[0].split(",") if (m := re.search(r"(\w+)\s*(?:\[\d*\])?\s*$", part))}
-    macros = dict(re.findall(r"#\s*define\s+(\w+)\s+(.+)", plain) + re.findall(r"-D(\w+)=(\S+)", text))
+    macros = dict(re.findall(r"--(blockDim)=(\d+)", text)) | dict(
+        re.findall(r"#\s*define\s+(\w+)\s+(.+)", plain) + re.findall(r"-D(\w+)=(\S+)", text)
+    )
     rules: dict[str, list[tuple[str, str]]] = {}
     for inside in re.findall(r"__requires\(([^;]*)\)\s*;", plain):
         for part in re.split(r"&+", inside):
+            part = part.replace("blockDim.x", "blockDim")
             rule = re.match(r"[\s(]*(\w+)\s*(==|!=|>=|<=|<|>)\s*(\w+|\(\d+ << \d+\))\s*\)*\s*(?:\|.*)?$", part)
             if rule and rule[1] in names:
                 rules.setdefault(rule[1], []).append((rule[2], rule[3]))

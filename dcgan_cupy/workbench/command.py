@@ -21,7 +21,7 @@ from .check_device import CheckDevice
 from .expect_ours import compared
 from .symbols import symbol_values
 from .user_kernel import Wanted, parse_macros, parse_size
-from .user_run import Run
+from .user_run import launched
 from .user_source import UserFile
 from .watch import History
 
@@ -176,7 +176,7 @@ def run_user_kernels(dev: CheckDevice, wanted: Wanted) -> list:
         reports, refused = [], []
         for name in user.own_kernels:
             try:
-                reports.append(Run(dev, user, wanted, name, "").report())
+                reports.append(launched(dev, user, wanted, name, ""))
             except UserError as error:
                 refused.append(error)
         if not reports:
@@ -186,7 +186,7 @@ def run_user_kernels(dev: CheckDevice, wanted: Wanted) -> list:
         return reports
     name = user.kernel(wanted.symbol)
     inner = wanted.symbol[wanted.symbol.index("<") + 1 : wanted.symbol.rindex(">")] if "<" in wanted.symbol else ""
-    return [Run(dev, user, wanted, name, inner).report()]
+    return [launched(dev, user, wanted, name, inner)]
 
 
 def run_all(options) -> int:

@@ -10,8 +10,8 @@ from .tokens import Token, closing
 from .user_types import Argument
 
 # Sizes that no block divides: a tail guard that is wrong shows itself.
-MANY = (1000, 7, 11, 5)
-TWO_DIMENSIONS = (50, 70, 45, 13)
+MANY = (1000, 7, 11, 5), (77, 3, 5, 2)  # and others, for a second run
+TWO_DIMENSIONS = (50, 70, 45, 13), (33, 17, 21, 6)
 SMALL = (
     (r"^e_|^end|_end$|last|right$|bottom$|^hi$", 3),
     (r"^s_|left$|^top$", 0),
@@ -91,9 +91,14 @@ def _constant(found: list[Token]) -> int | None:
         return None
 
 
-def propose_scalars(parameters: tuple[Argument, ...], two: bool, threads: int = 256) -> dict[str, str]:
-    """A value for each number, by its type and name.   threads: of a block, for what is named so."""
-    sizes = list(TWO_DIMENSIONS if two else MANY)
+def propose_scalars(
+    parameters: tuple[Argument, ...], two: bool, threads: int = 256, second: bool = False
+) -> dict[str, str]:
+    """A value for each number, by its type and name.
+
+    threads: of a block, for what is named so.   second: other sizes than at first.
+    """
+    sizes = list((TWO_DIMENSIONS if two else MANY)[second])
     made: dict[str, str] = {}
     for p in parameters:
         if p.stars or p.dtype is None or p.lanes > 1 or p.function:

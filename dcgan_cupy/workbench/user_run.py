@@ -1,7 +1,6 @@
 """One launch of a user's kernel: its sizes and arguments found, tried where they are open, watched, and compared."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 
@@ -9,13 +8,13 @@ from ..device import source
 from ..errors import UserError
 from .arguments import NULL, Maker, Value, given, layout
 from .check_device import CheckDevice
-from .expect import compare, expected
 from .host_code import launches_of
 from .host_values import Dim3, Pointer, Struct, number
 from .proposals import propose_block, propose_fill, propose_grid, propose_scalars
 from .tokens import split, written
 from .trial import sized
-from .user_kernel import UserKernel, Wanted, check_supported, parse_macros, parse_size
+from .user_expect import compared, named
+from .user_kernel import UserKernel, Wanted, check_supported, parse_size
 from .user_source import UserFile
 
 EXPORTED = '__attribute__((visibility("default"), used))'
@@ -24,8 +23,8 @@ EXPORTED = '__attribute__((visibility("default"), used))'
 class Run:
     """One launch of a user's kernel, from its arguments to its Report."""
 
-    def __init__(self, dev: CheckDevice, user: UserFile, wanted: Wanted, name: str, inner: str):
-        self.dev, self.user, self.wanted, self.name = dev, user, wanted, name
+    def __init__(self, dev: CheckDevice, user: UserFile, wanted: Wanted, name: str, inner: str, second: bool = False):
+        self.dev, self.user, self.wanted, self.name, self.second = dev, user, wanted, name, second
         self.item = user.kernels[name]
         if not self.item.defined:
             raise UserError(f"{user.file}: kernel: need a definition of {name}, got a declaration only")
@@ -118,7 +117,9 @@ class Run:
     def _values(self) -> dict[str, Value]:
         wanted = given(self.wanted.given, self.parameters)
         used = {a.text + b.text + c.text for a, b, c in zip(self.item.body, self.item.body[1:], self.item.body[2:])}
-        proposed = propose_scalars(self.parameters, bool(used & {"threadIdx.y", "blockIdx.y"}), self.block[0])
+        proposed = propose_scalars(
+            self.parameters, bool(used & {"threadIdx.y", "blockIdx.y"}), self.block[0], self.second
+        )
         made = {}
         for i, p in enumerate(self.parameters):
             if p.name in wanted:
@@ -188,6 +189,8 @@ class Run:
                 parts.append(f"{m.name}:[65536]{propose_fill(m)}" if m.dtype is not None else f"{m.name}:null")
             elif m.dtype is not None and m.lanes == 1:
                 parts.append(f"{m.name}:{sizes.get(m.name, '1')}")
+            elif m.lanes == 1 and self.user.struct(m.c_type):
+                parts.append(f"{m.name}:{self._propose_struct(m)}")
         return "{" + ", ".join(parts) + "}"
 
     def whole_numbers(self) -> list[int]:
@@ -236,11 +239,11 @@ class Run:
         if expect:
             self.kernel_cap = 0
             self.kernel.watch_at_most(0)
-        before = self._named(arguments) if expect else {}
+        before = named(self, arguments) if expect else {}
         self.launch(arguments)
         report = dev.reports[-1]
         if expect:
-            report.values = self._compared(expect, before, self._named(arguments))
+            report.values = compared(self, expect, before, named(self, arguments))
         if self.kernel_cap and self.kernel_cap < blocks:
             self.notes.append(
                 f"watched {self.kernel_cap} of {blocks} blocks, the first and the last: the counts are theirs"
@@ -250,63 +253,6 @@ class Run:
         return report
 
     kernel_cap = 0
-
-    def _named(self, arguments) -> dict:
-        """Copies of the arguments by name: arrays, numbers; nothing for a null pointer or a struct."""
-        made = {}
-        for p, value in zip(self.parameters, arguments):
-            if p.stars:
-                made[p.name] = None if value is None else self.dev.numpy(value)
-            elif not isinstance(value, np.void):
-                made[p.name] = value
-        return made
-
-    def _compared(self, expect: str, before: dict, after: dict):
-        outputs = {
-            p.name: after[p.name] for p in self.parameters if p.stars and not p.constant and after[p.name] is not None
-        }
-        if ".cu" in expect:
-            want = self._other_kernel(expect, before)
-            outputs = {n: a for n, a in outputs.items() if n in want}
-        else:
-            changed = {n: a for n, a in outputs.items() if a.tobytes() != before[n].tobytes()}
-            want = expected(expect, before, changed or outputs)
-        for n in want:
-            if n not in after or not isinstance(after[n], np.ndarray):
-                raise UserError(f"inspect: --expect: need one of the kernel's arrays ({', '.join(outputs)}), got {n}")
-        return [compare(n, after[n], w) for n, w in want.items()]
-
-    def _other_kernel(self, expect: str, before: dict) -> dict:
-        """The arrays after another kernel has run on the same arguments, matched by name, else by place."""
-        at = expect.index(".cu")
-        file, symbol = (expect[: at + 3], expect[at + 4 :]) if ":" in expect[at:] else (expect, "")
-        wanted = Wanted(
-            file, symbol, self.wanted.grid, self.wanted.block, [], self.wanted.macros, self.wanted.shared_bytes
-        )
-        wanted.launch = self.wanted.launch and Path(file).resolve() == self.user.path
-        user = UserFile(file, parse_macros(wanted.macros))
-        other = Run(self.dev, user, wanted, user.kernel(symbol), symbol.partition("<")[2].rpartition(">")[0])
-        names = list(before)
-        taken, arguments = {}, []
-        for i, p in enumerate(other.parameters):
-            name = p.name if p.name in before else names[i] if i < len(names) else None
-            if name is None:
-                raise UserError(f"inspect: --expect: {expect}: need the same parameters, got {p.name} besides")
-            value = before[name]
-            if p.stars and isinstance(value, np.ndarray):
-                taken[name] = len(arguments)
-                value = self.dev.array(value)
-            arguments.append(value)
-        if wanted.grid is None and other.read is None:
-            other.grid = self.grid
-        if wanted.block is None and other.read is None:
-            other.block = self.block
-        other.prepare()
-        other.launch(arguments)
-        if not self.dev.reports.pop().complete:
-            raise UserError(f"inspect: --expect: need a kernel that comes to its end, got one that does not: {expect}")
-        constant = {p.name for p in self.parameters if p.constant}
-        return {n: self.dev.numpy(arguments[k]) for n, k in taken.items() if n not in constant}
 
     def _layouts(self) -> str:
         """Assertions that a struct lies as it was worked out."""
@@ -375,6 +321,16 @@ class Run:
             raise UserError(f"inspect: --arg: {p.name}: need an earlier array of {p.c_type} ({earlier}), got {text!r}")
         return array
 
+    def proposed_sizes(self) -> str:
+        """n=1000, of the whole numbers that nobody gave."""
+        return ", ".join(
+            f"{p.name}={self.values[p.name].text}"
+            for p in self.parameters
+            if self.values[p.name].origin == "proposed"
+            and not p.stars
+            and re.fullmatch(r"\d{2,}", self.values[p.name].text)
+        )
+
     def launch(self, arguments) -> None:
         """Runs it once. The report stands last in the device's."""
         try:
@@ -397,3 +353,26 @@ class Run:
         if self.read is not None:
             made["read_from"] = {"file": self.read.file, "line": self.read.line}
         return made
+
+
+def launched(dev: CheckDevice, user: UserFile, wanted: Wanted, name: str, inner: str):
+    """The Report of a kernel's launch; where its sizes were proposed, with what it does wrong at others, too."""
+    run = Run(dev, user, wanted, name, inner)
+    report = run.report()
+    if not run.proposed_sizes() or not report.complete or wanted.expect:
+        return report
+    costs, dev.costs = dev.costs, False
+    try:
+        other = Run(dev, user, wanted, name, inner, second=True)
+        findings = other.report().findings
+    finally:
+        dev.costs = costs
+    dev.reports.remove(report)
+    dev.reports[-1] = report
+    known, sizes = {(f.kind, f.file, f.line) for f in report.findings}, other.proposed_sizes()
+    for f in findings:
+        if (f.kind, f.file, f.line) not in known:
+            f.message += f" (with {sizes})"
+            report.findings.append(f)
+    report.notes.append(f"run with {sizes}, too")
+    return report

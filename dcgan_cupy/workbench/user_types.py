@@ -1,7 +1,7 @@
 """Types of a stranger's file: typedefs and macros behind names, parameters, the members of structs, enumerators."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -176,6 +176,8 @@ class Types:
                 continue
             if "(" in words and not any(w in ("alignas", "__align__", "__attribute__") for w in words):
                 continue  # a method
+            if "{" in words and words[0] in ("struct", "class"):
+                part = self._named_inside(c_type, part)
             pieces = split(_without_attributes(part))
             first = pieces[0] if pieces else []
             stop = next((i for i, t in enumerate(first) if t.text in ("=", "{")), len(first))
@@ -191,6 +193,14 @@ class Types:
                 stars, c, dtype, lanes = self.resolve(c_name, star)
                 members.append(Argument(name, c, stars, dtype, lanes * int(np.prod(dims or [1]))))
         return members
+
+    def _named_inside(self, c_type: str, part: list[Token]) -> list[Token]:
+        """`struct { int* p; } s` as a member of a type that has a name from now on."""
+        close = closing(part, next(i for i, t in enumerate(part) if t.text == "{"))
+        name = replace(part[0], kind="word", text=f"{c_type}@{part[0].start}")
+        if not self.has_type(name.text):
+            self.items.append(Item("type", [name.text], (), part[: close + 1]))
+        return [name, *part[close + 1 :]]
 
     def struct_alignment(self, c_type: str) -> int:
         """What __align__ asks of a struct, 1 where it has none."""
