@@ -145,6 +145,7 @@ def main() -> int:
     p.add_argument("--out", default="strangers.tsv")
     p.add_argument("--seconds", type=float, default=20)
     p.add_argument("--jobs", type=int, default=2)
+    p.add_argument("--only", default="", metavar="PATTERN", help="the files whose path holds it, to run them again")
     p.add_argument("--seed", type=int, default=15, help="of the sample that #COUNT draws from a folder")
     options = p.parse_args()
     todo = []
@@ -153,7 +154,7 @@ def main() -> int:
         paths = sorted(Path(folder).rglob("*.cu"))
         if count:
             paths = sorted(random.Random(options.seed).sample(paths, min(int(count), len(paths))))
-        todo += [(name, Path(folder), commit, path) for path in paths]
+        todo += [(name, Path(folder), commit, path) for path in paths if re.search(options.only, str(path))]
     table: dict[str, dict[str, int]] = {}
     with open(options.out, "w", encoding="utf-8") as out, concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for (name, folder, commit, path), rows in zip(todo, pool.map(lambda t: verdict(t[3], options.seconds), todo)):

@@ -1,8 +1,9 @@
 """python bench/strangers_page.py RESULTS.tsv …: the verdicts of bench/strangers.py, judged, as tables in the docs.
 
 bench/results/strangers-judged.tsv holds what somebody who read each kernel says: source, path, right | missed | false,
-and why. Writes bench/results/strangers.tsv (all rows), docs/workbench-strangers.md (the list) and the table in
-docs/workbench.md. A file that ran and is not judged is an error.
+and why. Writes bench/results/strangers.tsv (all rows; of a file that several results hold those of the last),
+docs/workbench-strangers.md (the list) and the table in docs/workbench.md. A file that ran and is not judged is an
+error.
 """
 
 import re
@@ -55,9 +56,14 @@ def refused(rows) -> str:
 
 def main() -> int:
     if sys.argv[1:]:
-        lines = [line for path in sys.argv[1:] for line in Path(path).read_text(encoding="utf-8").splitlines()]
-        lines = [re.sub(r"/work/strangers/|/work/\S*?/(?=dcgan_cupy)", "", line) for line in lines]
-        ROWS.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        latest: dict[tuple[str, str], list[list[str]]] = {}
+        for path in sys.argv[1:]:  # a file that was run again has its last rows
+            fresh: dict[tuple[str, str], list[list[str]]] = {}
+            for row in read(Path(path)):
+                row[6] = re.sub(r"(?<![\w<])/\S*/(?=\S)", "", row[6])  # where on this machine a file lay
+                fresh.setdefault((row[0], row[1]), []).append(row)
+            latest |= fresh
+        ROWS.write_text("".join("\t".join(r) + "\n" for rows in latest.values() for r in rows), encoding="utf-8")
     files: dict[tuple[str, str], list[list[str]]] = {}
     for row in read(ROWS):
         files.setdefault((row[0], row[1]), []).append(row)
