@@ -157,3 +157,13 @@ def test_a_file_whose_kernels_lie_beside_it(tmp_path, capsys):
     assert "no kernel in this file" in inspect(tmp_path, capsys, text.replace("sums<<<", "none<<<"))[2]
     code, data, err = inspect(tmp_path, capsys, text, "--launch")
     assert code == 0 and data["costs"][0]["file"].endswith("my.cu"), err
+
+
+def test_two_elements_a_thread_without_a_guard(tmp_path, capsys):
+    text = """__global__ void twice(float* y, const float* x, int length) {
+    int i = blockIdx.x * 2 * blockDim.x + threadIdx.x;
+    y[i] = 2 * x[i];
+    y[i + blockDim.x] = 2 * x[i + blockDim.x];
+}"""
+    code, data, err = inspect(tmp_path, capsys, text, "--grid", 2, "--block", 256)
+    assert code == 1 and lines(data) == [("out-of-bounds", 4)] * 2, err

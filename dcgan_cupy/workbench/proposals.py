@@ -153,10 +153,11 @@ def fitting_size(reach: int, scalars: list[int], block: tuple[int, ...], grid: t
     fits += [(k * v, "a multiple") for v in known for k in (2, 3, 4) if reach > 64]  # pairs, colours, float4s
     over = [f for f in fits if reach <= f[0] <= reach * 1.02 + 1]
     # A guard that is missing reaches all threads, past one of the sizes; a wrong one a little too far.
-    near = [(v, "") for v in known if reach == whole and 0 < reach - v <= threads and v > reach * 0.7]
+    each = next((k for k in (1, 2, 4) if reach == k * whole), 0)  # elements of a thread
+    near = [(v, "") for v in known if each and 0 < reach - v <= each * threads and v > reach * 0.7]
     no_size = ("blocks",) if known else ("blocks", "threads")  # a kernel that is told no size has no guard to be wrong
     under = near or [f for f in fits if 0 < reach - f[0] <= 2 and f[0] >= 32 and f[1] not in no_size]
-    if under and (reach == whole or not over):
+    if under and (each or not over):
         best = max(under)[0]
     elif over:
         best = min(over)[0]
