@@ -167,3 +167,25 @@ def test_two_elements_a_thread_without_a_guard(tmp_path, capsys):
 }"""
     code, data, err = inspect(tmp_path, capsys, text, "--grid", 2, "--block", 256)
     assert code == 1 and lines(data) == [("out-of-bounds", 4)] * 2, err
+
+
+def test_loops_of_the_host_are_followed_to_their_end(tmp_path, capsys):
+    text = """__global__ void reversed(const float* x, float* y, int n, int bits) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) y[__brev(i) >> (32 - bits)] = x[i];
+}
+void permute(const float* x, float* y, int n) {
+    int bits = 0, left = n;
+    while (left > 1) { bits++; left >>= 1; }
+    reversed<<<(n + 255) / 256, 256>>>(x, y, n, bits);
+}
+void solve(const float* x, int n) {
+    int whole = 1;
+    while (whole < 2 * n) whole *= 2;
+    float* y;
+    cudaMalloc(&y, whole * sizeof(float));
+    permute(x, y, whole);
+}"""
+    code, data, err = inspect(tmp_path, capsys, text, "--launch")
+    values = {n: v["value"] for n, v in data["costs"][0]["launch"]["arguments"].items()}
+    assert (code, values["n"], values["bits"], values["y"]) == (0, "2048", "11", "[2048]:empty"), err

@@ -14,7 +14,7 @@ from .proposals import THREADS, propose_scalars
 from .tokens import Token, closing, closing_angle, split, written
 from .user_source import UserFile
 
-DEEPEST, MOST_STEPS = 8, 60000
+DEEPEST, MOST_STEPS, MOST_ROUNDS = 8, 60000, 64
 STATEMENTS = ("return", "break", "continue", "goto", "throw")
 
 
@@ -43,8 +43,9 @@ class HostCode(Calls):
     def _follow(self) -> None:
         if main := self.functions.get("main"):
             self._safely(lambda: self._call_body(main[0], {"argc": 1}))
-        for items in list(self.functions.values()):
-            for item in items:
+        called = {t.text for items in self.functions.values() for i in items for t in i.body if t.text != i.names[0]}
+        for name in sorted(self.functions, key=lambda n: n in called):  # those first that nobody in the file calls
+            for item in self.functions[name]:
                 if id(item) not in self.visited and any(t.text == "<<<" for t in item.body):
                     self._safely(lambda i=item: self._call_body(i, self._unknown_parameters(i)))
 
@@ -190,7 +191,8 @@ class HostCode(Calls):
 
     def _loop(self, found, i, kind, result):
         end = closing(found, i + 1)
-        parts = split(found[i + 2 : end], ";")
+        condition = found[i + 2 : end]
+        parts = split(condition, ";")
         if kind == "for" and len(parts) >= 2:
             if parts[0] and not self._declaration(parts[0], self.tables[-1]):
                 self.evaluate(parts[0])
@@ -198,12 +200,15 @@ class HostCode(Calls):
         elif kind == "for":
             told = None
         else:
-            told = number(self.evaluate(found[i + 2 : end])) if kind == "while" else None
+            told = number(self.evaluate(condition)) if kind == "while" else None
         before, self.unsure = self.unsure, self.unsure + 1
         try:
             if told == 0:
                 return self._skip(found, end + 1), False
-            i, _ = self._statement(found, end + 1, result)
+            held, begin = dict(self.tables[-1]), end + 1
+            i, _ = self._statement(found, begin, result)
+            if kind == "while" and told is not None and not any(t.text == "<<<" for t in found[begin:i]):
+                self._to_its_end(found, condition, begin, held, result)
             if kind == "for" and len(parts) > 2:
                 for name in {t.text for t in parts[0] if t.kind == "word"} & set(self.tables[-1]):
                     if isinstance(self.tables[-1][name], int):
@@ -212,6 +217,19 @@ class HostCode(Calls):
             return i, False
         finally:
             self.unsure = before
+
+    def _to_its_end(self, found, condition, begin, held, result):
+        """The further rounds of a while; what they change is unknown where they do not end soon."""
+        for _ in range(MOST_ROUNDS):
+            told = number(self.evaluate(condition))
+            if told == 0:
+                return
+            if told is None:
+                break
+            self._statement(found, begin, result)
+        for name, value in held.items():
+            if number(value) is not None and self.tables[-1].get(name) != value:
+                self.tables[-1][name] = None
 
     # -------------------------------------------------------------------------------------------------- declarations
 

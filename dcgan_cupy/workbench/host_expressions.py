@@ -96,6 +96,12 @@ class Expressions:
                 i = closing(found, i)
             elif t == "?":
                 break
+            elif t == ">" and i + 1 < len(found) and found[i + 1].text == ">=":  # x >>= 1
+                target, by = self.place(found[:i]), number(self._assignment(found[i + 2 :]))
+                old = number(target.get()) if target else None
+                if target is not None:
+                    target.table[target.key] = None if old is None or by is None else BINARY[">>"](old, by)
+                return target.get() if target else None
             elif t == "=" or t in ("+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<="):
                 value = self._assignment(found[i + 1 :])
                 target = self.place(found[:i])
