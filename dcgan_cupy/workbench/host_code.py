@@ -43,11 +43,22 @@ class HostCode(Calls):
     def _follow(self) -> None:
         if main := self.functions.get("main"):
             self._safely(lambda: self._call_body(main[0], {"argc": 1}))
-        called = {t.text for items in self.functions.values() for i in items for t in i.body if t.text != i.names[0]}
+        words = {name: {t.text for i in items for t in i.body} for name, items in self.functions.items()}
+        called = {word for name, those in words.items() for word in those - {name}}
         for name in sorted(self.functions, key=lambda n: n in called):  # those first that nobody in the file calls
             for item in self.functions[name]:
-                if id(item) not in self.visited and any(t.text == "<<<" for t in item.body):
+                if id(item) not in self.visited and self._leads_to_a_launch(name, words):
                     self._safely(lambda i=item: self._call_body(i, self._unknown_parameters(i)))
+
+    def _leads_to_a_launch(self, name: str, words: dict[str, set]) -> bool:
+        seen, todo = set(), [name]
+        while todo:
+            name = todo.pop()
+            seen.add(name)
+            if "<<<" in words[name]:
+                return True
+            todo += (words[name] & set(words)) - seen
+        return False
 
     def _safely(self, work):
         with suppress(IndexError, RecursionError, TypeError, KeyError, OverflowError, AttributeError, StopIteration):
