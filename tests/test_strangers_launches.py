@@ -188,4 +188,4 @@ void solve(const float* x, int n) {
 }"""
     code, data, err = inspect(tmp_path, capsys, text, "--launch")
     values = {n: v["value"] for n, v in data["costs"][0]["launch"]["arguments"].items()}
-    assert (code, values["n"], values["bits"], values["y"]) == (0, "2048", "11", "[2048]:empty"), err
+    assert (code, values["n"], values["bits"], values["y"]) == (0, "2048", "11", "[2048]"), err
