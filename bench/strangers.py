@@ -5,7 +5,8 @@ A file's line `//--blockDim=… --gridDim=…` (GPUVerify's) gives block and gri
 a GPU can launch is halved until it can), its __requires(…) parameters; else the host code tells them.
 One process a file, so that a crash is a verdict.
 Columns: source, path, commit, kernel, verdict, seconds, sentence.
-Verdict: clean, found, refused (a sentence), crashed, none (no kernel in the file). Warnings (race:7?) are no findings.
+Verdict: clean, found, late (it had not ended in time), refused (a sentence), crashed, none (no kernel in the file).
+Warnings (race:7?) are no findings.
 """
 
 import argparse
@@ -134,7 +135,9 @@ def verdict(path: Path, seconds: float) -> list[tuple[str, str, float, str]]:
         mine = [f for f in data["findings"] if f["kernel"] == launch["kernel"]]
         kinds = sorted({f"{f['kind']}:{f['line']}" + "?" * (f["severity"] != "error") for f in mine})
         left = "; ".join(n for n in launch["notes"] if n.startswith("left out"))
-        kind = "found" if any(f["severity"] == "error" for f in mine) else "clean"
+        late = [f for f in mine if "has not ended within" in f["message"]]  # no verdict, but no fault of the kernel's
+        errors = any(f["severity"] == "error" for f in mine if f not in late)
+        kind = "found" if errors else "late" if late else "clean"
         rows.append((launch["kernel"], kind, took, " ".join(kinds) + (" | " + left if left else "")))
     return rows
 

@@ -36,14 +36,15 @@ def read(path: Path) -> list[list[str]]:
 def verdict(rows) -> str:
     """Of a file: that of its kernels together."""
     kinds = {row[4] for row in rows}
-    return next(k for k in ("crashed", "found", "clean", "refused", "none") if k in kinds)
+    word = next(k for k in ("crashed", "found", "clean", "late", "refused", "none") if k in kinds)
+    return "refused" if word == "late" else word
 
 
 def found(rows) -> str:
     """The findings of a file's kernels; why it was refused."""
     said = []
     for _, _, _, kernel, kind, _, sentence in rows:
-        findings = sentence.partition(" | ")[0].strip() if kind in ("found", "clean") else ""
+        findings = sentence.partition(" | ")[0].strip() if kind in ("found", "clean", "late") else ""
         said += [f"{kernel}: {findings}"] if findings else []
     return "; ".join(said)
 
