@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import costs
 from .cards import CARDS
-from .tables import extent, short, source_lines, summary
+from .tables import extent, launch_lines, printable_lines, short, source_lines, summary
 
 STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 
@@ -54,6 +54,12 @@ def _launch(r, gpu: str) -> str:
         *(f'<div class="card">{value}<span>{what}</span></div>' for value, what in cards),
         "</div>",
     ]
+    parts += [f'<p class="said">{escape(s)}</p>' for s in launch_lines(r) + r.notes]
+    for v in r.values:
+        parts.append(f'<p class="said{" wrong" if v.wrong else ""}">{escape(v.sentence())}</p>')
+        parts += [f"<pre>{escape(chr(10).join(v.where))}</pre>"] if v.where else []
+    if r.printed:
+        parts += ["<h2>Printed by the kernel</h2>", f"<pre>{escape(printable_lines(r.printed))}</pre>"]
     if not r.complete:
         parts.append("<p>The launch did not come to its end: its costs are those of the part that ran.</p>")
     if r.findings:
@@ -102,7 +108,7 @@ def _source(r) -> str:
             ("shared", "requests of warps to shared memory"),
             ("conflicts", "extra passes, lanes that want other words of one bank"),
             ("lanes", "that take part, on average"),
-            ("splits", "branches at which a warp parted"),
+            ("diverge", "branches at which a warp parted"),
             ("FLOP", ""),
         )
     )

@@ -25,6 +25,9 @@ COLOURS = {
 }
 
 
+LAUNCH_US = 3  # of any kernel, on a GPU
+
+
 def finding_data(f) -> dict:
     """A finding as --json prints it."""
     return {
@@ -271,6 +274,7 @@ def summary(r, gpu: str) -> list[str]:
     said.append(
         f"roofline on {card.name}: {_time(at['roofline_us'])}, {at['bound']} bound (memory {_time(at['memory_us'])}, "
         f"arithmetic {_time(at['arithmetic_us'])}; if no cache helped, memory {_time(at['uncached_us'])})"
+        + (f": less than a launch costs, some {LAUNCH_US} us" if at["roofline_us"] < LAUNCH_US else "")
     )
     if "occupancy" in at:
         said.append(
@@ -278,6 +282,8 @@ def summary(r, gpu: str) -> list[str]:
             f" by {at['limit']}: {at['occupancy']:.0%}; the grid has {at['blocks_of_grid']} blocks for"
             f" {at['processors']} multiprocessors"
         )
+    else:
+        said.append("occupancy: not told: the registers of a thread are NVRTC's to count, which comes with CuPy")
     return said
 
 
