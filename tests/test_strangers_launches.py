@@ -152,7 +152,7 @@ def test_accepted(tmp_path, capsys, name):
 
 
 def test_a_file_whose_kernels_lie_beside_it(tmp_path, capsys):
-    (tmp_path / "sums.cuh").write_text(TREE.replace("BESIDE", "in"))
+    (tmp_path / "sums.cuh").write_text(TREE.partition("void reduce")[0])
     text = '#include "sums.cuh"\nint main() { sums<<<4, 256, 1024>>>(y, x, 1000); }'
     assert "no kernel in this file" in inspect(tmp_path, capsys, text.replace("sums<<<", "none<<<"))[2]
     code, data, err = inspect(tmp_path, capsys, text, "--launch")

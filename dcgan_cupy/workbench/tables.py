@@ -25,9 +25,6 @@ COLOURS = {
 }
 
 
-LAUNCH_US = 3  # of any kernel, on a GPU
-
-
 def finding_data(f) -> dict:
     """A finding as --json prints it."""
     return {
@@ -274,7 +271,6 @@ def summary(r, gpu: str) -> list[str]:
     said.append(
         f"roofline on {card.name}: {_time(at['roofline_us'])}, {at['bound']} bound (memory {_time(at['memory_us'])}, "
         f"arithmetic {_time(at['arithmetic_us'])}; if no cache helped, memory {_time(at['uncached_us'])})"
-        + (f": less than a launch costs, some {LAUNCH_US} us" if at["roofline_us"] < LAUNCH_US else "")
     )
     if "occupancy" in at:
         said.append(

@@ -61,12 +61,11 @@ class UserFile(Types):
                 if item.defined or name not in self.kernels:
                     self.kernels[name] = item
         own = {n: k for n, k in self.kernels.items() if k.tokens[0].file == str(self.path)}
-        self.own_kernels = own or self._launched()  # those of the file itself; else those that it launches
+        self.own_kernels = own or self._launched()  # those of the file itself; else what is launched
 
     def _launched(self) -> dict[str, Item]:
-        """The kernels that the file's own host code launches, where it has none: they lie in what it includes."""
-        found = [t for i in self.items for t in i.tokens if t.file == str(self.path)]
-        text = "\n".join(t.text for t in found)
+        """The kernels that the host code launches, of a file that has none of its own: they lie in what it includes."""
+        text = "\n".join(t.text for i in self.items for t in i.tokens)
         names = set(re.findall(r"(\w+)(?:\n<(?!<)[^;{}]*?>)?\n<<<", text))
         return {n: k for n, k in self.kernels.items() if n.rpartition("::")[2] in names}
 
