@@ -117,7 +117,7 @@ def verdict(path: Path, seconds: float) -> list[tuple[str, str, float, str]]:
     start = time.monotonic()
     try:
         done = subprocess.run(
-            command(path, seconds), capture_output=True, timeout=6 * seconds + 60, check=False, cwd=path.parent
+            command(path, seconds), capture_output=True, timeout=120 * seconds + 600, check=False, cwd=path.parent
         )
     except subprocess.TimeoutExpired:
         return [("", "crashed", time.monotonic() - start, "did not end")]

@@ -189,3 +189,36 @@ void solve(const float* x, int n) {
     code, data, err = inspect(tmp_path, capsys, text, "--launch")
     values = {n: v["value"] for n, v in data["costs"][0]["launch"]["arguments"].items()}
     assert (code, values["n"], values["bits"], values["y"]) == (0, "2048", "11", "[2048]"), err
+
+
+def test_a_pointer_into_the_middle_may_look_back(tmp_path, capsys):
+    text = """__global__ void left(const float* x, float* y) { y[threadIdx.x] = x[(int)threadIdx.x - 1]; }
+int main() {
+    float *x, *y;
+    cudaMalloc(&x, 65 * sizeof(float));
+    cudaMalloc(&y, 64 * sizeof(float));
+    left<<<1, 64>>>(x + 1, y);
+}"""
+    code, data, err = inspect(tmp_path, capsys, text, "--launch")
+    assert code == 0 and severities(data) == [("out-of-bounds", 1, "warning")], err
+    code, data, _ = inspect(tmp_path, capsys, text.replace("x + 1", "x"), "--launch")
+    assert code == 1 and ("out-of-bounds", 1, "error") in severities(data)
+
+
+def test_a_switch_of_the_host_is_followed_into_its_case(tmp_path, capsys):
+    text = """template <int N> __global__ void sums(const float* x, float* y) {
+    __shared__ float part[N];
+    part[threadIdx.x] = x[blockIdx.x * N + threadIdx.x];
+    __syncthreads();
+    if (threadIdx.x == 0) y[blockIdx.x] = part[0] + part[N - 1];
+}
+void run(const float* x, float* y, int threads) {
+    switch (threads) {
+        case 512: sums<512><<<4, threads>>>(x, y); break;
+        case 256: sums<256><<<4, threads>>>(x, y); break;
+    }
+}
+int main() { run(x, y, 256); }"""
+    code, data, err = inspect(tmp_path, capsys, text, "--launch")
+    launch = data["costs"][0]["launch"]
+    assert (code, launch["block"]["value"], launch["template"]["value"]) == (0, [256, 1, 1], ["256"]), err

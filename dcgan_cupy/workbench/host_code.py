@@ -137,6 +137,9 @@ class HostCode(Calls):
             return end + 1, self._block(found[i + 1 : end], result)
         if t == "if":
             return self._if(found, i, result)
+        if t == "switch" and (case := self._case(found, i)):
+            self._block(case, result)
+            return closing(found, closing(found, i + 1) + 1) + 1, False
         if t in ("for", "while", "switch"):
             return self._loop(found, i, t, result)
         if t == "do":
@@ -176,6 +179,24 @@ class HostCode(Calls):
             i, other = self._branch(found, i + 1, result, told is None or not told, told is None)
             return i, (done if told else other) if told is not None else False
         return i, done and told is not None and bool(told)
+
+    def _case(self, found, i) -> list[Token]:
+        """The statements of a switch that a known number leads to, up to their break; none where it is not known."""
+        end = closing(found, i + 1)
+        told = number(self.evaluate(found[i + 2 : end]))
+        if told is None or end + 1 >= len(found) or found[end + 1].text != "{":
+            return []
+        body, at, begin = found[end + 2 : closing(found, end + 1)], 0, None
+        while at < len(body):
+            t = body[at].text
+            if t == "break" and begin is not None:
+                return body[begin:at]
+            if t == "case" and begin is None:
+                colon = next((k for k in range(at, len(body)) if body[k].text == ":"), len(body))
+                if number(self.evaluate(body[at + 1 : colon])) == told:
+                    begin = colon + 1
+            at = closing(body, at) + 1 if t in ("(", "[", "{", "<<<") else at + 1
+        return body[begin:] if begin is not None else []
 
     def _branch(self, found, i, result, taken, unsure):
         if not taken:

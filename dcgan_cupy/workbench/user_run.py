@@ -47,8 +47,9 @@ class Run:
             self.grid, grid_from = propose_grid(self.item, self.block, self.whole_numbers()), "proposed"
         self.shared = wanted.shared_bytes or 0
         shared_from = "given" if wanted.shared_bytes is not None else ""
-        if wanted.shared_bytes is None and self.read is not None and number(self.read.shared) is not None:
-            self.shared, shared_from = int(number(self.read.shared) or 0), "read"
+        told = number(self.read.shared) if self.read is not None else None
+        if wanted.shared_bytes is None and told is not None and (told or block_from != "proposed"):
+            self.shared, shared_from = int(told), "read"
         if (not shared_from and any(t.text == "extern" for t in self.item.body)) or (
             self.read and self.read.shared is None
         ):
@@ -305,7 +306,9 @@ class Run:
         made = list(by_name.values())
         self.kernel.members = maker.arrays
         read = self.read.arguments if self.read else []
-        self.kernel.inside = {p.name for p, v in zip(self.parameters, read) if isinstance(v, Pointer) and v.moved}
+        self.kernel.inside = {  # where the host's pointer goes into the middle of an array, or nobody knows where
+            p.name for p, v in zip(self.parameters, read) if p.stars and (v is None or getattr(v, "moved", False))
+        }
         self.kernel.made_up = {
             p.name
             for p in self.parameters

@@ -106,7 +106,7 @@ class Words:
             text = self._race(f, site, other, who, verb, place, said)
         if kind == "out-of-bounds" and array and array.name in self.kernel.inside and address < array.low:
             said["severity"] = "warning"
-            text += "; but the host passes a pointer into the middle of an array: what lies before it is not known here"
+            text += "; but the host's pointer may go into the middle of an array: what lies before it is not known here"
         if made_up := self._made_up(kind, site, other):
             said["severity"] = "warning"
             text += (
