@@ -138,8 +138,7 @@ class HostCode(Calls):
         if t == "if":
             return self._if(found, i, result)
         if t == "switch" and (case := self._case(found, i)):
-            self._block(case, result)
-            return closing(found, closing(found, i + 1) + 1) + 1, False
+            self._block(case, result)  # it first; then the others, as may-be
         if t in ("for", "while", "switch"):
             return self._loop(found, i, t, result)
         if t == "do":

@@ -197,6 +197,7 @@ class Pointers:
         self.known = {}
         self.stores = [split(m[1]) for line in lines if (m := re.match(r"\s*store (?:volatile )?(.*)$", line))]
         self.kept: dict | None = None
+        self.operands: dict[str, tuple] = {}  # of a value: what it is made of, as values_behind asks for it
 
     def root(self, operand: str):
         """The place that a pointer was made from."""
@@ -226,19 +227,26 @@ class Pointers:
         loaded, changed, seen, todo = set(), set(), set(), [operand]
         while todo and len(seen) < most:
             name = todo.pop()
-            text = self.made.get(name, "")
-            if name in seen or not text:
+            if name in seen or name not in self.made:
                 continue
             seen.add(name)
-            call = re.search(rf"@__tsan_atomic\d+_\w+\(ptr [^%@]*(%{NAME})", text)
-            pointer = value_of(split(text)[1]) if text.startswith("load ") else call[1] if call else None
-            root = self.root(pointer) if pointer else None
+            root, atomic, operands = self._made_of(name)
             if root and root[0] == "argument":
-                (changed if call else loaded).add(root[1])
+                (changed if atomic else loaded).add(root[1])
             elif root and root[0] in ("global", "alloca"):
                 loaded |= self._kept_in(root)
-            todo += [pointer] if pointer else re.findall(rf"%{NAME}", text.partition(", !dbg")[0])
+            todo += operands
         return loaded, changed
+
+    def _made_of(self, name: str) -> tuple:
+        """Where a value was loaded from (or what an atomic changed), whether an atomic did, and its operands."""
+        if name not in self.operands:
+            text = self.made[name].partition(", !dbg")[0]
+            call = re.search(rf"@__tsan_atomic\d+_\w+\(ptr [^%@]*(%{NAME})", text) if "@__tsan_atomic" in text else None
+            pointer = value_of(split(text)[1]) if text.startswith("load ") else call[1] if call else None
+            operands = [pointer] if pointer else re.findall(rf"%{NAME}", text)
+            self.operands[name] = self.root(pointer) if pointer else None, bool(call), operands
+        return self.operands[name]
 
     def _kept_in(self, place) -> set:
         """Arguments whose values the function stores in a shared or a local array."""

@@ -21,7 +21,7 @@ SMALL = (
     (r"kernel|filter|mask|window|ksize", 3),
     (r"channel|^c$|^ic$|^oc$|depth", 3),
     (r"bins?|buckets?|classes|num_bins", 32),
-    (r"head", 2),
+    (r"head|^nh$", 2),
     (r"batch|^b$", 2),
 )
 # Numbers that are a block's threads, or the distance of rows.
@@ -121,7 +121,8 @@ def propose_scalars(
     width = next((n for n in made if WIDTHS.search(n)), "")
     if width and not any(CONVOLVES.search(p.name) for p in parameters):
         made |= {n: made[width] for n in made if PITCHES.search(n)}  # rows lie that far apart
-    return made
+    heads = next((n for n in made if re.search(r"^nh$|heads?$", n, re.I)), "")
+    return made | {n: str(3 * int(made[heads])) for n in made if heads and n in ("C", "d_model", "hidden", "embed_dim")}
 
 
 def propose_grid(kernel: Item, block, values: list[int]) -> tuple[int, ...]:
@@ -136,9 +137,12 @@ def propose_grid(kernel: Item, block, values: list[int]) -> tuple[int, ...]:
     return tuple(max(1, min(8, e)) for e in extent[:dims])
 
 
-def fitting_size(reach: int, scalars: list[int], block: tuple[int, ...], grid: tuple[int, ...], arrays=()) -> int:
+def fitting_size(
+    reach: int, scalars: list[int], block: tuple[int, ...], grid: tuple[int, ...], arrays=(), guessed: bool = False
+) -> int:
     """Elements for an array that a trial reached `reach` of: the product of sizes that it was meant to have.
 
+    guessed: the grid is a proposal: where there are several sizes, all its threads may still be too few.
     A product a little smaller than the reach is taken, too: that is what a wrong tail guard looks like.
     """
     threads = int(np.prod(block))
@@ -154,6 +158,7 @@ def fitting_size(reach: int, scalars: list[int], block: tuple[int, ...], grid: t
     over = [f for f in fits if reach <= f[0] <= reach * 1.02 + 1]
     # A guard that is missing reaches all threads, past one of the sizes; a wrong one a little too far.
     each = next((k for k in (1, 2, 4) if reach == k * whole), 0)  # elements of a thread
+    each = 0 if guessed and len(known) > 1 else each
     near = [(v, "") for v in known if each and 0 < reach - v <= each * threads and v > reach * 0.7]
     no_size = ("blocks",) if known else ("blocks", "threads")  # a kernel that is told no size has no guard to be wrong
     under = near or [f for f in fits if 0 < reach - f[0] <= 2 and f[0] >= 32 and f[1] not in no_size]

@@ -10,7 +10,10 @@ WATCHED_SECONDS = 3  # of a launch that was read or proposed: as many of its blo
 
 
 def sized(run, open_arrays, blocks):
-    """A short launch on generous arrays: how far each open one is reached, and how long a block takes."""
+    """Gives each open array the size that it was meant to have, and the kernel the number of blocks to watch.
+
+    Returns the arguments of the launch, None where they are to be made anew.
+    """
     dev, sizes = run.dev, {}
     for p in open_arrays:
         dtype = Maker(dev, run.user, 1, run.template).dtype_of(p)
@@ -39,7 +42,7 @@ def sized(run, open_arrays, blocks):
         if p in open_arrays and array is not None:
             names = [p.name, *(n for n, v in run.values.items() if v.text == f"&{p.name}")]
             reach = -(-max(trial.reached.get(n, 0) for n in names) // array.itemsize) or 1
-            count = fitting_size(reach, whole, run.block, run.grid, known)
+            count = fitting_size(reach, whole, run.block, run.grid, known, run.extents["grid"] == "proposed")
             run.values[p.name] = Value(f"[{count}]{propose_fill(p)}", "proposed")
     allowed = min(500_000, max(2, int(min(WATCHED_SECONDS, dev.seconds / 4) / max(2.5 * each, 1e-9))))
     run.kernel_cap = allowed if allowed < blocks else 0

@@ -235,15 +235,19 @@ class Types:
         made = []
         for part in split(found):
             if part and written(part) != "void":
-                named = part if len(part) > 1 and part[-1].kind == "word" else [*part, *tokens("_")]
-                p = self._argument(named if self._named(named) else [*part, *tokens("_")], 0, {})
+                p = self._argument(part if self._named(part) else [*part, *tokens("_")], 0, {})
                 made.append((p.stars, p.c_type))
         return made
 
     def _named(self, part: list[Token]) -> bool:
         """Whether the last word of a parameter is its name: `unsigned int` has none, nor has `const wrapped`."""
         words = [t.text for t in part if t.kind == "word" and t.text not in IGNORED]
-        return len(words) > 1 and self.resolve(words[-1])[2] is None and self._type(words[-1]) is None
+        return (
+            len(words) > 1
+            and part[-1].text == words[-1]
+            and self.resolve(words[-1])[2] is None
+            and self._type(words[-1]) is None
+        )
 
     def has_type(self, name: str) -> bool:
         """Whether the file declares a type of this name."""
