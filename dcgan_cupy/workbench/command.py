@@ -7,6 +7,8 @@ import os
 import re
 import signal
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 from ..changes import changes
@@ -14,6 +16,7 @@ from ..choices import RUNGS
 from ..command import write_in_any_terminal
 from ..device import source
 from ..errors import UserError
+from ..machine import cores
 from . import page, tables
 from .cards import CARDS
 from .cases import CASES, run_case, sweep
@@ -189,19 +192,32 @@ def run_user_kernels(dev: CheckDevice, wanted: Wanted) -> list:
     return [launched(dev, user, wanted, name, inner)]
 
 
-def run_all(options) -> int:
-    """The sweep. Returns the exit code."""
+def _swept(kind: str, quick: bool, seconds: float):
+    """The sweep with one kind of tiles: findings, the number of launches, kernels, whether all came to their ends."""
     findings, launches, kernels, complete = [], 0, set(), True
-    for kind in ("gpu", "cpu"):
-        dev = CheckDevice(kind, costs=False, seconds=options.seconds, alone=False)
-        for name, shape, reports in sweep(dev, options.quick):
-            for r in reports:
-                complete &= r.complete
-                launches += 1
-                kernels.add((r.file, r.kernel))
-                findings += [(name, {**shape, "tiles": kind}, f) for f in r.findings]
-            if sys.stderr.isatty():
-                print(f"\r{kind} tiles: {name:40s}", end="", file=sys.stderr, flush=True)
+    dev = CheckDevice(kind, costs=False, seconds=seconds, alone=False)
+    for name, shape, reports in sweep(dev, quick):
+        for r in reports:
+            complete &= r.complete
+            launches += 1
+            kernels.add((r.file, r.kernel))
+            findings += [(name, {**shape, "tiles": kind}, f) for f in r.findings]
+        if sys.stderr.isatty():
+            print(f"\r{kind} tiles: {name:40s}", end="", file=sys.stderr, flush=True)
+    return findings, launches, kernels, complete
+
+
+def run_all(options) -> int:
+    """The sweep, each kind of tiles in a process of its own where there are two cores. Returns the exit code."""
+    rest = [options.quick] * 2, [options.seconds] * 2
+    if cores() > 1:
+        with ProcessPoolExecutor(2, mp_context=get_context("fork")) as pool:
+            parts = list(pool.map(_swept, ("gpu", "cpu"), *rest))
+    else:
+        parts = list(map(_swept, ("gpu", "cpu"), *rest))
+    findings = [f for part in parts for f in part[0]]
+    launches, kernels = sum(part[1] for part in parts), set().union(*(part[2] for part in parts))
+    complete = all(part[3] for part in parts)
     if sys.stderr.isatty():
         print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
     if options.json:

@@ -18,11 +18,12 @@ WORDS = (
     ("cuda_std.hpp", re.compile(r"\bstd\b")),
     ("cuda_groups.hpp", re.compile(r"\bcooperative_groups\b")),
 )
+ARRAYS = "arrays, read through const pointers and __ldg"
 UNSUPPORTED = (
     (r"\b__?asm(?:__)?\b|\basm\b", "CUDA C++", "inline PTX, which a CPU does not understand"),
     (
         r"\btex[123]D\w*\s*[<(]|\bsurf[123]D\w*\s*[<(]|\bcudaTextureObject_t\b|\bcudaSurfaceObject_t\b|\btexture\s*<",
-        "arrays, read through const pointers and __ldg",
+        ARRAYS,
         "textures or surfaces",
     ),
     (r"\bnvcuda\b|\bwmma::", "ordinary arithmetic", "tensor-core fragments (wmma)"),

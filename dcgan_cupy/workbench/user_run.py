@@ -14,7 +14,7 @@ from .proposals import propose_block, propose_fill, propose_grid, propose_scalar
 from .tokens import split, written
 from .trial import sized
 from .user_expect import compared, named
-from .user_kernel import UserKernel, Wanted, check_supported, parse_size
+from .user_kernel import ARRAYS, UserKernel, Wanted, check_supported, parse_size
 from .user_source import UserFile
 
 EXPORTED = '__attribute__((visibility("default"), used))'
@@ -180,6 +180,9 @@ class Run:
             return "{" + ", ".join(["1"] * p.lanes) + "}"
         members = self.user.struct(p.c_type)
         if members is None:
+            where = next((t for t in self.item.parameters if t.text == p.c_type), None)
+            if where and re.match(r"cuda(?:Texture|Surface)Object_t", p.c_type):
+                raise UserError(f"{where.file}:{where.line}: unsupported: need {ARRAYS}, got textures or surfaces")
             raise UserError(
                 f"inspect: --arg: {p.name}: need a parameter of a number, a pointer or a plain struct, got {p.c_type}"
             )
