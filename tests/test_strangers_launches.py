@@ -222,3 +222,10 @@ int main() { run(x, y, 256); }"""
     code, data, err = inspect(tmp_path, capsys, text, "--launch")
     launch = data["costs"][0]["launch"]
     assert (code, launch["block"]["value"], launch["template"]["value"]) == (0, [256, 1, 1], ["256"]), err
+
+
+def test_arrays_too_large_are_refused_before_they_are_filled(tmp_path, capsys):
+    text = """__global__ void k(float* x, float* y) { y[threadIdx.x] = x[threadIdx.x]; }
+int main() { float *x, *y; cudaMalloc(&x, 1500000000); cudaMalloc(&y, 1500000000); k<<<1, 32>>>(x, y); }"""
+    code, _, err = inspect(tmp_path, capsys, text, "--launch")
+    assert code == 2 and "need at most 2048 MiB in all, got 2861 MiB for k: choose a smaller shape" in err

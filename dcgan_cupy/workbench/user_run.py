@@ -7,7 +7,7 @@ import numpy as np
 from ..device import source
 from ..errors import UserError
 from .arguments import NULL, Maker, Value, given, layout
-from .check_device import CheckDevice
+from .check_device import MAX_BYTES, CheckDevice
 from .host_code import launches_of
 from .host_values import Dim3, Pointer, Struct, number
 from .proposals import propose_block, propose_fill, propose_grid, propose_scalars
@@ -298,6 +298,7 @@ class Run:
     def make_arguments(self, sizes: dict[str, str] | None = None):
         maker = Maker(self.dev, self.user, self.wanted.seed, self.template)
         by_name: dict = {}
+        self._need_room(sizes or {})
         for p in self.parameters:
             text = (sizes or {}).get(p.name, self.values[p.name].text)
             if p.function:
@@ -318,6 +319,18 @@ class Run:
             if p.stars and (v := self.values[p.name]).origin != "given" and not v.text.endswith((":zeros", ":empty"))
         }
         return made
+
+    def _need_room(self, sizes: dict[str, str]) -> None:
+        """Raises: UserError before any array is filled, if they are too large together."""
+        maker, total = Maker(self.dev, self.user, 1, self.template), 0
+        for p in self.parameters:
+            found = re.match(r"\[(\d+)\]", sizes.get(p.name, self.values[p.name].text)) if p.stars == 1 else None
+            total += int(found[1]) * getattr(maker.dtype_of(p), "itemsize", 1) if found else 0
+        if total > MAX_BYTES:
+            raise UserError(
+                f"inspect: arrays: need at most {MAX_BYTES >> 20} MiB in all, got {total >> 20} MiB for {self.name}:"
+                " choose a smaller shape"
+            )
 
     def _once_more(self, p, text: str, made: dict):
         """--arg y=&x: the array of an earlier parameter."""
