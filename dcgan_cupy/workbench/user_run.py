@@ -62,6 +62,8 @@ class Run:
         sizes = read.sizes() if isinstance(read, Dim3) else None
         if sizes is not None and int(np.prod(sizes)) < 1 << 40:
             return sizes, "read"
+        if isinstance(read, Dim3) and number(read.x) and None in (read.y, read.z):  # dim3(32, what nobody knows)
+            return tuple(int(number(v) or 1) for v in (read.x, read.y, read.z)), "proposed"
         return None, ""
 
     def _template(self, inner: str) -> dict[str, str]:
