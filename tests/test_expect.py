@@ -91,7 +91,15 @@ def test_the_picture_shows_where():
 
 @pytest.mark.parametrize(
     "operation, right, wrong",
-    [("relu_forward", "x < 0.0f ? 0.0f : x", "x < 0.0f ? x : 0.0f"), ("concat_label_forward", "== ", "!= ")],
+    [
+        ("relu_forward", "x < 0.0f ? 0.0f : x", "x < 0.0f ? x : 0.0f"),
+        ("concat_label_forward", "== ", "!= "),
+        ("adam_step", "one_minus_beta2 * (g * g)", "one_minus_beta2 * g"),
+        ("random_normal", "u2 = (float)(r.w[k + 1] >> 8)", "u2 = (float)(r.w[k] >> 8)"),
+        ("random_integers", "__umulhi(r.w[k], (unsigned)below)", "(int)(r.w[k] % (unsigned)below)"),
+        ("batchnorm_forward", "var[c] + eps", "var[c] + 0.1f"),
+        ("bce", "log1pf(-p)", "log1pf(p)"),
+    ],
 )
 def test_our_own_kernels_are_compared_with_their_definitions(operation, right, wrong):
     dev = CheckDevice(costs=False)

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from judged import JUDGED
+from judged_more import ORDER, SPACES
 from judged_order import ORDERED
+from judged_words import WORDS
 
 from dcgan_cupy.workbench import child, command
 from dcgan_cupy.workbench.check_device import CheckDevice
@@ -33,7 +35,7 @@ def run(dev, tmp_path, text, grid, block, given):
     return dev.reports.pop()
 
 
-@pytest.mark.parametrize("case", [*JUDGED, *ORDERED], ids=lambda c: c.name.replace(" ", "-"))
+@pytest.mark.parametrize("case", [*JUDGED, *ORDERED, *SPACES, *ORDER, *WORDS], ids=lambda c: c.name.replace(" ", "-"))
 def test_judged(dev, tmp_path, case):
     dev.seconds = 2 if "within 2 s" in case.says else 30
     report = run(dev, tmp_path, case.text, case.grid, case.block, case.arguments)

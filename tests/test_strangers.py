@@ -278,6 +278,10 @@ def test_assertions_are_findings(tmp_path, capsys):
         ),
         ("__device__ float f(float);\n__global__ void other(float* y);\n", "need one of other"),
         ("#define N 3\nint main() { return N; }", "no kernel in this file"),
+        (
+            "__global__ void k(float* y,\ncudaTextureObject_t t) { y[0] = tex2D<float>(t, 0, 0); }",
+            ":2: unsupported: .*__ldg",
+        ),
         ("#if (\n__global__ void k() {}\n#endif", ":1: preprocessor: "),
     ],
 )

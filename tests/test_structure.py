@@ -38,7 +38,7 @@ ORDER = [
     ["device"],
     ["cache", "reference"],
     ["sizes"],
-    ["machine", "choices", "errors"],
+    ["machine", "choices", "errors", "changes"],
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 LONGEST = 400  # lines of a file; faces.py is a drawing

@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from ..changes import changes
 from ..command import Parser, refuse_existing, run
 from ..errors import UserError
 from .exercise import Exercise
@@ -23,7 +24,6 @@ from .judge import Verdict, judge
 
 FOLDER = "learn"
 PROGRESS = "progress.json"
-EVERY = 0.2  # seconds between two looks at a file that is watched
 
 
 def parser() -> Parser:
@@ -137,28 +137,19 @@ def show_verdict(exercise: Exercise, verdict: Verdict, progress: Progress, as_js
 
 
 def watch(exercise: Exercise, path: Path, options, progress: Progress) -> int:
-    """Judges whenever the file has changed and two looks agree: an editor may be writing.
-
-    Ctrl-C ends it with the last verdict's exit code.
-    """
-    judged, last, verdict = None, None, None
+    """Judges whenever the file has changed. Ctrl-C ends it with the last verdict's exit code."""
+    verdict = None
     try:
-        while True:
-            try:
-                now = path.stat()
-            except OSError:
-                raise UserError(f"learn: check: need {path}, got no such file") from None
-            seen = now.st_mtime_ns, now.st_size
-            if seen == last and seen != judged:
-                judged = seen
-                begun = time.monotonic()
-                verdict = judge(exercise, path, speed=not options.no_speed)
-                took = f"   ({time.monotonic() - begun:.1f} s)"
-                show_verdict(exercise, verdict, progress, options.json, took)
-            last = seen
-            time.sleep(EVERY)
+        for _ in changes([path]):
+            if not path.is_file():
+                raise UserError(f"learn: check: need {path}, got no such file")
+            begun = time.monotonic()
+            verdict = judge(exercise, path, speed=not options.no_speed)
+            took = f"   ({time.monotonic() - begun:.1f} s)"
+            show_verdict(exercise, verdict, progress, options.json, took)
     except KeyboardInterrupt:
-        return 0 if verdict and verdict.solved else 1
+        pass
+    return 0 if verdict and verdict.solved else 1
 
 
 def hint(exercise: Exercise, progress: Progress) -> int:

@@ -200,12 +200,12 @@ class Maker:
         members = [m for m, _, _ in found.members]
         for key, part in _pairs(where, text, members):
             m, _, _ = next(x for x in found.members if x[0].name == key)
-            if m.stars and m.lanes > 1:
-                raise UserError(f"{where}: need a struct of plain members, got {m.name}, an array of pointers")
-            if m.stars:
-                array = self._array(m, part)
-                self.arrays.append((f"{p.name}.{m.name}", array))
-                value[key] = 0 if array is None else self.dev.address(array)
+            if m.stars:  # of an array of pointers each gets an array of its own
+                arrays = [self._array(m, part) for _ in range(m.lanes)]
+                which = [f"[{k}]" for k in range(m.lanes)] if m.lanes > 1 else [""]
+                self.arrays += [(f"{p.name}.{m.name}{k}", a) for k, a in zip(which, arrays)]
+                addresses = [0 if a is None else self.dev.address(a) for a in arrays]
+                value[key] = addresses if m.lanes > 1 else addresses[0]
             elif m.dtype is not None and m.lanes == 1:
                 value[key] = _scalar(m, part, self.user)
             elif m.dtype is not None:
@@ -262,6 +262,8 @@ def fill_array(where: str, rng, shape, dtype: np.dtype, fill: str, bfloat: bool 
         made = np.zeros(shape, dtype)
         for name in dtype.names:
             base = dtype[name].base
+            while base.subdtype:  # float2 points[3]
+                base = base.base
             if fill != "zeros":
                 made[name] = fill_array(where, rng, made[name].shape, base, "random")
         return made

@@ -107,14 +107,19 @@ def _loss(operation):
     def run(dev, rng, n):
         prob = dev.array(rng.uniform(0.01, 0.99, n).astype(F32))
         target = dev.array(rng.integers(0, 2, n).astype(F32))
-        operation(dev, prob, target, dev.empty((n,)), dev.empty((2,)))
+        _now(operation)(dev, prob, target, dev.empty((n,)), dev.empty((2,)))
 
     return run
 
 
-def _adam(dev, rng, n):
+def _adam_advance(dev):
     factors = dev.empty((2,))
     ops.adam_advance(dev, dev.array(np.array([3, 2e-4])), factors, 0.5, 0.999)
+    return factors
+
+
+def _adam(dev, rng, n):
+    factors = _adam_advance(dev)
     ops.adam_step(
         dev, *(_normal(dev, rng, n) for _ in range(3)), _channel(dev, rng, n, 1)[0], factors, 0.5, 0.999, 1e-8
     )
@@ -122,7 +127,7 @@ def _adam(dev, rng, n):
 
 def _random(operation, *range, dtype=F32):
     state = np.array([1, 2, 3], np.uint64)
-    return lambda dev, rng, n: operation(dev, dev.array(state), dev.empty((n,), dtype), *range)
+    return lambda dev, rng, n: _now(operation)(dev, dev.array(state), dev.empty((n,), dtype), *range)
 
 
 def _philox(dev, rng, n):
@@ -259,6 +264,7 @@ CASES = {
         Case("bce", _loss(ops.bce), **_integers([1, 100, 257, 1000], 1024)),
         Case("bce_with_logits", _loss(ops.bce_with_logits), **_integers([1, 100, 257, 1000], 1024)),
         Case("adam_step", _adam, **SIZES),
+        Case("adam_advance", lambda dev, rng: _adam_advance(dev), {}, [{}]),
         Case(
             "average_step",
             lambda dev, rng, n: ops.average_step(dev, *(_normal(dev, rng, n) for _ in range(2)), 0.001),

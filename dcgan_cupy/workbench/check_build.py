@@ -6,6 +6,7 @@ check.cpp.
 
 import ctypes
 import json
+import re
 import shutil
 from functools import lru_cache
 from pathlib import Path
@@ -67,6 +68,8 @@ ASSEMBLE = (
     "-Wno-everything",
     "-Wl,-z,undefs",
 )
+# Types of the intermediate text whose arithmetic may be the compiler's library's (device/host/build.py: HELPED).
+HELPED = re.compile(r"\b(?:half|bfloat|i128|fp128|x86_fp80)\b")
 
 
 @lru_cache(maxsize=None)
@@ -115,10 +118,12 @@ def runtime() -> ctypes.CDLL:
     (text,) = _own(("check.cpp",))
     compiler = clang()
 
-    def commands(stem, out):
-        return [[*compiler.command, *RUNTIME, f"-I{HERE}", f"-I{building.HERE}", f"{stem}.cpp", "-o", out, "-lpthread"]]
+    libraries = "-nostdlib" if "zig" in compiler.found else "-lpthread"
 
-    parts = text, *_own(RUNTIME_TEXTS), *RUNTIME
+    def commands(stem, out):
+        return [[*compiler.command, *RUNTIME, f"-I{HERE}", f"-I{building.HERE}", f"{stem}.cpp", "-o", out, libraries]]
+
+    parts = text, *_own(RUNTIME_TEXTS), *RUNTIME, libraries
     kept = building.kept("check", "check", compiler, parts, {"cpp": text}, commands, "check_run")
     return keep.load(kept, mode=ctypes.RTLD_GLOBAL)
 
@@ -128,20 +133,11 @@ def build(symbol: str, text: str) -> tuple[ctypes.CDLL, dict]:
     compiler = clang()
 
     def commands(stem, out):
-        return [
-            [
-                *compiler.command,
-                *INSTRUMENT,
-                f"-I{HERE}",
-                f"-I{building.HERE}",
-                "-S",
-                "-emit-llvm",
-                f"{stem}.cpp",
-                "-o",
-                f"{stem}.raw",
-            ],
-            [*compiler.command, *ASSEMBLE, f"{stem}.ll", "-o", out],
-        ]
+        own = f"-I{HERE}", f"-I{building.HERE}"
+        yield [*compiler.command, *INSTRUMENT, *own, "-S", "-emit-llvm", f"{stem}.cpp", "-o", f"{stem}.raw"]
+        helped = HELPED.search(Path(f"{stem}.ll").read_text(encoding="utf-8"))  # between the two it was rewritten
+        lean = ("-nostdlib",) if "zig" in compiler.found and not helped else ()
+        yield [*compiler.command, *ASSEMBLE, f"{stem}.ll", "-o", out, *lean]
 
     def rewrite(stem):
         kernel = symbol.partition("<")[0].rpartition("::")[2].strip()

@@ -140,6 +140,8 @@ class CheckKernel(CpuKernel):
     def __init__(self, device, signature, symbol, text, macros, file):
         self.file, self.macros, self.text = file, macros, text
         self.members: list = []  # arrays that structs point to: (name, array)
+        self.made_up: set[str] = set()  # arguments whose values nobody gave
+        self.inside: set[str] = set()  # arguments whose pointers may go into the middle of an array
         self.most_blocks = 0  # of a launch: all, or so many, half of them the last ones
         super().__init__(device, signature, symbol, text, macros)
 

@@ -4,14 +4,19 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
+from ..changes import changes
 from ..choices import RUNGS
 from ..command import write_in_any_terminal
 from ..device import source
 from ..errors import UserError
+from ..machine import cores
 from . import page, tables
 from .cards import CARDS
 from .cases import CASES, run_case, sweep
@@ -19,8 +24,9 @@ from .check_device import CheckDevice
 from .expect_ours import compared
 from .symbols import symbol_values
 from .user_kernel import Wanted, parse_macros, parse_size
-from .user_run import Run
+from .user_run import launched
 from .user_source import UserFile
+from .watch import History
 
 EXAMPLES = """examples:
   python -m dcgan_cupy.inspect conv2d_forward --rung tiled
@@ -93,6 +99,11 @@ def parser() -> argparse.ArgumentParser:
         choices=("error", "warning"),
         default="error",
         help="the mildest finding that makes the exit code 1 (default error)",
+    )
+    p.add_argument(
+        "--watch",
+        action="store_true",
+        help="again whenever the file changes, until Ctrl-C: what became better or worse since the last run",
     )
     p.add_argument("--seed", type=int, default=1, help="of the random values")
     p.add_argument("--seconds", type=float, default=600, help="the longest a launch may take (default 600)")
@@ -168,7 +179,7 @@ def run_user_kernels(dev: CheckDevice, wanted: Wanted) -> list:
         reports, refused = [], []
         for name in user.own_kernels:
             try:
-                reports.append(Run(dev, user, wanted, name, "").report())
+                reports.append(launched(dev, user, wanted, name, ""))
             except UserError as error:
                 refused.append(error)
         if not reports:
@@ -178,22 +189,35 @@ def run_user_kernels(dev: CheckDevice, wanted: Wanted) -> list:
         return reports
     name = user.kernel(wanted.symbol)
     inner = wanted.symbol[wanted.symbol.index("<") + 1 : wanted.symbol.rindex(">")] if "<" in wanted.symbol else ""
-    return [Run(dev, user, wanted, name, inner).report()]
+    return [launched(dev, user, wanted, name, inner)]
+
+
+def _swept(kind: str, quick: bool, seconds: float):
+    """The sweep with one kind of tiles: findings, the number of launches, kernels, whether all came to their ends."""
+    findings, launches, kernels, complete = [], 0, set(), True
+    dev = CheckDevice(kind, costs=False, seconds=seconds, alone=False)
+    for name, shape, reports in sweep(dev, quick):
+        for r in reports:
+            complete &= r.complete
+            launches += 1
+            kernels.add((r.file, r.kernel))
+            findings += [(name, {**shape, "tiles": kind}, f) for f in r.findings]
+        if sys.stderr.isatty():
+            print(f"\r{kind} tiles: {name:40s}", end="", file=sys.stderr, flush=True)
+    return findings, launches, kernels, complete
 
 
 def run_all(options) -> int:
-    """The sweep. Returns the exit code."""
-    findings, launches, kernels, complete = [], 0, set(), True
-    for kind in ("gpu", "cpu"):
-        dev = CheckDevice(kind, costs=False, seconds=options.seconds, alone=False)
-        for name, shape, reports in sweep(dev, options.quick):
-            for r in reports:
-                complete &= r.complete
-                launches += 1
-                kernels.add((r.file, r.kernel))
-                findings += [(name, {**shape, "tiles": kind}, f) for f in r.findings]
-            if sys.stderr.isatty():
-                print(f"\r{kind} tiles: {name:40s}", end="", file=sys.stderr, flush=True)
+    """The sweep, each kind of tiles in a process of its own where there are two cores. Returns the exit code."""
+    rest = [options.quick] * 2, [options.seconds] * 2
+    if cores() > 1:
+        with ProcessPoolExecutor(2, mp_context=get_context("fork")) as pool:
+            parts = list(pool.map(_swept, ("gpu", "cpu"), *rest))
+    else:
+        parts = list(map(_swept, ("gpu", "cpu"), *rest))
+    findings = [f for part in parts for f in part[0]]
+    launches, kernels = sum(part[1] for part in parts), set().union(*(part[2] for part in parts))
+    complete = all(part[3] for part in parts)
     if sys.stderr.isatty():
         print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
     if options.json:
@@ -219,8 +243,8 @@ def exit_code(findings, complete: bool, fail_on: str, wrong: bool = False) -> in
     return int(wrong or any(f.severity == "error" or fail_on == "warning" for f in findings))
 
 
-def run(options) -> int:
-    """One kernel. Returns the exit code."""
+def inspected(options) -> list:
+    """The reports of one kernel's launches; --html's page is written."""
     if options.gpu not in CARDS:
         raise UserError(f"inspect: --gpu: need one of {', '.join(CARDS)}, got {options.gpu!r}")
     chosen = None
@@ -265,18 +289,57 @@ def run(options) -> int:
             raise UserError(
                 f"inspect: --html: need a file that can be written, got {options.html}: {error.strerror}"
             ) from None
+    return reports
+
+
+def shown(options, reports, changed: list | None = None) -> int:
+    """Prints the reports. Returns the exit code.   changed: with --watch, what changed since the last run."""
     findings = [f for r in reports for f in r.findings]
     wrong = any(v.wrong for r in reports for v in r.values)
     code = exit_code(findings, all(r.complete for r in reports), options.fail_on, wrong)
     with reader_may_leave():
         if options.json:
-            print(json.dumps(tables.data(reports, options.gpu), indent=1))
+            more = {} if changed is None else {"against_the_last_run": changed}
+            print(json.dumps({**tables.data(reports, options.gpu), **more}, indent=None if options.watch else 1))
         else:
             tables.print_reports(reports, options.gpu)
+            tables.print_changes(changed)
             if options.html:
                 print(f"page: {options.html}")
         sys.stdout.flush()
     return code
+
+
+def watch(options) -> int:
+    """Runs again whenever the file changes, or one of those that it includes or is compared with.
+
+    Ctrl-C ends it with the last run's exit code.
+    """
+    history, files, code, first = History(options.gpu), named_files(options), 2, True
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        for _ in changes(files):
+            try:
+                reports = inspected(options)
+            except UserError as error:
+                print(error, file=sys.stderr, flush=True)
+                code = 2
+                continue
+            files[:] = named_files(options) + [path for r in reports for path in r.files]
+            changed = history.changed(reports)
+            code, first = shown(options, reports, None if first else changed), False
+    except KeyboardInterrupt:
+        pass
+    return code
+
+
+def named_files(options) -> list[Path]:
+    """The files that a command line names; of our own kernels all of theirs."""
+    if ".cu" not in options.kernel:
+        return sorted(source.KERNELS.rglob("*.cu*"))
+    expected = re.search(r"[^=@]*?\.(?:npy|py|cu)(?=:|$)", options.expect or "")
+    arrays = [v.partition("@")[2] for v in options.arg if "@" in v]
+    return [Path(f) for f in (split_name(options.kernel)[0], *arrays, *([expected[0]] if expected else []))]
 
 
 @contextlib.contextmanager
@@ -294,11 +357,13 @@ def main(arguments=None) -> int:
     options = p.parse_args(arguments)
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # a launch is one long call: Ctrl-C must end it
     try:
+        if options.all and options.watch:
+            p.error("--watch: need one kernel, got --all")
         if options.all:
             return run_all(options)
         if not options.kernel:
             p.error("need a kernel, or --all")
-        return run(options)
+        return watch(options) if options.watch else shown(options, inspected(options))
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

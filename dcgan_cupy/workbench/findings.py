@@ -79,6 +79,7 @@ class Report:
     complete: bool = True  # the launch came to its end: else costs are those of a part
     printed: str = ""  # by the kernel
     confined: str = ""  # what held while it ran
+    files: list = field(default_factory=list)  # of a user's kernel: those that its text comes from
 
 
 @dataclass

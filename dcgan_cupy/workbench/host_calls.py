@@ -67,7 +67,8 @@ class Calls(Expressions):
     def _touched(self, value):
         value = value.get() if isinstance(value, Reference) else value
         if isinstance(value, Pointer):
-            value.touched, value.zeros = True, False
+            for p in (value, value.of or value):
+                p.touched, p.zeros = True, False
 
     def _runtime(self, name, arguments, parts) -> bool:
         """A call of the CUDA runtime's that says something of sizes or contents."""
@@ -136,8 +137,14 @@ class Calls(Expressions):
         parts = split(found[end + 2 : stop])
         shared = setup[2] if len(split(found[at + 1 : end])) > 2 else 0
         values = [self.evaluate(p) for p in parts]
+        whole = [getattr(v, "of", None) or v for v in values]
+        same = [next(k for k, other in enumerate(whole) if other is v) for v in whole]
         copies = [
-            Pointer(**vars(v)) if isinstance(v, Pointer) else Dim3(**vars(v)) if isinstance(v, Dim3) else v
+            Pointer(**{**vars(v), "touched": (v.of or v).touched, "zeros": (v.of or v).zeros})
+            if isinstance(v, Pointer)
+            else Dim3(**vars(v))
+            if isinstance(v, Dim3)
+            else v
             for v in values
         ]
         name = written(name_tokens)
@@ -154,6 +161,7 @@ class Calls(Expressions):
                 found[at].file,
                 found[at].line,
                 self.function,
+                same,
             )
         )
         for v in values:

@@ -8,13 +8,13 @@ import re
 from contextlib import suppress
 
 from .host_calls import Calls
-from .host_values import Launch, Pointer, number
+from .host_values import Dim3, Launch, Pointer, number
 from .items import Item
-from .proposals import propose_scalars
+from .proposals import THREADS, propose_scalars
 from .tokens import Token, closing, closing_angle, split, written
 from .user_source import UserFile
 
-DEEPEST, MOST_STEPS = 8, 60000
+DEEPEST, MOST_STEPS, MOST_ROUNDS = 8, 60000, 64
 STATEMENTS = ("return", "break", "continue", "goto", "throw")
 
 
@@ -25,8 +25,9 @@ class TooLong(Exception):
 class HostCode(Calls):
     """launches: all that the host code makes, in its order."""
 
-    def __init__(self, user: UserFile):
+    def __init__(self, user: UserFile, larger: int = 1):
         super().__init__(user)
+        self.larger = larger  # than the usual proposals
         self.launches: list[Launch] = []
         self.functions: dict[str, list[Item]] = {}
         self.depth, self.steps, self.visited, self.unsure = 0, 0, set(), 0
@@ -42,10 +43,22 @@ class HostCode(Calls):
     def _follow(self) -> None:
         if main := self.functions.get("main"):
             self._safely(lambda: self._call_body(main[0], {"argc": 1}))
-        for items in list(self.functions.values()):
-            for item in items:
-                if id(item) not in self.visited and any(t.text == "<<<" for t in item.body):
+        words = {name: {t.text for i in items for t in i.body} for name, items in self.functions.items()}
+        called = {word for name, those in words.items() for word in those - {name}}
+        for name in sorted(self.functions, key=lambda n: n in called):  # those first that nobody in the file calls
+            for item in self.functions[name]:
+                if id(item) not in self.visited and self._leads_to_a_launch(name, words):
                     self._safely(lambda i=item: self._call_body(i, self._unknown_parameters(i)))
+
+    def _leads_to_a_launch(self, name: str, words: dict[str, set]) -> bool:
+        seen, todo = set(), [name]
+        while todo:
+            name = todo.pop()
+            seen.add(name)
+            if "<<<" in words[name]:
+                return True
+            todo += (words[name] & set(words)) - seen
+        return False
 
     def _safely(self, work):
         with suppress(IndexError, RecursionError, TypeError, KeyError, OverflowError, AttributeError, StopIteration):
@@ -56,14 +69,17 @@ class HostCode(Calls):
         table = {}
         parts = [p for p in split(item.parameters) if p]
         parameters = tuple(self.user.parameter(p) for p in parts)
-        whole = sum(1 for p in parameters if not p.stars and p.dtype is not None and p.dtype.kind in "iu")
-        proposed = propose_scalars(parameters, whole > 1)
+        sizes = tuple(p for p in parameters if not THREADS.search(p.name))
+        whole = sum(1 for p in sizes if not p.stars and p.dtype is not None and p.dtype.kind in "iu")
+        proposed = propose_scalars(sizes, whole > 1)
         for part, p in zip(parts, parameters):
             if p.stars or any(t.text == "vector" for t in part):
                 table[p.name] = Pointer(p.name, None, True, True, False, p.c_type)
+            elif THREADS.search(p.name) and p.dtype is not None and p.dtype.kind in "iu":
+                table[p.name] = 256
             elif p.name in proposed:
                 text = proposed[p.name]
-                table[p.name] = float(text) if "." in text else int(text)
+                table[p.name] = float(text) if "." in text else int(text) * (self.larger if int(text) > 4 else 1)
                 self.proposed.add(p.name)
         return table
 
@@ -121,6 +137,8 @@ class HostCode(Calls):
             return end + 1, self._block(found[i + 1 : end], result)
         if t == "if":
             return self._if(found, i, result)
+        if t == "switch" and (case := self._case(found, i)):
+            self._block(case, result)  # it first; then the others, as may-be
         if t in ("for", "while", "switch"):
             return self._loop(found, i, t, result)
         if t == "do":
@@ -161,6 +179,24 @@ class HostCode(Calls):
             return i, (done if told else other) if told is not None else False
         return i, done and told is not None and bool(told)
 
+    def _case(self, found, i) -> list[Token]:
+        """The statements of a switch that a known number leads to, up to their break; none where it is not known."""
+        end = closing(found, i + 1)
+        told = number(self.evaluate(found[i + 2 : end]))
+        if told is None or end + 1 >= len(found) or found[end + 1].text != "{":
+            return []
+        body, at, begin = found[end + 2 : closing(found, end + 1)], 0, None
+        while at < len(body):
+            t = body[at].text
+            if t == "break" and begin is not None:
+                return body[begin:at]
+            if t == "case" and begin is None:
+                colon = next((k for k in range(at, len(body)) if body[k].text == ":"), len(body))
+                if number(self.evaluate(body[at + 1 : colon])) == told:
+                    begin = colon + 1
+            at = closing(body, at) + 1 if t in ("(", "[", "{", "<<<") else at + 1
+        return body[begin:] if begin is not None else []
+
     def _branch(self, found, i, result, taken, unsure):
         if not taken:
             return self._skip(found, i), False
@@ -186,7 +222,8 @@ class HostCode(Calls):
 
     def _loop(self, found, i, kind, result):
         end = closing(found, i + 1)
-        parts = split(found[i + 2 : end], ";")
+        condition = found[i + 2 : end]
+        parts = split(condition, ";")
         if kind == "for" and len(parts) >= 2:
             if parts[0] and not self._declaration(parts[0], self.tables[-1]):
                 self.evaluate(parts[0])
@@ -194,12 +231,15 @@ class HostCode(Calls):
         elif kind == "for":
             told = None
         else:
-            told = number(self.evaluate(found[i + 2 : end])) if kind == "while" else None
+            told = number(self.evaluate(condition)) if kind == "while" else None
         before, self.unsure = self.unsure, self.unsure + 1
         try:
             if told == 0:
                 return self._skip(found, end + 1), False
-            i, _ = self._statement(found, end + 1, result)
+            held, begin = dict(self.tables[-1]), end + 1
+            i, _ = self._statement(found, begin, result)
+            if kind == "while" and told is not None and not any(t.text == "<<<" for t in found[begin:i]):
+                self._to_its_end(found, condition, begin, held, result)
             if kind == "for" and len(parts) > 2:
                 for name in {t.text for t in parts[0] if t.kind == "word"} & set(self.tables[-1]):
                     if isinstance(self.tables[-1][name], int):
@@ -208,6 +248,19 @@ class HostCode(Calls):
             return i, False
         finally:
             self.unsure = before
+
+    def _to_its_end(self, found, condition, begin, held, result):
+        """The further rounds of a while; what they change is unknown where they do not end soon."""
+        for _ in range(MOST_ROUNDS):
+            told = number(self.evaluate(condition))
+            if told == 0:
+                return
+            if told is None:
+                break
+            self._statement(found, begin, result)
+        for name, value in held.items():
+            if number(value) is not None and self.tables[-1].get(name) != value:
+                self.tables[-1][name] = None
 
     # -------------------------------------------------------------------------------------------------- declarations
 
@@ -282,6 +335,8 @@ class HostCode(Calls):
                 value = Pointer(name, None if None in dims else int(size * _product(dims)), False, False, False, kind)
         elif rest and rest[0].text == "=":
             value = self.converted(kind if not stars else "", self.evaluate(rest[1:]))
+            if isinstance(value, list) and not stars and self.user.struct(kind.rpartition("::")[2]) is not None:
+                value = self.constructed(kind, inner, [value], name)
             if stars and isinstance(value, Pointer) and kind not in ("void", "auto"):
                 value.item = value.item or kind
         elif rest and rest[0].text in ("(", "{"):
@@ -303,8 +358,11 @@ def _product(values):
 
 def launches_of(user: UserFile, kernel: str) -> list[Launch]:
     """The host code's launches of one kernel, those of which most is known first."""
-    bare = kernel.rpartition("::")[2]
-    found = [x for x in HostCode(user).launches if re.sub(r".*::", "", x.kernel) == bare]
+    bare, found = kernel.rpartition("::")[2], []
+    for larger in (1, 20):  # width / 256 blocks of a proposed width
+        found = [x for x in HostCode(user, larger).launches if re.sub(r".*::", "", x.kernel) == bare]
+        if not any(isinstance(x.grid, Dim3) and 0 in (x.grid.x, x.grid.y, x.grid.z) for x in found):
+            break
 
     def unknown(x):
         return sum(v is None for v in (x.grid, x.block)) * 10 + sum(v is None for v in x.arguments)

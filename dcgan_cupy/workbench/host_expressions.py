@@ -1,6 +1,7 @@
 """Expressions of host code, evaluated as far as they can be told."""
 
 import re
+from dataclasses import replace
 
 from .arguments import layout
 from .host_values import BINARY, DEVICE, PRECEDENCE, SIZES, Dim3, Function, Launch, Pointer, Reference, Struct, number
@@ -95,6 +96,12 @@ class Expressions:
                 i = closing(found, i)
             elif t == "?":
                 break
+            elif t == ">" and i + 1 < len(found) and found[i + 1].text == ">=":  # x >>= 1
+                target, by = self.place(found[:i]), number(self._assignment(found[i + 2 :]))
+                old = number(target.get()) if target else None
+                if target is not None:
+                    target.table[target.key] = None if old is None or by is None else BINARY[">>"](old, by)
+                return target.get() if target else None
             elif t == "=" or t in ("+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "<<="):
                 value = self._assignment(found[i + 1 :])
                 target = self.place(found[:i])
@@ -187,7 +194,7 @@ class Expressions:
         item = self.size_of(pointer.item) if pointer.item else 0
         left = None if steps is None or pointer.bytes is None or not item else pointer.bytes - int(steps) * item
         return Pointer(
-            pointer.label, left if left and left > 0 else None, pointer.device, True, pointer.zeros, pointer.item
+            pointer.label, left if left and left > 0 else None, pointer.device, True, pointer.zeros, pointer.item, True
         )
 
     def _unary(self, found):
@@ -216,14 +223,19 @@ class Expressions:
             if end + 1 < len(found) and self._is_cast(inside) and found[end + 1].text not in (".", "->", "["):
                 value = self._unary(found[end + 1 :])
                 kind = written(inside)
-                if isinstance(value, Pointer) and "*" in kind and "void" not in kind and not value.item:
-                    value.item = kind.replace("*", "").strip()
+                if isinstance(value, Pointer) and "*" in kind and "void" not in kind:
+                    value = self._seen_as(value, kind.replace("*", "").strip())
                 return self.converted("" if "*" in kind else kind, value)
         if t == "new":
             return self._new(found[1:])
         if t == "[":
             return None  # a lambda
         return self.postfix(found)
+
+    def _seen_as(self, pointer, item):
+        """(T*)p: the same memory, its elements another type."""
+        pointer.item = pointer.item or item
+        return pointer if pointer.item == item else replace(pointer, item=item, of=pointer.of or pointer)
 
     def _step(self, target, by):
         if target is not None and number(target.get()) is not None:

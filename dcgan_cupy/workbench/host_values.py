@@ -14,6 +14,8 @@ class Pointer:
     touched: bool = False  # something besides cudaMalloc has seen it
     zeros: bool = False  # cudaMemset to 0 was the last
     item: str = ""
+    moved: bool = False  # it points into the middle of what was asked for
+    of: "Pointer | None" = None  # what it is, seen as another type
 
 
 @dataclass
@@ -72,6 +74,7 @@ class Launch:
     file: str
     line: int
     function: str
+    same: list = field(default_factory=list)  # of each argument: the number of the first that is the same memory
 
 
 def number(v):

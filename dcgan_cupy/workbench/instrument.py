@@ -34,6 +34,10 @@ class Site:
     align: int = 0  # as compiled: what the text may move at once (of a division: 1 for a signed one)
     root: list | None = None  # ["argument", name], ["shared", number], ["variable", number], ["local", number]
     seed: bool = False  # a plain read that only seeds a compare-and-swap of the same word
+    loaded: list = field(
+        default_factory=list
+    )  # the kernel's arrays whose values its address, or its divisor, is made of
+    changed: list = field(default_factory=list)  # those whose atomics' results are
 
 
 @dataclass
@@ -175,7 +179,7 @@ class _Function:
     def _division(self, number, match, out):
         space, name, sign, word, exact, bits, a, b, rest = match.groups()
         tail = _debug(rest)
-        site = self._site(number, "divide", int(bits) // 8, tail, "null", int(sign == "s"))
+        site = self._site(number, "divide", int(bits) // 8, tail, b, int(sign == "s"))
         self.fresh += 1
         out.append(
             f"{space}%check.{self.fresh} = call i{bits} @check_divide{bits}(i{bits} {a}, i{bits} {b}, i32 {site}){tail}"
@@ -316,7 +320,9 @@ class _Function:
                 root = list(found)
             elif found[0] == "global":
                 root = self.variables.known(found[1])
-        self.made.sites.append(Site(kind, size, frames or [["", 0, ""]], size if align is None else align, root))
+        behind = self.pointers.values_behind(pointer) if self.is_kernel else ((), ())
+        align = size if align is None else align
+        self.made.sites.append(Site(kind, size, frames or [["", 0, ""]], align, root, False, *map(sorted, behind)))
         return len(self.made.sites) - 1
 
     def _is_ours(self, line) -> bool:

@@ -3,7 +3,7 @@
 import re
 
 OURS = re.compile(
-    r"(?:^|/)(?:cuda_(?:on_host|words|groups|half|random|std)\.hpp|check\.hpp|async_copy\.hpp|launch\.h|dcgan_cupy/device/host/[^/]+|dcgan_cupy/workbench/[^/]+)$"
+    r"(?:^|/)(?:cuda_(?:on_host|words|groups|half|random|std|complex)\.hpp|check\.hpp|async_copy\.hpp|launch\.h|dcgan_cupy/device/host/[^/]+|dcgan_cupy/workbench/[^/]+)$"
 )
 METADATA = re.compile(
     r"^!(\d+) = (?:distinct )?!(DILocation|DISubprogram|DILexicalBlock|DILexicalBlockFile|DIFile)\((.*)\)$", re.M
@@ -195,6 +195,9 @@ class Pointers:
         listed = split(inside(header, start.end() - 1)) if start else []
         self.arguments = {m[1] for part in listed if part.startswith("ptr") and (m := re.search(rf"(%{NAME})$", part))}
         self.known = {}
+        self.stores = [split(m[1]) for line in lines if (m := re.match(r"\s*store (?:volatile )?(.*)$", line))]
+        self.kept: dict | None = None
+        self.operands: dict[str, tuple] = {}  # of a value: what it is made of, as values_behind asks for it
 
     def root(self, operand: str):
         """The place that a pointer was made from."""
@@ -218,6 +221,41 @@ class Pointers:
         one = next(iter(found)) if len(found) == 1 else None
         self.known[operand] = one
         return one
+
+    def values_behind(self, operand: str, most: int = 200) -> tuple[set, set]:
+        """Arguments whose loaded values, or whose values returned by atomics, an address or a number is made of."""
+        loaded, changed, seen, todo = set(), set(), set(), [operand]
+        while todo and len(seen) < most:
+            name = todo.pop()
+            if name in seen or name not in self.made:
+                continue
+            seen.add(name)
+            root, atomic, operands = self._made_of(name)
+            if root and root[0] == "argument":
+                (changed if atomic else loaded).add(root[1])
+            elif root and root[0] in ("global", "alloca"):
+                loaded |= self._kept_in(root)
+            todo += operands
+        return loaded, changed
+
+    def _made_of(self, name: str) -> tuple:
+        """Where a value was loaded from (or what an atomic changed), whether an atomic did, and its operands."""
+        if name not in self.operands:
+            text = self.made[name].partition(", !dbg")[0]
+            call = re.search(rf"@__tsan_atomic\d+_\w+\(ptr [^%@]*(%{NAME})", text) if "@__tsan_atomic" in text else None
+            pointer = value_of(split(text)[1]) if text.startswith("load ") else call[1] if call else None
+            operands = [pointer] if pointer else re.findall(rf"%{NAME}", text)
+            self.operands[name] = self.root(pointer) if pointer else None, bool(call), operands
+        return self.operands[name]
+
+    def _kept_in(self, place) -> set:
+        """Arguments whose values the function stores in a shared or a local array."""
+        if self.kept is None:
+            self.kept = {}
+            for value, pointer, *_ in self.stores:
+                if value.startswith(("i", "[")) and (root := self.root(value_of(pointer))):
+                    self.kept.setdefault(root, set()).update(self.values_behind(value_of(value))[0])
+        return self.kept.get(place, set())
 
     def _follow(self, name, text, found, todo):
         if text.startswith("alloca"):

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from . import costs
 from .cards import CARDS
-from .tables import extent, short, source_lines, summary
+from .tables import extent, launch_lines, printable_lines, short, source_lines, summary
 
+LAUNCH_US = 3  # of any kernel, on a GPU
 STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 
 
@@ -29,6 +30,7 @@ def render(reports, gpu: str) -> str:
 def _launch(r, gpu: str) -> str:
     sums, at = costs.total(r), costs.on_card(r, gpu)
     arrays = ", ".join(f"{name}[{', '.join(map(str, shape))}]" for name, shape, _ in r.arrays)
+    launch = f"; a launch costs more, some {LAUNCH_US} us" if at["roofline_us"] < LAUNCH_US else ""
     size = f"{extent(r.grid)} blocks of {extent(r.block)} threads"
     coalescing = f"{sums['ideal_sectors'] / sums['sectors']:.0%}" if sums["sectors"] else "–"
     cards = [
@@ -43,7 +45,7 @@ def _launch(r, gpu: str) -> str:
         ),
         (f"<b>{sums['lanes_per_request']:.1f}</b>", "of 32 lanes take part in a request"),
         (f"<b>{sums['intensity']:.2f}</b>", "FLOP a byte"),
-        (f"<b>{_time(at['roofline_us'])}</b>", f"roofline, {escape(at['card'])}, {at['bound']} bound"),
+        (f"<b>{_time(at['roofline_us'])}</b>", f"roofline, {escape(at['card'])}, {at['bound']} bound{launch}"),
     ]
     parts = [
         (
@@ -54,6 +56,12 @@ def _launch(r, gpu: str) -> str:
         *(f'<div class="card">{value}<span>{what}</span></div>' for value, what in cards),
         "</div>",
     ]
+    parts += [f'<p class="said">{escape(s)}</p>' for s in launch_lines(r) + r.notes]
+    for v in r.values:
+        parts.append(f'<p class="said{" wrong" if v.wrong else ""}">{escape(v.sentence())}</p>')
+        parts += [f"<pre>{escape(chr(10).join(v.where))}</pre>"] if v.where else []
+    if r.printed:
+        parts += ["<h2>Printed by the kernel</h2>", f"<pre>{escape(printable_lines(r.printed))}</pre>"]
     if not r.complete:
         parts.append("<p>The launch did not come to its end: its costs are those of the part that ran.</p>")
     if r.findings:
@@ -102,7 +110,7 @@ def _source(r) -> str:
             ("shared", "requests of warps to shared memory"),
             ("conflicts", "extra passes, lanes that want other words of one bank"),
             ("lanes", "that take part, on average"),
-            ("splits", "branches at which a warp parted"),
+            ("diverge", "branches at which a warp parted"),
             ("FLOP", ""),
         )
     )

@@ -10,23 +10,25 @@ from .tokens import Token, closing
 from .user_types import Argument
 
 # Sizes that no block divides: a tail guard that is wrong shows itself.
-MANY = (1000, 7, 11, 5)
-TWO_DIMENSIONS = (50, 70, 45, 13)
+MANY = (1000, 7, 11, 5), (77, 3, 5, 2)  # and others, for a second run
+TWO_DIMENSIONS = (50, 70, 45, 13), (33, 17, 21, 6)
 SMALL = (
     (r"^e_|^end|_end$|last|right$|bottom$|^hi$", 3),
     (r"^s_|left$|^top$", 0),
     (r"iter|step|time|epoch|round|pass|depth|level|radius|halo|pad|dilat", 2),
-    (r"stride|incr|inc$|scale|factor|step", 1),
-    (
-        r"offset|start|begin|first|shift|seed|device|root|source|src$|axis|dim$|idx|index|id$|flag|mode|lo$|low|current",
-        0,
-    ),
+    (r"stride|incr|inc$|scale|factor|step|offset", 1),
+    (r"start|begin|first|shift|seed|device|root|source|src$|axis|dim$|idx|index|id$|flag|mode|lo$|low|current", 0),
     (r"kernel|filter|mask|window|ksize", 3),
     (r"channel|^c$|^ic$|^oc$|depth", 3),
     (r"bins?|buckets?|classes|num_bins", 32),
-    (r"head", 2),
+    (r"head|^nh$", 2),
     (r"batch|^b$", 2),
 )
+# Numbers that are a block's threads, or the distance of rows.
+THREADS = re.compile(r"threads?$|threads?_?per|^b(?:lock)?_?(?:size|dim)|^tpb$", re.I)
+WIDTHS = re.compile(r"^(?:\w*width|\w*cols?|[wW]|nx|dim_?x|img_?w)$")
+PITCHES = re.compile(r"^(?:s|\w*pitch|\w*stride|ld\w?)$", re.I)
+CONVOLVES = re.compile(r"kernel|filter|pad|ksize|dilat|^k[hwx]?$", re.I)
 SIZE = re.compile(
     r"^n\w{0,3}$|^[mk]$|size|len|count|num|width|height|rows?|cols?|total|elem|points|^[whd]$|^n[xyz]$|dim|limit|max|end",
     re.I,
@@ -89,27 +91,38 @@ def _constant(found: list[Token]) -> int | None:
         return None
 
 
-def propose_scalars(parameters: tuple[Argument, ...], two: bool) -> dict[str, str]:
-    """A value for each number, by its type and name."""
-    sizes = list(TWO_DIMENSIONS if two else MANY)
+def propose_scalars(
+    parameters: tuple[Argument, ...], two: bool, threads: int = 256, second: bool = False
+) -> dict[str, str]:
+    """A value for each number, by its type and name.
+
+    threads: of a block, for what is named so.   second: other sizes than at first.
+    """
+    sizes = list((TWO_DIMENSIONS if two else MANY)[second])
     made: dict[str, str] = {}
     for p in parameters:
-        if p.stars or p.dtype is None or p.lanes > 1:
+        if p.stars or p.dtype is None or p.lanes > 1 or p.function:
             continue
         if p.dtype.kind == "f":
             made[p.name] = "0.5"
         elif p.dtype.kind == "b" or p.dtype.itemsize == 1:
             made[p.name] = "1"
+        elif THREADS.search(p.name):
+            made[p.name] = str(threads)
         else:
             low = p.name.lower().strip("_")
             small = next((v for pattern, v in SMALL if re.search(pattern, low)), None)
-            if small is not None and not re.fullmatch(r"n|num_?\w*|size|length|\w*_?size|count", low):
+            if small is not None and not re.fullmatch(r"n|num_?\w*|\w*length\w*|\w*_?size|count", low):
                 made[p.name] = str(small)
             elif SIZE.search(low) or small is None:
                 made[p.name] = str(sizes.pop(0) if sizes else 5)
             else:
                 made[p.name] = str(small)
-    return made
+    width = next((n for n in made if WIDTHS.search(n)), "")
+    if width and not any(CONVOLVES.search(p.name) for p in parameters):
+        made |= {n: made[width] for n in made if PITCHES.search(n)}  # rows lie that far apart
+    heads = next((n for n in made if re.search(r"^nh$|heads?$", n, re.I)), "")
+    return made | {n: str(3 * int(made[heads])) for n in made if heads and n in ("C", "d_model", "hidden", "embed_dim")}
 
 
 def propose_grid(kernel: Item, block, values: list[int]) -> tuple[int, ...]:
@@ -124,9 +137,12 @@ def propose_grid(kernel: Item, block, values: list[int]) -> tuple[int, ...]:
     return tuple(max(1, min(8, e)) for e in extent[:dims])
 
 
-def fitting_size(reach: int, scalars: list[int], block: tuple[int, ...], grid: tuple[int, ...], arrays=()) -> int:
+def fitting_size(
+    reach: int, scalars: list[int], block: tuple[int, ...], grid: tuple[int, ...], arrays=(), guessed: bool = False
+) -> int:
     """Elements for an array that a trial reached `reach` of: the product of sizes that it was meant to have.
 
+    guessed: the grid is a proposal: where there are several sizes, all its threads may still be too few.
     A product a little smaller than the reach is taken, too: that is what a wrong tail guard looks like.
     """
     threads = int(np.prod(block))
@@ -138,12 +154,15 @@ def fitting_size(reach: int, scalars: list[int], block: tuple[int, ...], grid: t
             fits.append((int(np.prod(combination)), " * ".join(map(str, combination))))
     whole = threads * int(np.prod(grid))
     fits += [(int(np.prod(grid)), "blocks"), (whole, "threads"), *((a, "another array") for a in arrays)]
+    fits += [(k * v, "a multiple") for v in known for k in (2, 3, 4) if reach > 64]  # pairs, colours, float4s
     over = [f for f in fits if reach <= f[0] <= reach * 1.02 + 1]
     # A guard that is missing reaches all threads, past one of the sizes; a wrong one a little too far.
-    near = [(v, "") for v in known if reach == whole and 0 < reach - v <= threads and v > reach * 0.7]
+    each = next((k for k in (1, 2, 4) if reach == k * whole), 0)  # elements of a thread
+    each = 0 if guessed and len(known) > 1 else each
+    near = [(v, "") for v in known if each and 0 < reach - v <= each * threads and v > reach * 0.7]
     no_size = ("blocks",) if known else ("blocks", "threads")  # a kernel that is told no size has no guard to be wrong
     under = near or [f for f in fits if 0 < reach - f[0] <= 2 and f[0] >= 32 and f[1] not in no_size]
-    if under and (reach == whole or not over):
+    if under and (each or not over):
         best = max(under)[0]
     elif over:
         best = min(over)[0]

@@ -135,6 +135,18 @@ def print_reports(reports, gpu: str) -> None:
         console.print()
 
 
+def print_changes(changed) -> None:
+    """What became better or worse since the last run; nothing at the first."""
+    if changed is None:
+        return
+    console = _console()
+    console.print(Text("against the last run:" + ("" if changed else " all as it was"), style="bold"))
+    styles = {"better": "green", "worse": "red", "other": "dim"}
+    for c in changed:
+        way = c["change"] if c["change"] != "other" else ""
+        console.print(Text(f"  {way:6s}  {c['kernel']}: {c['sentence']}", style=styles[c["change"]]))
+
+
 def printable_lines(text: str) -> str:
     """What a kernel printed, without what would move the terminal's cursor or change its colours."""
     return "\n".join(printable(line) for line in text.rstrip("\n").split("\n"))
@@ -266,6 +278,8 @@ def summary(r, gpu: str) -> list[str]:
             f" by {at['limit']}: {at['occupancy']:.0%}; the grid has {at['blocks_of_grid']} blocks for"
             f" {at['processors']} multiprocessors"
         )
+    else:
+        said.append("occupancy: not told: the registers of a thread are NVRTC's to count, which comes with CuPy")
     return said
 
 

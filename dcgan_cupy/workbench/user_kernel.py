@@ -1,7 +1,10 @@
 """A kernel of the user's: compiled behind CUDA's words; what has no meaning here is one sentence with its line."""
 
+import ctypes
 import re
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from ..device import source
 from ..errors import UserError
@@ -11,14 +14,16 @@ UNWATCHED = '#pragma clang attribute push(__attribute__((no_sanitize("thread", "
 WORDS = (
     ("cuda_half.hpp", re.compile(r"\b(?:__)?half2?\b|\b(?:__)?nv_bfloat16")),
     ("cuda_random.hpp", re.compile(r"\bcurand")),
+    ("cuda_complex.hpp", re.compile(r"^(?!.*\b(?:struct|class)\s+cuComplex\b).*\bcu(?:fft)?\w*Complex\b", re.S)),
     ("cuda_std.hpp", re.compile(r"\bstd\b")),
     ("cuda_groups.hpp", re.compile(r"\bcooperative_groups\b")),
 )
+ARRAYS = "arrays, read through const pointers and __ldg"
 UNSUPPORTED = (
     (r"\b__?asm(?:__)?\b|\basm\b", "CUDA C++", "inline PTX, which a CPU does not understand"),
     (
         r"\btex[123]D\w*\s*[<(]|\bsurf[123]D\w*\s*[<(]|\bcudaTextureObject_t\b|\bcudaSurfaceObject_t\b|\btexture\s*<",
-        "arrays, read through const pointers and __ldg",
+        ARRAYS,
         "textures or surfaces",
     ),
     (r"\bnvcuda\b|\bwmma::", "ordinary arithmetic", "tensor-core fragments (wmma)"),
@@ -69,6 +74,10 @@ class UserKernel(CheckKernel):
         if "__pipeline_" in body:
             first += '#include "async_copy.hpp"\n'
         return super()._make(symbol, f"{UNWATCHED}{first}#pragma clang attribute pop\n{body}\n{self.checks}", launcher)
+
+    def function(self, parameter: str) -> np.uint64:
+        """Where the function lies in the image that a parameter points to."""
+        return np.uint64(ctypes.c_void_p.in_dll(self._libraries[0], f"check_function_{parameter}").value or 0)
 
     def watch_at_most(self, blocks: int) -> None:
         """Runs no more blocks than this of a launch, the first and the last ones. 0: all."""

@@ -50,6 +50,7 @@ class UserFile(Types):
             raise UserError(f"inspect: {file}: need a .cu file, got none of that name")
         self.file, self.path, self.macros = file, path.resolve(), macros
         self.left_out: list[str] = []
+        self.pasted: set[Path] = set()  # the files that its text comes from
         self.text = self._preprocessed()
         self.tokens = tokens(self.text)
         self.items = items(self.tokens)
@@ -60,12 +61,18 @@ class UserFile(Types):
                 if item.defined or name not in self.kernels:
                     self.kernels[name] = item
         own = {n: k for n, k in self.kernels.items() if k.tokens[0].file == str(self.path)}
-        self.own_kernels = own  # those of the file itself, not of what it includes
+        self.own_kernels = own or self._launched()  # those of the file itself; else what is launched
+
+    def _launched(self) -> dict[str, Item]:
+        """The kernels that the host code launches, of a file that has none of its own: they lie in what it includes."""
+        text = "\n".join(t.text for i in self.items for t in i.tokens)
+        names = set(re.findall(r"(\w+)(?:\n<(?!<)[^;{}]*?>)?\n<<<", text))
+        return {n: k for n, k in self.kernels.items() if n.rpartition("::")[2] in names}
 
     # ------------------------------------------------------------------------------------------------------- reading
 
     def _preprocessed(self) -> str:
-        pasted = self._paste(self.path, set())
+        pasted = self._paste(self.path, self.pasted)
         joined = re.sub(r"\\[ \t]*\n", "", pasted)
         if hidden := HIDDEN.search(joined):
             at = list(re.finditer(r'^#line (\d+) "(.*)"$', joined[: hidden.start()], re.M))[-1]
@@ -180,7 +187,9 @@ class UserFile(Types):
             if id(item) in kept:
                 made.append(self._placed(item, self._cut(item)))
             elif item.kind == "using" and (item.tokens[2].text in scopes | {"cooperative_groups", "std", "nvcuda"}):
-                made.append(self._placed(item, written_spaced(item.tokens)))
+                name = item.tokens[2].text  # of a namespace that may come later, or not at all
+                opened = f"namespace {name} {{}} " if name in scopes - {"cooperative_groups", "std", "nvcuda"} else ""
+                made.append(self._placed(item, opened + written_spaced(item.tokens)))
         return "".join(made)
 
     def _uses(self, item: Item) -> set[str]:

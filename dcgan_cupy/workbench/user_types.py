@@ -1,13 +1,13 @@
 """Types of a stranger's file: typedefs and macros behind names, parameters, the members of structs, enumerators."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..device import source
-from .items import Item
-from .tokens import Token, closing, split, written
+from .items import TAGS, Item
+from .tokens import Token, closing, split, tokens, written
 
 # Scalar words of CUDA beside source.C_TYPES.
 MORE_TYPES = {
@@ -38,6 +38,12 @@ VECTORS = {
         f"{n}{k}": t for n, t in (("ushort", np.uint16), ("ulonglong", np.uint64), ("ulong", np.uint64)) for k in "1234"
     },
 }
+COMPLEX = {
+    **dict.fromkeys(("cuComplex", "cuFloatComplex", "cufftComplex"), "float2"),
+    **dict.fromkeys(("cuDoubleComplex", "cufftDoubleComplex"), "double2"),
+    "cufftReal": "float",
+    "cufftDoubleReal": "double",
+}
 IGNORED = {
     "const",
     "volatile",
@@ -65,6 +71,7 @@ class Argument:
     default: str = ""
     template: bool = False  # its type is a parameter of the template
     reference: bool = False
+    function: bool = False  # a pointer to a function of the device's; c_type: as a cast to it is written
 
 
 class Types:
@@ -85,6 +92,9 @@ class Types:
 
     def _argument(self, part: list[Token], number: int, template: dict[str, str]) -> Argument:
         default, depth = "", 0
+        if (at := _pointer_to_function(part)) is not None:
+            kind = written(part[: at + 2]) + written(part[at + 3 :])
+            return Argument(part[at + 2].text, kind, 0, np.dtype(np.uint64), function=True)
         for i, t in enumerate(part):
             depth += (t.text in "([{") - (t.text in ")]}")
             if t.text == "=" and depth == 0:
@@ -103,6 +113,8 @@ class Types:
         stars = sum(t.text == "*" for t in kind) + (dims > 0) + (inner_array and not any(t.text == "*" for t in kind))
         constant = any(t.text == "const" for t in kind)
         c_type = written([t for t in kind if t.text not in ("*", "&", "&&") and t.text not in IGNORED])
+        if stars == 0 and self.function_type(c_type):
+            return Argument(name, c_type, 0, np.dtype(np.uint64), 1, False, default, function=True)
         stars, c_type, dtype, lanes = self.resolve(c_type, stars, template)
         reference = any(t.text in ("&", "&&") for t in kind)
         return Argument(name, c_type, stars, dtype, lanes, constant, default, False, reference)
@@ -124,6 +136,9 @@ class Types:
                 c_type = template[c_type]
                 continue
             item = self._type(c_type.rpartition("::")[2])
+            if item is None and c_type in COMPLEX:
+                c_type = COMPLEX[c_type]
+                continue
             if item is None:
                 break
             texts = [t.text for t in item.tokens]
@@ -161,6 +176,8 @@ class Types:
                 continue
             if "(" in words and not any(w in ("alignas", "__align__", "__attribute__") for w in words):
                 continue  # a method
+            if "{" in words and words[0] in ("struct", "class"):
+                part = self._named_inside(c_type, part)
             pieces = split(_without_attributes(part))
             first = pieces[0] if pieces else []
             stop = next((i for i, t in enumerate(first) if t.text in ("=", "{")), len(first))
@@ -177,6 +194,14 @@ class Types:
                 members.append(Argument(name, c, stars, dtype, lanes * int(np.prod(dims or [1]))))
         return members
 
+    def _named_inside(self, c_type: str, part: list[Token]) -> list[Token]:
+        """`struct { int* p; } s` as a member of a type that has a name from now on."""
+        close = closing(part, next(i for i, t in enumerate(part) if t.text == "{"))
+        name = replace(part[0], kind="word", text=f"{c_type}@{part[0].start}")
+        if not self.has_type(name.text):
+            self.items.append(Item("type", [name.text], (), part[: close + 1]))
+        return [name, *part[close + 1 :]]
+
     def struct_alignment(self, c_type: str) -> int:
         """What __align__ asks of a struct, 1 where it has none."""
         item = self._type(c_type.rpartition("::")[2])
@@ -184,6 +209,45 @@ class Types:
         head = written(item.tokens[:brace]) if item else ""
         match = re.search(r"(?:align\w*|aligned)\s*\(+\s*(\d+)", head)
         return int(match[1]) if match else 1
+
+    def function_type(self, c_type: str) -> list[Token] | None:
+        """The tokens of a type that points to a function, from its parenthesis on; None for another type."""
+        item = self._type(c_type.rpartition("::")[2])
+        if item is None or any(t.text in TAGS for t in item.tokens):
+            return None
+        at = next((i for i, t in enumerate(item.tokens[:-3]) if t.text == "(" and item.tokens[i + 1].text == "*"), None)
+        end = closing(item.tokens, at) if at is not None else 0
+        return item.tokens[end + 1 : -1] if at is not None and item.tokens[end + 1].text == "(" else None
+
+    def functions_like(self, p: Argument) -> list[str]:
+        """The device's functions that a parameter may point to: those that take what its type names."""
+        wanted = self.function_type(p.c_type) or tokens(p.c_type[p.c_type.rindex("(*)") + 3 :])
+        kinds = self._kinds(wanted[1 : closing(wanted, 0)])
+        return [
+            i.names[0]
+            for i in self.items
+            if i.kind == "function" and i.on_device and i.defined and not (i.is_kernel or i.is_template or i.scope)
+            if self._kinds(i.parameters) == kinds
+        ]
+
+    def _kinds(self, found: list[Token]) -> list[tuple[int, str]]:
+        """Stars and type of each parameter in a list, which may have names."""
+        made = []
+        for part in split(found):
+            if part and written(part) != "void":
+                p = self._argument(part if self._named(part) else [*part, *tokens("_")], 0, {})
+                made.append((p.stars, p.c_type))
+        return made
+
+    def _named(self, part: list[Token]) -> bool:
+        """Whether the last word of a parameter is its name: `unsigned int` has none, nor has `const wrapped`."""
+        words = [t.text for t in part if t.kind == "word" and t.text not in IGNORED]
+        return (
+            len(words) > 1
+            and part[-1].text == words[-1]
+            and self.resolve(words[-1])[2] is None
+            and self._type(words[-1]) is None
+        )
 
     def has_type(self, name: str) -> bool:
         """Whether the file declares a type of this name."""
@@ -205,6 +269,15 @@ class Types:
                 if piece and piece[0].text == name:
                     return number
         return None
+
+
+def _pointer_to_function(part: list[Token]) -> int | None:
+    """Where `(*name)(` begins in a parameter."""
+    texts = [t.text for t in part]
+    for i in range(len(part) - 4):
+        if texts[i : i + 2] == ["(", "*"] and part[i + 2].kind == "word" and texts[i + 3 : i + 5] == [")", "("]:
+            return i
+    return None
 
 
 def _plain_type(c_type: str) -> str:

@@ -104,8 +104,23 @@ class Words:
             text = f"{who} divides a whole number by zero: {LESSONS[kind]}"
         else:
             text = self._race(f, site, other, who, verb, place, said)
+        if kind == "out-of-bounds" and array and array.name in self.kernel.inside and address < array.low:
+            said["severity"] = "warning"
+            text += "; but the host's pointer may go into the middle of an array: what lies before it is not known here"
+        if made_up := self._made_up(kind, site, other):
+            said["severity"] = "warning"
+            text += (
+                f"; it rests on the values of {made_up}, which are made up: --arg {made_up}=@file.npy gives true ones"
+            )
         file, line, _ = site["frames"][0]
         return {**said, "kind": kind, "file": file, "line": line, "frames": site["frames"], "text": text}
+
+    def _made_up(self, kind, site, other) -> str:
+        """The array whose values nobody gave and on which a finding rests."""
+        if kind not in ("out-of-bounds", "misaligned", "race", "division"):
+            return ""
+        behind = [*site["loaded"], *(other["loaded"] if kind == "race" else site["changed"])]
+        return next((name for name in behind if name in self.kernel.made_up), "")
 
     @staticmethod
     def _why(f, space, array):

@@ -132,7 +132,8 @@ def kept(
     """The shared object that some commands make of some texts, kept under a hash of all that decides what is in it.
 
     parts: what decides, beside headers, compiler and processor.   texts: suffix -> text, written before all else.
-    commands(stem, made): the command lines.   symbol: what the object must hold.
+    commands(stem, made): the command lines, each asked for when those before it have run.
+    symbol: what the object must hold.
     between(stem): work between the first command and the others; the tables that it returns are kept with the object.
     Raises: UserError with the compiler's first error, or if the cache cannot be written.
     """
