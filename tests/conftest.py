@@ -1,8 +1,9 @@
 """What every test can ask for:
 
-A device (each test runs on the CPU, and on a GPU where there is one), and numbers to draw from.
+A device (each test runs on the CPU, and on a GPU or, where there is none, on its stand-in), and numbers to draw from.
 """
 
+import contextlib
 import os
 import sys
 import zlib
@@ -13,7 +14,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the package beside these tests, installed or not
 
-from dcgan_cupy.device import CpuDevice, Device, get, gpu
+import stand_in
+
+from dcgan_cupy.device import CpuDevice, Device, get
 
 
 def pytest_configure(config):
@@ -26,19 +29,37 @@ def pytest_configure(config):
 def pytest_runtest_protocol(item):
     """The mark any_size: kernels that serve every size, for tests of many networks' wiring.
 
-    Each network would compile some forty kernels of its own. Fixtures are made under the mark too.
+    Each network would compile some forty kernels of its own. Fixtures are made under the mark too. A test for the GPU's
+    stand-in finds it in CuPy's place all the while.
     """
     Device.specialises = not item.get_closest_marker("any_size")
-    try:
-        return (yield)
-    finally:
-        Device.specialises = True
+    with stand_in.installed() if on_stand_in(item) else contextlib.nullcontext():
+        try:
+            return (yield)
+        finally:
+            Device.specialises = True
 
 
-@pytest.fixture(scope="session", params=["cpu", "gpu"])
+def on_stand_in(item) -> bool:
+    return stand_in.NAME in (value for value in getattr(item, "callspec", None) and item.callspec.params.values() or ())
+
+
+@pytest.fixture(autouse=True)
+def no_fault_left(request):
+    """A fault that a launch left behind fails the test, also where nothing waited for the GPU after it."""
+    yield
+    if on_stand_in(request.node):
+        from stand_in import cupy_stand_in
+
+        assert not (fault := cupy_stand_in.reset()), fault
+
+
+@pytest.fixture(scope="session", params=["cpu", stand_in.gpu_name()])
 def device(request):
-    if request.param == "gpu" and (missing := gpu.why_not()):
-        pytest.skip(f"no GPU: {missing}")
+    if request.param == stand_in.NAME:
+        if missing := stand_in.why_not():
+            pytest.skip(missing)
+        return get("gpu")
     return CpuDevice(tiles="gpu") if request.param == "gpu tiles" else get(request.param)
 
 

@@ -1,0 +1,412 @@
+// A multiprocessor for tests: runs one block after the other of a kernel whose PTX Python has decoded (program.py).
+//
+//   warps      32 lanes in lockstep: one instruction is one loop over the lanes. Lanes that part at a branch run as
+//              groups, the one with the lowest place in the text first, and join again where their places meet
+//   collective a shuffle, a vote, a matrix product: acts when all lanes that its mask names are there
+//   barrier    a warp runs until all its lanes wait; then the next warp runs
+//   memory     every access is checked for its alignment, and to lie in one array of the launch, one shared variable,
+//              or the thread's own local memory. Shared and local memory begin as NaN
+//   registers  a slot holds one 32-bit register of a warp, 32 lanes; a 64-bit register takes two slots side by side
+//   order      blocks, warps and lanes in rising or falling order; `apart`: each lane alone from meeting to meeting
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "denormals.h"
+
+#if defined(__clang__)
+#define TOGETHER _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define TOGETHER _Pragma("GCC ivdep")
+#endif
+
+typedef uint16_t Slot;
+enum { LANES = 32, SLOT_BYTES = 128, NO_SLOT = 0xffff, ADDRESS = 15 };    // ADDRESS: which operand holds one
+enum Kind : uint8_t { PLAIN, LABEL, BRANCH, EXIT, BARRIER, COLLECTIVE };
+enum Space : uint8_t { GENERIC, GLOBAL, SHARED, LOCAL };
+enum Flag : uint16_t { NEGATED = 1, ADDRESS32 = 2 };                       // of the guard; the address is a 32-bit register
+const uint32_t POISON = 0x7fc5a5a5;                                        // a NaN that no arithmetic makes
+const uint64_t WINDOW = 1ull << 56;                                        // generic addresses: 1 shared, 2 local
+const uint32_t SHARED_START = 1024;                                        // shared addresses begin here, as on sm_90
+
+struct Warp;
+struct Instruction;
+typedef void (*Handler)(Warp&, const Instruction&);
+
+struct alignas(64) Instruction {
+    Handler run;
+    int64_t offset;                          // added to the address; or a number that the instruction needs
+    Slot r[16];                              // destinations, then sources
+    Slot guard;                              // a predicate, or NO_SLOT
+    uint16_t flags;
+    Kind kind;
+    uint8_t size, count, space;              // of a memory access: bytes an element, elements, where
+    int32_t target;                          // of a branch
+    int32_t mask;                            // the operand that holds a collective's mask, or -1: all lanes of the warp
+};
+
+struct Region { uint64_t first, last; uint64_t writable; };               // [first, last)
+struct Constant { uint64_t bits; uint32_t slot, wide; };
+struct Special { uint32_t what, slot; };
+struct Copy { char *to, *from; uint32_t bytes, given, thread, group; };    // cp.async on its way
+
+struct Fault { int32_t place, thread; uint64_t block, address; char message[240]; };
+
+struct Launch {                              // as machine.py lays it out
+    const Instruction* code;
+    const Constant* constants;
+    const Special* specials;
+    const Region *regions, *shared_regions;
+    uint32_t constant_count, special_count, region_count, shared_region_count;
+    uint32_t slots, shared_bytes, local_bytes, reversed, apart, dynamic_bytes;
+    uint32_t grid[3], block[3];
+    uint64_t most_steps;                     // instructions of one warp: more is a loop without an end
+    Fault fault;
+};
+
+enum State : uint8_t { READY, AT_COLLECTIVE, AT_BARRIER };
+struct Group { int32_t place; uint32_t lanes; State state; };
+
+struct Block {
+    Launch* launch;
+    char *shared, *local;
+    uint32_t index[3], threads;
+    Copy* copies;
+    uint32_t copy_count, copy_room;
+    uint32_t *open;                          // of each thread: the number of its cp.async group that is open
+    uint32_t votes, voters;                  // of bar.red
+    jmp_buf failed;
+};
+
+struct Warp {
+    Block* block;
+    char* registers;
+    uint32_t number, alive, lanes;           // lanes: those that run now
+    bool all;                                // every living lane runs: what dead ones get does not matter
+    alignas(64) int32_t mask[LANES];         // the same, -1 or 0 a lane
+    int32_t place;
+    const Region *last_global, *last_shared;
+    Group groups[LANES];
+    int group_count;
+    uint64_t steps;
+
+    template <class T> T* slot(Slot s) const { return (T*)(registers + (size_t)s * SLOT_BYTES); }
+};
+
+[[noreturn]] static void fail(Warp& w, int lane, uint64_t address, const char* format, ...) {
+    Launch* launch = w.block->launch;
+    Fault& fault = launch->fault;
+    va_list list;
+    va_start(list, format);
+    vsnprintf(fault.message, sizeof fault.message, format, list);
+    va_end(list);
+    const uint32_t *b = w.block->index, *g = launch->grid;
+    fault.place = w.place;
+    fault.thread = (int32_t)(w.number * LANES + lane);
+    fault.block = ((uint64_t)b[2] * g[1] + b[1]) * g[0] + b[0];
+    fault.address = address;
+    longjmp(w.block->failed, 1);
+}
+
+static void activate(Warp& w, uint32_t lanes) {
+    w.lanes = lanes;
+    w.all = lanes == w.alive;
+    for (int k = 0; k < LANES; k++) w.mask[k] = -(int32_t)(lanes >> k & 1);
+}
+
+// Calls work(lane) for each lane that runs, in the launch's order.
+template <class Work> static inline void each_lane(const Warp& w, Work work) {
+    if (w.lanes == 0xffffffffu && !w.block->launch->reversed) {
+        for (int k = 0; k < LANES; k++) work(k);
+    } else if (!w.block->launch->reversed) {
+        for (uint32_t left = w.lanes; left; left &= left - 1) work(__builtin_ctz(left));
+    } else {
+        for (uint32_t left = w.lanes; left;) {
+            int k = 31 - __builtin_clz(left);
+            left &= ~(1u << k);
+            work(k);
+        }
+    }
+}
+
+// to[k] = value(k) in the lanes that run.
+template <class D, class Value> static inline void put(Warp& w, Slot to, Value value) {
+    D* d = w.slot<D>(to);
+    if (w.all) {
+        TOGETHER for (int k = 0; k < LANES; k++) d[k] = value(k);
+    } else {
+        const int32_t* mask = w.mask;
+        TOGETHER for (int k = 0; k < LANES; k++) d[k] = mask[k] ? value(k) : d[k];
+    }
+}
+
+static inline uint32_t bits_of(const uint32_t* predicate) {
+    uint32_t bits = 0;
+    for (int k = 0; k < LANES; k++) bits |= (predicate[k] & 1u) << k;
+    return bits;
+}
+
+// The lanes that run and whose guard holds.
+static inline uint32_t guarded(const Warp& w, const Instruction& i) {
+    if (i.guard == NO_SLOT) return w.lanes;
+    uint32_t bits = bits_of(w.slot<uint32_t>(i.guard));
+    return (i.flags & NEGATED ? ~bits : bits) & w.lanes;
+}
+
+// Memory
+
+static void poison(char* memory, size_t bytes) {
+    for (size_t i = 0; i + 4 <= bytes; i += 4) memcpy(memory + i, &POISON, 4);
+}
+
+static inline uint64_t address_of(const Warp& w, const Instruction& i, int lane) {
+    uint64_t base = i.flags & ADDRESS32 ? w.slot<uint32_t>(i.r[ADDRESS])[lane] : w.slot<uint64_t>(i.r[ADDRESS])[lane];
+    return base + (uint64_t)i.offset;
+}
+
+static const Region* region_of(const Region* regions, uint32_t count, uint64_t address) {
+    uint32_t low = 0, high = count;          // the last one that begins at or before the address
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (regions[middle].first <= address) low = middle + 1;
+        else high = middle;
+    }
+    return low ? regions + low - 1 : nullptr;
+}
+
+static inline bool inside(const Region* r, uint64_t address, uint32_t bytes) {
+    return r && address - r->first <= r->last - r->first - bytes && r->last - r->first >= bytes;
+}
+
+// Where one lane's bytes lie in this process.
+static char* spot(Warp& w, Space space, int lane, uint64_t address, uint32_t bytes, bool write) {
+    const char* what = write ? "writes" : "reads";
+    Launch* launch = w.block->launch;
+    uint64_t given = address;
+    if (address % bytes) fail(w, lane, given, "%s %u bytes at an address that is no multiple of %u", what, bytes, bytes);
+    if (space == GENERIC) {
+        uint64_t window = address / WINDOW;
+        space = window == 1 ? SHARED : window == 2 ? LOCAL : GLOBAL;
+        address -= window == 1 || window == 2 ? window * WINDOW : 0;
+    }
+    if (space == LOCAL) {
+        if (address > launch->local_bytes || launch->local_bytes - address < bytes)
+            fail(w, lane, given, "%s %u bytes outside of its local memory", what, bytes);
+        return w.block->local + (size_t)(w.number * LANES + lane) * launch->local_bytes + address;
+    }
+    bool shared = space == SHARED;
+    const Region*& last = shared ? w.last_shared : w.last_global;
+    if (!inside(last, address, bytes)) {
+        last = shared ? region_of(launch->shared_regions, launch->shared_region_count, address)
+                      : region_of(launch->regions, launch->region_count, address);
+        if (!inside(last, address, bytes))
+            fail(w, lane, given, "%s %u bytes outside of every %s", what, bytes, shared ? "shared variable" : "array");
+    }
+    if (write && !last->writable) fail(w, lane, given, "writes %u bytes to constant memory", bytes);
+    return shared ? w.block->shared + (address - SHARED_START) : (char*)address;
+}
+
+// Where the bytes of all lanes that run lie: at[lane].
+static inline void spots(Warp& w, const Instruction& i, bool write, char** at) {
+    uint32_t bytes = i.size * i.count;
+    if (w.lanes == 0xffffffffu && (i.space == GLOBAL || i.space == SHARED)) {        // most accesses: one region, no doubt
+        const Region* r = i.space == SHARED ? w.last_shared : w.last_global;
+        if (r && (r->writable || !write) && r->last - r->first >= bytes) {
+            uint64_t room = r->last - r->first - bytes, bad = 0, first = r->first;
+            char* base = i.space == SHARED ? w.block->shared - SHARED_START : nullptr;
+            if (i.flags & ADDRESS32) {
+                const uint32_t* a = w.slot<uint32_t>(i.r[ADDRESS]);
+                for (int k = 0; k < LANES; k++) {
+                    uint64_t address = a[k] + (uint64_t)i.offset;
+                    bad |= (uint64_t)(address - first > room) | (address & (bytes - 1));
+                    at[k] = base + address;
+                }
+            } else {
+                const uint64_t* a = w.slot<uint64_t>(i.r[ADDRESS]);
+                for (int k = 0; k < LANES; k++) {
+                    uint64_t address = a[k] + (uint64_t)i.offset;
+                    bad |= (uint64_t)(address - first > room) | (address & (bytes - 1));
+                    at[k] = base + address;
+                }
+            }
+            if (!bad) return;
+        }
+    }
+    each_lane(w, [&](int k) { at[k] = spot(w, (Space)i.space, k, address_of(w, i, k), bytes, write); });
+}
+
+// Groups
+
+static void park(Warp& w, int32_t place, uint32_t lanes, State state) {
+    for (int g = 0; g < w.group_count; g++)
+        if (w.groups[g].place == place && w.groups[g].state == state && (state != READY || !w.block->launch->apart)) {
+            w.groups[g].lanes |= lanes;
+            return;
+        }
+    w.groups[w.group_count++] = {place, lanes, state};
+}
+
+static Group take(Warp& w, int g) {
+    Group taken = w.groups[g];
+    w.groups[g] = w.groups[--w.group_count];
+    return taken;
+}
+
+// Ready again at a place: as one group, or each lane alone.
+static void ready(Warp& w, int32_t place, uint32_t lanes) {
+    if (!w.block->launch->apart) park(w, place, lanes, READY);
+    else for (uint32_t left = lanes; left; left &= left - 1) park(w, place, left & -left, READY);
+}
+
+// The group to run next: the lowest place; among lanes apart the first lane, or the last. -1: none is ready.
+static int next_group(const Warp& w) {
+    int best = -1;
+    for (int g = 0; g < w.group_count; g++) {
+        const Group& a = w.groups[g];
+        if (a.state != READY) continue;
+        if (best < 0) best = g;
+        const Group& b = w.groups[best];
+        if (!w.block->launch->apart ? a.place < b.place
+                                    : w.block->launch->reversed ? a.lanes > b.lanes : a.lanes < b.lanes) best = g;
+    }
+    return best;
+}
+
+// Of the lanes that came to a collective those whose mask names no living lane that is not there.
+static uint32_t complete(Warp& w, const Instruction& i, uint32_t lanes) {
+    uint32_t found = 0;
+    for (uint32_t left = lanes; left; left &= left - 1) {
+        int k = __builtin_ctz(left);
+        uint32_t named = i.mask < 0 ? w.alive : w.slot<uint32_t>(i.r[i.mask])[k];
+        if (!(named >> k & 1)) fail(w, k, 0, "takes part with a mask that leaves itself out (%08x)", named);
+        if ((named & w.alive & ~lanes) == 0) found |= 1u << k;
+    }
+    return found;
+}
+
+// Runs a collective once for each mask among the lanes.
+static void collective(Warp& w, const Instruction& i, uint32_t lanes) {
+    while (lanes) {
+        int k = __builtin_ctz(lanes);
+        uint32_t named = i.mask < 0 ? w.alive : w.slot<uint32_t>(i.r[i.mask])[k], those = lanes & named;
+        activate(w, those);
+        i.run(w, i);
+        lanes &= ~those;
+    }
+}
+
+// Runs one group until it waits, ends, or another is to run.
+static void run_group(Warp& w, Group group) {
+    Launch* launch = w.block->launch;
+    const Instruction* code = launch->code;
+    int32_t place = group.place;
+    activate(w, group.lanes);
+    for (;;) {
+        const Instruction& i = code[place];
+        w.place = place;
+        if (++w.steps > launch->most_steps) fail(w, __builtin_ctz(w.lanes), 0, "does not come to an end");
+        switch (i.kind) {
+        case PLAIN: {
+            uint32_t lanes = guarded(w, i);
+            if (lanes == w.lanes) i.run(w, i);
+            else if (lanes) {
+                uint32_t before = w.lanes;
+                activate(w, lanes);
+                i.run(w, i);
+                activate(w, before);
+            }
+            place++;
+            break;
+        }
+        case LABEL: {
+            if (w.group_count && !launch->apart) {
+                uint32_t lanes = w.lanes;
+                bool earlier = false;
+                for (int g = 0; g < w.group_count; g++) {
+                    if (w.groups[g].state != READY) continue;
+                    if (w.groups[g].place == place) lanes |= take(w, g--).lanes;
+                    else earlier |= w.groups[g].place < place;
+                }
+                if (earlier) return park(w, place, lanes, READY);
+                if (lanes != w.lanes) activate(w, lanes);
+            }
+            place++;
+            break;
+        }
+        case BRANCH: {
+            uint32_t taken = guarded(w, i), stay = w.lanes & ~taken;
+            if (!stay) place = i.target;
+            else if (!taken) place++;
+            else if (i.target < place) {
+                park(w, place + 1, stay, READY);
+                activate(w, taken);
+                place = i.target;
+            } else {
+                park(w, i.target, taken, READY);
+                activate(w, stay);
+                place++;
+            }
+            break;
+        }
+        case EXIT: {
+            uint32_t gone = guarded(w, i), stay = w.lanes & ~gone;
+            w.alive &= ~gone;
+            if (!stay) return;
+            activate(w, stay);
+            place++;
+            break;
+        }
+        case BARRIER:
+        case COLLECTIVE: {
+            uint32_t here = guarded(w, i), pass = w.lanes & ~here;
+            if (!here) {
+                place++;
+                break;
+            }
+            if (pass) ready(w, place + 1, pass);
+            if (i.kind == BARRIER) return park(w, place, here, AT_BARRIER);
+            for (int g = 0; g < w.group_count; g++)
+                if (w.groups[g].state == AT_COLLECTIVE && w.groups[g].place == place) here |= take(w, g--).lanes;
+            uint32_t act = complete(w, i, here);
+            if (act != here) park(w, place, here & ~act, AT_COLLECTIVE);
+            if (!act) return;
+            collective(w, i, act);
+            if (launch->apart) return ready(w, place + 1, act);
+            activate(w, act);
+            place++;
+            break;
+        }
+        }
+    }
+}
+
+// Runs a warp until all its lanes wait at one barrier (true) or have ended (false).
+static bool run_warp(Warp& w) {
+    for (;;) {
+        int g = next_group(w);
+        if (g >= 0) {
+            run_group(w, take(w, g));
+            continue;
+        }
+        if (!w.group_count) return false;
+        for (g = 0; g < w.group_count; g++)  // lanes that they waited for may have ended
+            if (w.groups[g].state == AT_COLLECTIVE) {
+                w.place = w.groups[g].place;
+                if (complete(w, w.block->launch->code[w.place], w.groups[g].lanes)) break;
+            }
+        if (g < w.group_count) {
+            Group again = take(w, g);
+            run_group(w, {again.place, again.lanes, READY});
+            continue;
+        }
+        const Group& first = w.groups[0];
+        w.place = first.place;
+        if (w.group_count == 1 && first.state == AT_BARRIER) return true;
+        const Group& other = w.groups[w.group_count > 1];
+        fail(w, __builtin_ctz(first.lanes), 0, "lanes %08x of a warp wait here, lanes %08x at place %d", first.lanes,
+            w.alive & ~first.lanes, other.place);
+    }
+}
