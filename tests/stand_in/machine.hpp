@@ -44,8 +44,9 @@ struct alignas(64) Instruction {
     uint16_t flags;
     Kind kind;
     uint8_t size, count, space;              // of a memory access: bytes an element, elements, where
-    int32_t target;                          // of a branch
-    int32_t mask;                            // the operand that holds a collective's mask, or -1: all lanes of the warp
+    mutable int32_t target;                  // of a branch; of a memory access: the region that it last went to
+    int32_t mask;                            // the operand that holds a collective's mask, or -1: all lanes of the warp;
+                                             // of cp.async: added to the address that it reads
 };
 
 struct Region { uint64_t first, last; uint64_t writable; };               // [first, last)
@@ -88,7 +89,6 @@ struct Warp {
     bool all;                                // every living lane runs: what dead ones get does not matter
     alignas(64) int32_t mask[LANES];         // the same, -1 or 0 a lane
     int32_t place;
-    const Region *last_global, *last_shared;
     Group groups[LANES];
     int group_count;
     uint64_t steps;
@@ -167,26 +167,36 @@ static inline uint64_t address_of(const Warp& w, const Instruction& i, int lane)
     return base + (uint64_t)i.offset;
 }
 
-static const Region* region_of(const Region* regions, uint32_t count, uint64_t address) {
-    uint32_t low = 0, high = count;          // the last one that begins at or before the address
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (regions[middle].first <= address) low = middle + 1;
-        else high = middle;
-    }
-    return low ? regions + low - 1 : nullptr;
+struct Regions { const Region* all; uint32_t count; };
+
+static inline Regions regions_of(const Warp& w, bool shared) {
+    const Launch* l = w.block->launch;
+    return shared ? Regions{l->shared_regions, l->shared_region_count} : Regions{l->regions, l->region_count};
 }
 
-static inline bool inside(const Region* r, uint64_t address, uint32_t bytes) {
-    return r && address - r->first <= r->last - r->first - bytes && r->last - r->first >= bytes;
+// The number of the last region that begins at or before an address, or 0.
+static uint32_t region_at(Regions regions, uint64_t address) {
+    uint32_t low = 0, high = regions.count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (regions.all[middle].first <= address) low = middle + 1;
+        else high = middle;
+    }
+    return low ? low - 1 : 0;
+}
+
+static inline bool inside(Regions regions, uint32_t number, uint64_t address, uint32_t bytes) {
+    if (number >= regions.count) return false;
+    const Region& r = regions.all[number];
+    return r.last - r.first >= bytes && address - r.first <= r.last - r.first - bytes;
 }
 
 // Where one lane's bytes lie in this process.
-static char* spot(Warp& w, Space space, int lane, uint64_t address, uint32_t bytes, bool write) {
+static char* spot(Warp& w, const Instruction& i, Space space, int lane, uint64_t address, uint32_t bytes, bool write) {
     const char* what = write ? "writes" : "reads";
     Launch* launch = w.block->launch;
     uint64_t given = address;
-    if (address % bytes) fail(w, lane, given, "%s %u bytes at an address that is no multiple of %u", what, bytes, bytes);
+    if (address & (bytes - 1)) fail(w, lane, given, "%s %u bytes at an address that is no multiple of %u", what, bytes, bytes);
     if (space == GENERIC) {
         uint64_t window = address / WINDOW;
         space = window == 1 ? SHARED : window == 2 ? LOCAL : GLOBAL;
@@ -198,44 +208,47 @@ static char* spot(Warp& w, Space space, int lane, uint64_t address, uint32_t byt
         return w.block->local + (size_t)(w.number * LANES + lane) * launch->local_bytes + address;
     }
     bool shared = space == SHARED;
-    const Region*& last = shared ? w.last_shared : w.last_global;
-    if (!inside(last, address, bytes)) {
-        last = shared ? region_of(launch->shared_regions, launch->shared_region_count, address)
-                      : region_of(launch->regions, launch->region_count, address);
-        if (!inside(last, address, bytes))
+    Regions regions = regions_of(w, shared);
+    uint32_t number = (uint32_t)i.target;
+    if (!inside(regions, number, address, bytes)) {
+        number = region_at(regions, address);
+        if (!inside(regions, number, address, bytes))
             fail(w, lane, given, "%s %u bytes outside of every %s", what, bytes, shared ? "shared variable" : "array");
+        i.target = (int32_t)number;
     }
-    if (write && !last->writable) fail(w, lane, given, "writes %u bytes to constant memory", bytes);
+    if (write && !regions.all[number].writable) fail(w, lane, given, "writes %u bytes to constant memory", bytes);
     return shared ? w.block->shared + (address - SHARED_START) : (char*)address;
+}
+
+// at[k] = base + address of lane k, for addresses in registers of type A. Returns 0 if all that run lie in one region.
+template <class A>
+static inline uint64_t quick_spots(const Warp& w, const Instruction& i, const Region& r, char* base, char** at) {
+    const A* a = w.slot<A>(i.r[ADDRESS]);
+    const uint64_t bytes = i.size * i.count, first = r.first, room = r.last - r.first - bytes, offset = (uint64_t)i.offset;
+    const int32_t* mask = w.mask;
+    uint64_t bad = 0;
+    for (int k = 0; k < LANES; k++) {
+        uint64_t address = a[k] + offset;
+        bad |= ((uint64_t)(address - first > room) | (address & (bytes - 1))) & (uint64_t)(int64_t)mask[k];
+        at[k] = base + address;
+    }
+    return bad;
 }
 
 // Where the bytes of all lanes that run lie: at[lane].
 static inline void spots(Warp& w, const Instruction& i, bool write, char** at) {
-    uint32_t bytes = i.size * i.count;
-    if (w.lanes == 0xffffffffu && (i.space == GLOBAL || i.space == SHARED)) {        // most accesses: one region, no doubt
-        const Region* r = i.space == SHARED ? w.last_shared : w.last_global;
-        if (r && (r->writable || !write) && r->last - r->first >= bytes) {
-            uint64_t room = r->last - r->first - bytes, bad = 0, first = r->first;
+    const uint32_t bytes = i.size * i.count;
+    if (i.space == GLOBAL || i.space == SHARED) {                      // most accesses: all lanes in one region
+        Regions regions = regions_of(w, i.space == SHARED);
+        if ((uint32_t)i.target < regions.count) {
+            const Region& r = regions.all[i.target];
             char* base = i.space == SHARED ? w.block->shared - SHARED_START : nullptr;
-            if (i.flags & ADDRESS32) {
-                const uint32_t* a = w.slot<uint32_t>(i.r[ADDRESS]);
-                for (int k = 0; k < LANES; k++) {
-                    uint64_t address = a[k] + (uint64_t)i.offset;
-                    bad |= (uint64_t)(address - first > room) | (address & (bytes - 1));
-                    at[k] = base + address;
-                }
-            } else {
-                const uint64_t* a = w.slot<uint64_t>(i.r[ADDRESS]);
-                for (int k = 0; k < LANES; k++) {
-                    uint64_t address = a[k] + (uint64_t)i.offset;
-                    bad |= (uint64_t)(address - first > room) | (address & (bytes - 1));
-                    at[k] = base + address;
-                }
-            }
-            if (!bad) return;
+            if ((r.writable || !write) && r.last - r.first >= bytes
+                && !(i.flags & ADDRESS32 ? quick_spots<uint32_t>(w, i, r, base, at)
+                                         : quick_spots<uint64_t>(w, i, r, base, at))) return;
         }
     }
-    each_lane(w, [&](int k) { at[k] = spot(w, (Space)i.space, k, address_of(w, i, k), bytes, write); });
+    each_lane(w, [&](int k) { at[k] = spot(w, i, (Space)i.space, k, address_of(w, i, k), bytes, write); });
 }
 
 // Groups

@@ -88,7 +88,7 @@ template <int N, bool TRANSPOSED> static void load_matrix(Warp& w, const Instruc
     uint16_t held[N][8][8];
     if (w.lanes != 0xffffffffu) fail(w, 0, 0, "ldmatrix needs all 32 lanes");
     for (int lane = 0; lane < 8 * N; lane++)
-        memcpy(held[lane / 8][lane % 8], spot(w, SHARED, lane, address_of(w, i, lane), 16, false), 16);
+        memcpy(held[lane / 8][lane % 8], spot(w, i, SHARED, lane, address_of(w, i, lane), 16, false), 16);
     for (int lane = 0; lane < LANES; lane++)
         for (int n = 0; n < N; n++) {
             int along = lane / 4, from = 2 * (lane % 4);

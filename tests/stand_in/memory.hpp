@@ -29,7 +29,7 @@ template <class D, class T> static void store(Warp& w, const Instruction& i) {
 // r[0] = *p, then *p = change(*p, r[1], r[2]), lane after lane.
 template <class T, class Change> static void atomic(Warp& w, const Instruction& i, Change change) {
     each_lane(w, [&](int k) {
-        T* p = (T*)spot(w, (Space)i.space, k, address_of(w, i, k), sizeof(T), true);
+        T* p = (T*)spot(w, i, (Space)i.space, k, address_of(w, i, k), sizeof(T), true);
         T before = *p;
         *p = change(before, w.slot<T>(i.r[1])[k], i.r[2] == NO_SLOT ? T(0) : w.slot<T>(i.r[2])[k]);
         if (i.r[0] != NO_SLOT) w.slot<T>(i.r[0])[k] = before;
@@ -43,13 +43,13 @@ static void start_copy(Warp& w, const Instruction& i) {
     each_lane(w, [&](int k) {
         uint32_t bytes = i.size, given = i.r[1] == NO_SLOT ? bytes : w.slot<uint32_t>(i.r[1])[k];
         if (given > bytes) fail(w, k, 0, "copies %u bytes into %u", given, bytes);
-        char* to = spot(w, SHARED, k, address_of(w, i, k), bytes, true);
-        uint64_t address = w.slot<uint64_t>(i.r[0])[k] + (uint64_t)i.target;
+        char* to = spot(w, i, SHARED, k, address_of(w, i, k), bytes, true);
+        uint64_t address = w.slot<uint64_t>(i.r[0])[k] + (uint64_t)(int64_t)i.mask;
         if (address % bytes) fail(w, k, address, "copies %u bytes from an address that is no multiple of %u", bytes, bytes);
         char* from = (char*)address;
         if (given) {
-            const Region* r = region_of(b.launch->regions, b.launch->region_count, address);
-            if (!inside(r, address, given)) fail(w, k, address, "copies %u bytes from outside of every array", given);
+            Regions regions = regions_of(w, false);
+            if (!inside(regions, region_at(regions, address), address, given)) fail(w, k, address, "copies %u bytes from outside of every array", given);
         }
         poison(to, bytes);
         if (b.copy_count == b.copy_room) {

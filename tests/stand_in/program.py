@@ -389,7 +389,7 @@ class _Translation:
         address, offset = self.place(operands[0])
         source, added = self.place(operands[1])
         given = [self.source(operands[3])] if len(operands) > 3 else []
-        more = {"address": address, "offset": offset, "size": int(operands[2]), "count": 1, "target": added}
+        more = {"address": address, "offset": offset, "size": int(operands[2]), "count": 1, "mask": added}
         self.add("cp.async", [], [source, *given], **more)
 
     def barrier(self, words, operands) -> None:

@@ -39,11 +39,8 @@ def encode(made) -> Program:
             record["flags"] |= NEGATED * step.negated
         if step.kind == BRANCH:
             record["target"] = places[step.target]
-        elif isinstance(step.target, int):
-            record["target"] = step.target
         for key in ("kind", "offset", "size", "count", "space", "mask"):
-            if value := getattr(step, key):
-                record[key] = value
+            record[key] = getattr(step, key)
     program = Program(
         name=made.kernel.name,
         records=records,
