@@ -1,4 +1,4 @@
-# make train · test · quick · long · check · bench · gpu: each sets itself up. ARGS="…" passes flags on: make train ARGS="--steps 200"
+# make train · test · test-gpu · quick · long · check · bench · gpu: each sets itself up. ARGS="…" passes flags on: make train ARGS="--steps 200"
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -10,7 +10,7 @@ GPU   := $(if $(CUDA),$(if $(filter 12,$(CUDA)),cuda12,$(if $(filter 1,$(shell t
 comma := ,
 EXTRA := cpu$(if $(GPU),$(comma)$(GPU))
 
-.PHONY: train test quick long check bench gpu clean
+.PHONY: train test test-gpu quick long check bench gpu clean
 .DELETE_ON_ERROR:
 
 train: $(VENV)/ready-$(EXTRA)
@@ -26,6 +26,11 @@ test: $(VENV)/ready-test-$(or $(GPU),nvrtc)
 quick: $(VENV)/ready-test-$(or $(GPU),nvrtc)
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -n auto --dist worksteal -x $(ARGS) $$(sed 's/#.*//' tests/quick.txt)
+
+# All tests of the GPU, on its stand-in where there is none: a quarter of an hour. STAND_IN_ORDER="reversed apart" turns
+# the order of blocks, warps and lanes around, and lets each lane run alone.
+test-gpu: $(VENV)/ready-test-$(or $(GPU),nvrtc)
+	$(BIN)/python -m pytest -n auto --dist worksteal --only-gpu $(ARGS)
 
 # Fuzzing, kills, mutations: half an hour.
 long: $(VENV)/ready-test-$(or $(GPU),nvrtc)

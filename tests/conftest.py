@@ -25,6 +25,25 @@ def pytest_configure(config):
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--only-gpu", action="store_true", help="only tests of the GPU or its stand-in, the large ones too"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """The mark large: minutes on the stand-in GPU, so `make test` leaves it to `make test-gpu`."""
+    if config.getoption("--only-gpu"):
+        of_gpu = [item for item in items if on_gpu(item)]
+        config.hook.pytest_deselected(items=[item for item in items if not on_gpu(item)])
+        items[:] = of_gpu
+        return
+    for item in items:
+        if item.get_closest_marker("large") and on_stand_in(item):
+            item.add_marker(pytest.mark.long)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
     """The mark any_size: kernels that serve every size, for tests of many networks' wiring.
@@ -40,8 +59,22 @@ def pytest_runtest_protocol(item):
             Device.specialises = True
 
 
+def on_gpu(item) -> bool:
+    return on_stand_in(item) or "gpu" in words_of(item)
+
+
+def words_of(item) -> list:
+    """The parameters of a test that are texts."""
+    return (
+        [value for value in item.callspec.params.values() if isinstance(value, str)]
+        if hasattr(item, "callspec")
+        else []
+    )
+
+
 def on_stand_in(item) -> bool:
-    return stand_in.NAME in (value for value in getattr(item, "callspec", None) and item.callspec.params.values() or ())
+    """Whether a test asks for the GPU's stand-in, by a parameter of that name."""
+    return stand_in.NAME in words_of(item)
 
 
 @pytest.fixture(autouse=True)

@@ -43,7 +43,8 @@ def installed(count: int = 1, **order: bool):
     """device/gpu.py finds the stand-in in CuPy's place, `count` GPUs, launches in the order given (machine.Order)."""
     from . import cupy_stand_in
 
-    before = gpu.cupy, gpu.missing, gpu.no_driver
+    before, gpus = (gpu.cupy, gpu.missing, gpu.no_driver), cupy_stand_in.GPUS
+    outer = gpus.count, gpus.order
     words = os.environ.get("STAND_IN_ORDER", "").split()
     cupy_stand_in.reset(count, **{**dict.fromkeys(words, True), **order})
     gpu.cupy, gpu.missing, gpu.no_driver = cupy_stand_in, lambda: "", lambda: ""
@@ -51,3 +52,4 @@ def installed(count: int = 1, **order: bool):
         yield cupy_stand_in
     finally:
         gpu.cupy, gpu.missing, gpu.no_driver = before
+        gpus.count, gpus.order = outer

@@ -1,198 +1,37 @@
 """A CuPy without a GPU, and stricter than CuPy: as much of it as device/gpu.py and bench/ use.
 
-    kernels    compiled by NVRTC, run by machine.py when they are launched; a stream has nothing to wait for
-    faults     told by the next call that waits for the GPU, and by every one after it, as a lost CUDA context does;
-               reset() forgets them
-    captures   work of the capturing thread is noted, not run; allocating, compiling, copying from or to the host and
-               waiting are errors, which spoil the capture
-    graphs     keep no array alive: replaying one whose arrays are gone is an illegal access
-    arrays     begin as NaN, turn into NumPy arrays by get() only, and belong to one GPU
+kernels    compiled by NVRTC, run by machine.py when they are launched; a stream has nothing to wait for
+faults     told by the next call that waits for the GPU, and by every one after it, as a lost CUDA context does;
+           reset() forgets them
+captures   work of the capturing thread is noted, not run; allocating, compiling, copying from or to the host and
+           waiting are errors, which spoil the capture
+graphs     keep no array alive: replaying one whose arrays are gone is an illegal access
+arrays     begin as NaN, turn into NumPy arrays by get() only, and belong to one GPU
 """
 
-import itertools
-import threading
 import time
 import weakref
 from types import SimpleNamespace
 
 import numpy as np
 
-from . import kept, machine, nvrtc, ptx
+from . import kept, machine, nvrtc
+from .arrays import (
+    CAPTURING,
+    GPUS,
+    ILLEGAL,
+    SPOILT,
+    CompileException,
+    CUDADriverError,
+    CUDARuntimeError,
+    asnumpy,
+    empty,
+    ndarray,
+    reset,
+)
 
+__all__ = ["RawModule", "asnumpy", "cuda", "empty", "ndarray", "reset"]
 MOST_SHARED, COMMON_SHARED = 227 * 1024, 48 * 1024
-ILLEGAL = "cudaErrorIllegalAddress: an illegal memory access was encountered"
-CAPTURING = "cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing"
-SPOILT = "cudaErrorStreamCaptureInvalidated: operation failed due to a previous error during capture"
-
-
-class CUDARuntimeError(RuntimeError):
-    """As cupy.cuda.runtime has it."""
-
-
-class CUDADriverError(RuntimeError):
-    """As cupy.cuda.driver has it."""
-
-
-class CompileException(Exception):
-    """As cupy.cuda.compiler has it."""
-
-
-class _OfThread(threading.local):
-    def __init__(self):
-        self.number, self.streams = 0, []
-
-
-class Machine:
-    """The GPUs of this stand-in, and what is to be told of them."""
-
-    def __init__(self, count: int):
-        self.count, self.fault = count, None
-        self.order = machine.Order()
-        self.mine = _OfThread()
-        self.turn = threading.RLock()
-        self.names = itertools.count(1)
-
-    @property
-    def stream(self) -> "Stream":
-        return self.mine.streams[-1] if self.mine.streams else Stream.null
-
-    def check(self) -> None:
-        if self.fault:
-            raise CUDARuntimeError(self.fault)
-
-    def outside_of_captures(self, what: str) -> None:
-        """Raises: CUDARuntimeError if this thread's stream is capturing, which spoils the capture."""
-        if self.stream.capturing is not None:
-            self.stream.spoilt = True
-            raise CUDARuntimeError(f"{CAPTURING} ({what})")
-
-
-GPUS = Machine(1)
-
-
-def reset(count: int = 1, **order: bool) -> str:
-    """A machine as new, its launches in the order given. Returns the fault that nobody was told of, if there is one."""
-    left, GPUS.fault = GPUS.fault, None
-    GPUS.count, GPUS.order = count, machine.Order(**order)
-    GPUS.mine = _OfThread()
-    return left or ""
-
-
-# Arrays
-
-
-class Allocation:
-    """Memory of one GPU, NaN at first, on a 512-byte boundary."""
-
-    def __init__(self, size: int):
-        raw = np.empty(size + 1024, np.uint8)
-        start = -raw.ctypes.data % 512
-        self.bytes, self.gpu, self.name = raw[start : start + size], GPUS.mine.number, f"array {next(GPUS.names)}"
-        self.bytes.fill(0xFF)
-
-
-class ndarray:  # noqa: N801 - CuPy's name
-    """Memory of a GPU, or a part of it."""
-
-    __module__ = "cupy"  # as messages name it
-    __array_priority__ = 100
-    __hash__ = None
-
-    def __init__(self, memory: Allocation, host: np.ndarray, base: "ndarray | None" = None):
-        self._memory, self._host, self.base = memory, host, base
-
-    def _part(self, host) -> "ndarray":
-        return ndarray(self._memory, host, self if self.base is None else self.base)
-
-    shape = property(lambda self: self._host.shape)
-    dtype = property(lambda self: self._host.dtype)
-    size = property(lambda self: self._host.size)
-    nbytes = property(lambda self: self._host.nbytes)
-    ndim = property(lambda self: self._host.ndim)
-    itemsize = property(lambda self: self._host.itemsize)
-    strides = property(lambda self: self._host.strides)
-    flags = property(lambda self: self._host.flags)
-    T = property(lambda self: self._part(self._host.T))
-    data = property(lambda self: SimpleNamespace(ptr=self._host.__array_interface__["data"][0]))
-    device = property(lambda self: SimpleNamespace(id=self._memory.gpu))
-
-    def __len__(self):
-        return len(self._host)
-
-    def __array__(self, *_, **__):
-        raise TypeError(
-            "Implicit conversion to a NumPy array is not allowed. "
-            "Please use `.get()` to construct a NumPy array explicitly."
-        )
-
-    def __getitem__(self, index):
-        part = self._host[index]
-        part = part if isinstance(part, np.ndarray) else self._host[index + (...,)] if isinstance(index, tuple) else self._host[(index, ...)]
-        if not np.may_share_memory(part, self._host) and part.size:
-            raise TypeError("the stand-in has views only: need slices, got an index that copies")
-        return self._part(part)
-
-    def __setitem__(self, index, value):
-        GPUS.outside_of_captures("an array is filled")  # a kernel of CuPy's own, compiled at its first use
-        GPUS.check()
-        if isinstance(value, np.ndarray) and value.ndim:
-            raise ValueError("non-scalar numpy.ndarray cannot be used for fill")
-        self._host[index] = value._host if isinstance(value, ndarray) else value
-
-    def reshape(self, *shape):
-        made = self._host.reshape(*shape)
-        if made.size and not np.may_share_memory(made, self._host):
-            raise TypeError("the stand-in has views only: this shape needs a copy")
-        return self._part(made)
-
-    def ravel(self):
-        return self.reshape(-1)
-
-    def view(self, dtype):
-        return self._part(self._host.view(dtype))
-
-    def astype(self, dtype):
-        made = empty(self.shape, dtype)
-        made._host[...] = self._host.astype(dtype)
-        return made
-
-    def copy(self):
-        return self.astype(self.dtype)
-
-    def fill(self, value):
-        self[...] = value
-
-    def set(self, values):
-        GPUS.outside_of_captures("a copy from the host")
-        GPUS.check()
-        if not isinstance(values, np.ndarray):
-            raise TypeError("Only numpy.ndarray can be set to cupy.ndarray")
-        if values.dtype != self.dtype or values.shape != self.shape:
-            raise ValueError(f"Shape or dtype mismatch: {values.dtype} {values.shape}, {self.dtype} {self.shape}")
-        if not (self.flags.c_contiguous or self.flags.f_contiguous):
-            raise RuntimeError("Cannot set to non-contiguous array")
-        with GPUS.turn:
-            self._host[...] = values
-
-    def get(self):
-        GPUS.outside_of_captures("a copy to the host")
-        GPUS.check()
-        with GPUS.turn:
-            return np.array(self._host)
-
-
-def empty(shape, dtype=np.float64):
-    """As cupy.empty; here it begins as NaN."""
-    GPUS.outside_of_captures("an allocation")
-    GPUS.check()
-    dtype = np.dtype(dtype)
-    shape = (shape,) if np.isscalar(shape) else tuple(shape)
-    memory = Allocation(int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
-    return ndarray(memory, memory.bytes.view(dtype).reshape(shape))
-
-
-def asnumpy(array):
-    return array.get() if isinstance(array, ndarray) else np.asarray(array)
 
 
 # Streams, events, graphs
@@ -200,8 +39,6 @@ def asnumpy(array):
 
 class Stream:
     """Runs what is launched at once, or notes it."""
-
-    null: "Stream"
 
     def __init__(self, null=False, non_blocking=False, ptds=False):
         self.is_null, self.capturing, self.spoilt = null, None, False
@@ -243,7 +80,7 @@ class Stream:
         GPUS.check()
 
 
-Stream.null = Stream(null=True)
+GPUS.null = Stream(null=True)
 
 
 class Event:
@@ -333,8 +170,6 @@ class RawModule:
             raise CompileException(str(error)) from None
         except LookupError as error:
             raise CUDADriverError(str(error)) from None
-        except ptx.NotKnown as error:
-            raise NotImplementedError(f"the stand-in does not run this PTX: {error}") from None
         for v in program.variables:
             if v.name not in self.variables:
                 held = np.zeros(max(v.size, 1) + 512, np.uint8)
@@ -396,9 +231,13 @@ class Function:
             elif isinstance(value, np.generic):
                 held = value.tobytes()
             else:
-                raise TypeError(f"{self.name}: argument {n}: need an array or a NumPy scalar, got {type(value).__name__}")
+                raise TypeError(
+                    f"{self.name}: argument {n}: need an array or a NumPy scalar, got {type(value).__name__}"
+                )
             if len(held) != size:
-                raise TypeError(f"{self.name}: argument {n}: need {size} bytes, got {len(held)} ({type(value).__name__})")
+                raise TypeError(
+                    f"{self.name}: argument {n}: need {size} bytes, got {len(held)} ({type(value).__name__})"
+                )
             given[offset : offset + size] = held
         return bytes(given), arrays
 
@@ -420,7 +259,7 @@ runtime = SimpleNamespace(
     getDeviceProperties=lambda number: dict(PROPERTIES),
     runtimeGetVersion=lambda: 13000,
     memGetInfo=lambda: (2**32, 2**33),
-    deviceSynchronize=lambda: Stream.null.synchronize(),
+    deviceSynchronize=lambda: GPUS.null.synchronize(),
 )
 cuda = SimpleNamespace(
     is_available=lambda: True,

@@ -23,7 +23,9 @@ def _decides() -> bytes:
 
 def translated(code: str, options: tuple[str, ...], symbol: str, instances: tuple[str, ...]) -> program.Program:
     """The program of a kernel.   Raises: nvrtc.CompileError, ptx.NotKnown, LookupError for no such kernel."""
-    key = hashlib.sha256(b"\0".join([_decides(), code.encode(), repr((options, symbol, instances)).encode()])).hexdigest()
+    key = hashlib.sha256(
+        b"\0".join([_decides(), code.encode(), repr((options, symbol, instances)).encode()])
+    ).hexdigest()
     path = cache_root() / "stand-in" / key[:32]
     try:
         with open_to_read(path) as file:

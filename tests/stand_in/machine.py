@@ -12,12 +12,13 @@ from dcgan_cupy.device.host import keep
 from dcgan_cupy.device.host.build import build
 from dcgan_cupy.device.turns import Turn
 
-from .program import RECORD, SHARED_START, Program
+from .program import RECORD, Program
+from .ptx import NotKnown
 
 HERE = Path(__file__).resolve().parent
 TEXTS = ("machine.hpp", "memory.hpp", "matrices.hpp", "instructions.hpp", "block.hpp")
 FLAGS = ("-ffp-contract=off", "-fno-strict-aliasing", "-Wno-everything")  # PTX says itself where it fuses
-MOST_STEPS = 1 << 33  # instructions of one warp
+MOST_STEPS = 1 << 30  # instructions of one warp
 
 
 class Fault(Exception):
@@ -37,7 +38,8 @@ class _Launch(ctypes.Structure):
         *((name, ctypes.c_uint32) for name in (
             "constant_count", "special_count", "region_count", "shared_region_count", "slots", "shared_bytes",
             "local_bytes", "reversed", "apart", "dynamic_bytes")),
-        ("grid", ctypes.c_uint32 * 3), ("block", ctypes.c_uint32 * 3), ("most_steps", ctypes.c_uint64), ("fault", _Fault),
+        ("grid", ctypes.c_uint32 * 3), ("block", ctypes.c_uint32 * 3), ("most_steps", ctypes.c_uint64),
+        ("fault", _Fault),
     )  # fmt: skip
 
 
@@ -85,7 +87,7 @@ class Ready:
         self.records = program.records.copy()
         known = handlers()
         if unknown := sorted({name for name in program.names if name not in known}):
-            raise Fault(f"{program.name}: the stand-in does not know {', '.join(unknown)}: see instructions.hpp")
+            raise NotKnown(f"{program.name}: {', '.join(unknown)} (instructions.hpp has a line for each that is known)")
         self.records["run"] = [known[name] for name in program.names]
         raw = np.zeros(self.records.nbytes + 64, np.uint8)
         start = -raw.ctypes.data % 64
@@ -98,7 +100,9 @@ class Ready:
             self.constants[n] = (bits % (1 << 64), slot, wide)
         self.fixed = len(fixed)
         self.specials = np.array(program.specials or [(0, 0)], "<u4")
-        self.variables = [(v.ctypes.data, v.nbytes, name, name not in _constant(program)) for name, v in variables.items()]
+        self.variables = [
+            (v.ctypes.data, v.nbytes, name, name not in _constant(program)) for name, v in variables.items()
+        ]
         self.turn = Turn()
 
     def run(self, grid, block, parameters: bytes, arrays, dynamic: int, order: Order) -> None:
@@ -111,7 +115,9 @@ class Ready:
             constants = self.constants.copy()
         shared = [(at, at + (size or dynamic), 1) for _, at, size in p.shared if size or dynamic]
         shared = np.array(sorted(shared) or [(0, 0, 0)], REGION)
-        known = sorted({(first, first + size, int(writable)) for first, size, _, writable in [*arrays, *self.variables] if size})
+        known = sorted(
+            {(first, first + size, int(writable)) for first, size, _, writable in [*arrays, *self.variables] if size}
+        )
         regions = _disjoint(known)
         launch = _Launch(
             code=self.code.ctypes.data, constants=constants.ctypes.data, specials=self.specials.ctypes.data,

@@ -37,7 +37,7 @@ COLLECTIVES = {"shfl": 5, "vote": 2, "redux": 2, "bar.warp": 0, "mma": -1, "ldma
 
 @dataclass
 class Step:
-    """An instruction whose operands are registers, numbers ("#bits" or "##bits" of 64) or parameters ("=offset:...")."""
+    """An instruction whose operands are registers, numbers ("#", "##" of 64 bits) or parameters ("=", "==")."""
 
     name: str
     outs: list[str]
@@ -152,7 +152,12 @@ class _Translation:
 
     def take(self, i: Instruction) -> None:
         guard = i.guard and self.prefix + i.guard
-        self.common = {"guard": guard, "negated": i.negated, "line": i.line, "text": f"{i.opcode} {', '.join(i.operands)}"}
+        self.common = {
+            "guard": guard,
+            "negated": i.negated,
+            "line": i.line,
+            "text": f"{i.opcode} {', '.join(i.operands)}",
+        }
         words = i.opcode.replace("::", "_").split(".")
         family = words[0]
         if family == "label":
@@ -186,8 +191,8 @@ class _Translation:
             self.matrix(family, words, i.operands)
         elif family in ("prefetch", "prefetchu", "nanosleep", "discard", "griddepcontrol"):
             pass
-        elif family == "isspacep":
-            raise NotKnown(f"{self.kernel.name}: {i.opcode}")
+        elif family in ("trap", "brkpt"):
+            self.add("trap", [], [])
         elif family == "activemask":
             self.add("activemask.b32", [self.out(i.operands[0])], [])
         else:
@@ -356,7 +361,9 @@ class _Translation:
             self.parameter(family == "ld", kind, parts, where)
             return
         space = next((w for w in words if w in SPACES), "")
-        if left := [w for w in words[:-1] if w not in SPACES and w not in OF_MEMORY and not re.fullmatch(r"v[248]|L[12]", w)]:
+        if left := [
+            w for w in words[:-1] if w not in SPACES and w not in OF_MEMORY and not re.fullmatch(r"v[248]|L[12]", w)
+        ]:
             raise NotKnown(f"{self.kernel.name}: {family}.{'.'.join(left)}")
         address, offset = self.place(where)
         registers = [self.out(p) if family == "ld" else self.source(p, WIDTHS[kind]) for p in parts]
@@ -382,7 +389,9 @@ class _Translation:
         """cp.async: start, commit, wait."""
         if words[0] in ("commit_group", "wait_group", "wait_all"):
             number = int(operands[0]) if operands else -1
-            self.add("cp.async.commit_group" if words[0] == "commit_group" else "cp.async.wait_group", [], [], offset=number)
+            self.add(
+                "cp.async.commit_group" if words[0] == "commit_group" else "cp.async.wait_group", [], [], offset=number
+            )
             return
         if words[0] not in ("ca", "cg") or words[1].split("_")[0] != "shared":
             raise NotKnown(f"{self.kernel.name}: cp.async.{'.'.join(words)}")
@@ -399,7 +408,9 @@ class _Translation:
         elif words == ["sync"] and operands in (["0"], ["0x0"]):
             self.add("bar.sync", [], [], kind=BARRIER)
         elif words[0] == "red" and len(operands) == 3:
-            self.add(f"bar.{'.'.join(words)}", [self.out(operands[0])], [self.source(operands[2])], kind=BARRIER, count=1)
+            self.add(
+                f"bar.{'.'.join(words)}", [self.out(operands[0])], [self.source(operands[2])], kind=BARRIER, count=1
+            )
         else:
             raise NotKnown(f"{self.kernel.name}: bar.{'.'.join(words)} {', '.join(operands)}")
 
@@ -416,7 +427,14 @@ class _Translation:
         if family == "ldmatrix":
             address, offset = self.place(operands[1])
             name = name.replace("shared_cta", "shared")
-            self.add(name, [self.out(o) for o in self.list_of(operands[0])], [], kind=COLLECTIVE, address=address, offset=offset)
+            self.add(
+                name,
+                [self.out(o) for o in self.list_of(operands[0])],
+                [],
+                kind=COLLECTIVE,
+                address=address,
+                offset=offset,
+            )
             return
         outs = [self.out(o) for o in self.list_of(operands[0])]
         ins = [self.source(o) for operand in operands[1:4] for o in self.list_of(operand)]

@@ -18,7 +18,10 @@ STATEMENT = re.compile(r"(?:@(!?)([%\w$]+)\s+)?([a-z][\w.:]*)\s*(.*)$", re.S)
 
 
 class NotKnown(Exception):
-    """PTX that this stand-in does not read or run; the text says which."""
+    """PTX that the stand-in does not read or run; the text says which."""
+
+    def __init__(self, what: str):
+        super().__init__(f"the stand-in does not run this PTX: {what}")
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,9 @@ def parse(text: str) -> Module:
     for match in re.finditer(r"\.(entry|func)\b", text):
         if match.start() < at:
             continue
-        _variables(text[at : text.rindex(";", at, match.start()) + 1 if ";" in text[at : match.start()] else at], module)
+        _variables(
+            text[at : text.rindex(";", at, match.start()) + 1 if ";" in text[at : match.start()] else at], module
+        )
         opening = text.index("{", match.end()) if "{" in text[match.end() :] else len(text)
         semicolon = text.find(";", match.end())
         if match[1] == "func" and 0 <= semicolon < opening:  # a declaration
@@ -131,7 +136,9 @@ def _closing(text: str, opening: int) -> int:
 
 
 def _kernel(head: str, body: str) -> Kernel:
-    results, name, parameters, head = re.match(r"\s*(?:\(([^)]*)\))?\s*([\w$]+)\s*(?:\(([^)]*)\))?(.*)", head, re.S).groups()
+    results, name, parameters, head = re.match(
+        r"\s*(?:\(([^)]*)\))?\s*([\w$]+)\s*(?:\(([^)]*)\))?(.*)", head, re.S
+    ).groups()
     kernel = Kernel(name, [found[2] for found in PARAMETER.findall(results or "")])
     offset = 0
     for align, kind, name, count in PARAMETER.findall(parameters or ""):

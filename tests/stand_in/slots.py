@@ -1,7 +1,7 @@
 """Gives registers their slots, and writes instructions as the machine reads them.
 
-PTX has thousands of registers, each written about once; a warp's slots should lie in a cache. So a register keeps a slot
-only from its first write to its last use. Each lane is a thread of its own, so this holds however lanes part and meet.
+PTX has thousands of registers, each written about once; a warp's slots should lie in a cache. So a register keeps a
+slot only from its first write to its last use. Each lane is a thread of its own: this holds however lanes part.
 """
 
 import heapq
@@ -125,8 +125,9 @@ def _slots(made, steps, places) -> tuple[dict[str, int], list[str], int]:
 
 def _lives(steps, places, numbers) -> tuple[list[int], list[int]]:
     """First and last step of each register's life."""
-    starts = sorted({0, *(n for n, s in enumerate(steps) if s.kind == LABEL),
-                     *(n + 1 for n, s in enumerate(steps) if s.kind in (BRANCH, EXIT) and n + 1 < len(steps))})  # fmt: skip
+    labels = {n for n, step in enumerate(steps) if step.kind == LABEL}
+    behind = {n + 1 for n, step in enumerate(steps[:-1]) if step.kind in (BRANCH, EXIT)}
+    starts = sorted({0} | labels | behind)
     block_of = {start: b for b, start in enumerate(starts)}
     ends = [*starts[1:], len(steps)]
     first, last = [len(steps)] * len(numbers), [-1] * len(numbers)
