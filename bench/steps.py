@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from dcgan_cupy.config import Config
+from dcgan_cupy.device import KernelError
 from dcgan_cupy.preflight import plan
 from dcgan_cupy.trainer import Trainer
 
@@ -67,7 +68,8 @@ def compare(dev, features: int, batch: int, size: int, rounds: int, budget: floa
     """One row: our step against each mode of PyTorch, in turn.
 
     budget, compile_budget: seconds for measuring, and before it for compiling our kernels.
-    Raises: LeftOut where our kernels, or three rounds beside one mode of PyTorch at the least, do not fit.
+    Raises: LeftOut where our kernels, or three rounds beside one mode of PyTorch at the least, do not fit; KernelError
+    where a kernel of ours goes wrong, which is no row to leave out.
     """
     device = "cuda" if dev.kind == "gpu" else "cpu"
     ours = Ours(dev, features, batch, size, time.monotonic() + compile_budget)
@@ -82,7 +84,11 @@ def compare(dev, features: int, batch: int, size: int, rounds: int, budget: floa
             side = ours if name == OURS else Peer(features, batch, size, name, device)
             side.step()  # compiles, allocates
             once = seconds(side.step)
+        except KernelError:
+            raise
         except (RuntimeError, OSError, MemoryError) as error:  # torch.compile needs a compiler, a large net memory
+            if name == OURS and not isinstance(error, MemoryError):
+                raise
             missing[name] = (str(error).splitlines() or [type(error).__name__])[0][:200]
             continue
         if ROUNDS * (once + sum(other for _, other in sides.values())) > end - time.monotonic():

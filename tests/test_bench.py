@@ -3,13 +3,17 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import stand_in
 
 from bench import __main__ as command
-from bench import measure, occupancy, peer, report, steps
+from bench import measure, occupancy, peer, profile, report, steps
 from dcgan_cupy import device, ops
 from dcgan_cupy.device import gpu
 from dcgan_cupy.errors import UserError
+
+FAULTY = Path(__file__).resolve().parent / "kernels" / "faulty.cu"
 
 
 @pytest.mark.parametrize(
@@ -313,3 +317,56 @@ def test_report_of_every_kept_result(capsys):
     assert kept
     for path in kept:
         assert report.main([str(path)]) == (2 if path.name.startswith("data-") else 0)
+
+
+# A GPU that breaks
+
+
+@pytest.fixture(params=[stand_in.gpu_name()])
+def on_gpu(request, monkeypatch, tiny):
+    """The bench on the GPU or its stand-in, where PyTorch has none: a peer that takes no time."""
+    if request.param == stand_in.NAME and (missing := stand_in.why_not()):
+        pytest.skip(missing)
+
+    class Idle:
+        def __init__(self, *settings):
+            pass
+
+        def step(self):
+            pass
+
+    monkeypatch.setattr(steps, "Peer", Idle)
+    monkeypatch.setattr(steps, "modes", lambda device: ("eager",))
+    monkeypatch.setattr(command, "KERNEL_SIZES", {"gpu": ()})
+    return device.get("gpu")
+
+
+def test_bench_steps_on_a_gpu(on_gpu, tmp_path):
+    assert command.main(["--out", str(tmp_path), "--minutes", "10", "--device", "gpu"]) == 0
+    _, found = results(tmp_path)
+    assert found["header"]["kind"] == "gpu" and len(found["steps"]) == 2 and len(found["growth"]) == 3
+    assert all(row["finite"] for row in found["steps"])
+
+
+@pytest.mark.parametrize("what", ["step", "growth"])
+def test_bench_of_a_broken_gpu_fails(on_gpu, monkeypatch, tmp_path, capsys, what):
+    """A kernel that writes behind its array is told, with exit code 1; it was called a lack of minutes."""
+    step = steps.Ours.step
+
+    def broken(ours):
+        ours.dev.kernel(str(FAULTY), "store_behind")(1, 32, ours.dev.empty((10,)), np.int32(10))
+        step(ours)
+
+    monkeypatch.setattr(steps.Ours, "step", broken)
+    if what == "growth":
+        monkeypatch.setattr(steps, "SIZES", ())
+    assert command.main(["--out", str(tmp_path), "--minutes", "10", "--device", "gpu"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("bench: kernel error: ") and "cudaErrorIllegalAddress" in said and said.count("\n") == 1
+
+
+def test_profile_takes_the_gpu_that_answers(on_gpu, capsys):
+    """--device auto was a TypeError there: a GPU has no threads to be given."""
+    small = ["--features", "2", "--batch", "2", "--size", "16", "--steps", "1"]
+    assert profile.main(["--device", "auto", *small]) == 0
+    assert capsys.readouterr().out.startswith(on_gpu.description)
