@@ -62,6 +62,28 @@ def test_faults_are_told_with_thread_and_line(dev, symbol, block, arguments, sai
         dev.empty(5)
 
 
+def test_every_call_after_a_fault_is_one_sentence(dev):
+    """No error of CUDA's reaches the caller as it is."""
+    x, kernel = dev.array(X), dev.kernel(FAULTY, "store_behind")
+    graph = dev.capture(lambda: kernel(1, 12, x, I32(12)))
+    kernel(1, 12, x[:10], I32(10))
+    for work in (
+        lambda: dev.empty((5,)),
+        lambda: dev.array(X),
+        lambda: dev.numpy(x),
+        lambda: dev.upload(x, X),
+        lambda: kernel(1, 12, x, I32(12)),
+        lambda: dev.kernel(FAULTY, "store_before"),
+        lambda: dev.elapsed(lambda: None),
+        lambda: dev.capture(lambda: None),
+        dev.synchronize,
+        dev.free_bytes,
+        graph.launch,
+    ):
+        with sentence(ILLEGAL, KernelError):
+            work()
+
+
 def test_a_view_is_the_end_of_what_a_kernel_may_touch(dev):
     """Memory of the same allocation behind the array that was given is not its own."""
     whole = dev.array(X)

@@ -245,6 +245,22 @@ class Function:
 # The module
 
 
+class Nvrtc:
+    """cupy.cuda.compiler.nvrtc, as far as its first call goes."""
+
+    @staticmethod
+    def createProgram(text, name, headers, names):
+        return text
+
+    @staticmethod
+    def compileProgram(text, options):
+        nvrtc.ptx(text, tuple(options))
+
+    @staticmethod
+    def destroyProgram(text):
+        pass
+
+
 def _use(number):
     if not 0 <= number < GPUS.count:
         raise CUDARuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
@@ -258,14 +274,14 @@ runtime = SimpleNamespace(
     getDevice=lambda: GPUS.mine.number,
     getDeviceProperties=lambda number: dict(PROPERTIES),
     runtimeGetVersion=lambda: 13000,
-    memGetInfo=lambda: (2**32, 2**33),
+    memGetInfo=lambda: GPUS.check() or (2**32, 2**33),
     deviceSynchronize=lambda: GPUS.null.synchronize(),
 )
 cuda = SimpleNamespace(
     is_available=lambda: True,
     runtime=runtime,
     driver=SimpleNamespace(CUDADriverError=CUDADriverError),
-    compiler=SimpleNamespace(CompileException=CompileException),
+    compiler=SimpleNamespace(CompileException=CompileException, nvrtc=Nvrtc),
     Device=lambda number=None: SimpleNamespace(use=lambda: _use(number), id=number),
     Stream=Stream,
     Event=Event,
