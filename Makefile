@@ -10,7 +10,7 @@ GPU   := $(if $(CUDA),$(if $(filter 12,$(CUDA)),cuda12,$(if $(filter 1,$(shell t
 comma := ,
 EXTRA := cpu$(if $(GPU),$(comma)$(GPU))
 
-.PHONY: train test test-gpu quick long check bench gpu clean
+.PHONY: train test test-gpu quick long check bench gpu gpu-tests clean
 .DELETE_ON_ERROR:
 
 train: $(VENV)/ready-$(EXTRA)
@@ -42,8 +42,17 @@ check: $(VENV)/ready-cpu
 bench: $(VENV)/ready-bench-$(or $(GPU),nogpu)
 	$(BIN)/python -m bench $(ARGS)
 
-gpu: $(VENV)/ready-$(or $(GPU),cuda13)
-	$(BIN)/python -c "from dcgan_cupy import device; print(device.get('gpu').description)"
+# With the Python that is there if it has what the GPU's tests need, so with no network; else with one of its own.
+NEEDED := numpy rich PIL cupy pytest
+gpu:
+	@if $(PYTHON) -c "import sys, importlib.util as u; sys.exit(not all(map(u.find_spec, '$(NEEDED)'.split())))"; \
+	then $(MAKE) --no-print-directory gpu-tests RUN=$(PYTHON); \
+	else $(MAKE) --no-print-directory $(VENV)/ready-test-$(or $(GPU),cuda13) && \
+	     $(MAKE) --no-print-directory gpu-tests RUN=$(BIN)/python; fi
+
+gpu-tests:
+	$(RUN) -c "from dcgan_cupy import device; print(device.get('gpu').description)"
+	$(RUN) -m pytest --only-gpu $(ARGS)
 
 # A marker file says what is installed; a changed pyproject.toml installs again.
 $(VENV)/ready-test-%: pyproject.toml | $(BIN)/pip
