@@ -131,6 +131,11 @@ class ndarray:
             raise ValueError("non-scalar numpy.ndarray cannot be used for fill")
         self._host[index] = value._host if isinstance(value, ndarray) else value
 
+    def __imul__(self, number):
+        """By a number, as the tests that plant a fault use it."""
+        self[...] = ndarray(self._memory, self._host * number)
+        return self
+
     def reshape(self, *shape):
         made = self._host.reshape(*shape)
         if made.size and not np.may_share_memory(made, self._host):
