@@ -336,7 +336,7 @@ def on_gpu(request, monkeypatch, tiny):
             pass
 
     monkeypatch.setattr(steps, "Peer", Idle)
-    monkeypatch.setattr(steps, "modes", lambda device: ("eager",))
+    monkeypatch.setattr(steps, "modes", lambda device: ("eager", "tf32 graph", "bf16 graph"))
     monkeypatch.setattr(command, "KERNEL_SIZES", {"gpu": ()})
     return device.get("gpu")
 
@@ -345,7 +345,29 @@ def test_bench_steps_on_a_gpu(on_gpu, tmp_path):
     assert command.main(["--out", str(tmp_path), "--minutes", "10", "--device", "gpu"]) == 0
     _, found = results(tmp_path)
     assert found["header"]["kind"] == "gpu" and len(found["steps"]) == 2 and len(found["growth"]) == 3
-    assert all(row["finite"] for row in found["steps"])
+    for row in found["steps"]:
+        assert row["finite"] and row["best_peer"] == "eager" and row["ratios"].keys() == {"fp32", "tf32", "bf16"}
+        assert row["ratio"] == row["ratios"]["fp32"]
+    assert "| to PyTorch's best in tf32 | to PyTorch's best in bf16 |" in report.steps_table(found)
+
+
+def test_small_layers_are_timed_by_graphs_of_twenty(on_gpu):
+    """Launched by Python, a small kernel's time would be Python's."""
+    x, one = on_gpu.zeros(5), on_gpu.array(np.ones(5, np.float32))
+    timed = measure.ours_timed(on_gpu, lambda: ops.add(on_gpu, one, x))
+    assert on_gpu.numpy(x).tolist() == [1] * 5
+    assert timed() > 0 and on_gpu.numpy(x).tolist() == [1 + measure.LAUNCHES] * 5
+
+
+def test_pytorch_in_every_precision():
+    """A GPU's modes are float32, TF32 and bfloat16; the cast runs on a CPU too."""
+    assert [mode for mode in peer.modes("cuda") if peer.precision_of(mode) == "fp32"] == [*peer.MODES, "graph"]
+    assert {peer.precision_of(mode) for mode in peer.modes("cuda")} == {"fp32", "tf32", "bf16"}
+    for mode, allowed in (("tf32 channels_last", True), ("bf16 channels_last", False), ("eager", False)):
+        side = peer.Peer(2, 2, 16, mode, "cpu")
+        side.step()
+        assert peer.torch.backends.cudnn.allow_tf32 == peer.torch.backends.cuda.matmul.allow_tf32 == allowed
+        assert all(p.dtype == peer.torch.float32 and p.isfinite().all() for p in side.d.parameters())
 
 
 @pytest.mark.parametrize("what", ["step", "growth"])
