@@ -2,9 +2,9 @@
 
     nvrtc.py            NVRTC itself: CUDA C to PTX, with CuPy's options
     ptx.py              PTX to instructions
-    program.py slots.py instructions to what the machine runs
+    program.py slots.py instructions to what the machine runs (records.py)
     *.hpp, machine.py   the machine: warps in lockstep, every access checked, shared memory that begins as NaN
-    cupy_stand_in.py    CuPy's rules around it: arrays, streams, captures, graphs, modules
+    cupy_stand_in.py    CuPy's rules around it: streams, captures, graphs, modules (arrays.py: its arrays)
     kept.py             programs on disk, so that a second run of the tests is quick
 
 It is right where the PTX manual says what an instruction does, and strict where the manual leaves it open. It knows

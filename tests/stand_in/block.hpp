@@ -1,7 +1,6 @@
 // Blocks one after the other, and the barriers of their warps.
 
-static const uint32_t SPECIALS = 19;  // as program.py numbers them
-
+// A special register of a thread, by its number in records.py.
 static uint32_t special(const Block& b, uint32_t what, uint32_t thread) {
     const uint32_t *n = b.launch->block, *g = b.launch->grid;
     uint32_t lane = thread % LANES;

@@ -2,7 +2,7 @@
 
 import ctypes
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from dcgan_cupy.device.host import keep
 from dcgan_cupy.device.host.build import build
 from dcgan_cupy.device.turns import Turn
 
-from .program import RECORD, Program
 from .ptx import NotKnown
+from .records import RECORD, Program
 
 HERE = Path(__file__).resolve().parent
-TEXTS = ("machine.hpp", "memory.hpp", "matrices.hpp", "instructions.hpp", "block.hpp")
+TEXTS = ("machine.hpp", "groups.hpp", "memory.hpp", "matrices.hpp", "instructions.hpp", "block.hpp")
 FLAGS = ("-ffp-contract=off", "-fno-strict-aliasing", "-Wno-everything")  # PTX says itself where it fuses
 MOST_STEPS = 1 << 30  # instructions of one warp
 
@@ -70,13 +70,6 @@ class Order:
 
     reversed: bool = False  # the last block, warp and lane first
     apart: bool = False  # each lane runs alone from barrier to barrier
-
-
-@dataclass
-class Memory:
-    """Named arrays that a launch may touch: (first address, bytes, name, writable)."""
-
-    arrays: list[tuple[int, int, str, bool]] = field(default_factory=list)
 
 
 class Ready:

@@ -1,31 +1,12 @@
 """From a kernel's PTX to what the machine runs: calls pasted in, registers in slots, each instruction in 64 bytes."""
 
 import re
-from dataclasses import dataclass, field
 
-import numpy as np
+from .ptx import WIDTHS, Instruction, Kernel, Module, NotKnown, bits_of
+from .records import BARRIER, BRANCH, COLLECTIVE, EXIT, LABEL, SHARED_START, SPACES, SPECIALS, Program, Step
+from .slots import encode
 
-from .ptx import WIDTHS, Instruction, Kernel, Module, NotKnown, Variable, bits_of
-
-# As machine.hpp has them
-PLAIN, LABEL, BRANCH, EXIT, BARRIER, COLLECTIVE = range(6)
-SPACES = {"": 0, "global": 1, "const": 1, "shared": 2, "local": 3}
-NEGATED, ADDRESS32 = 1, 2
-NO_SLOT, ADDRESS = 0xFFFF, 15
-SHARED_START = 1024
 RED_ZONE = 256  # bytes between shared variables that nothing may touch
-DYNAMIC = 1 << 20  # where dynamic shared memory begins: behind whatever a kernel may declare
-SPECIALS = {
-    name: number
-    for number, name in enumerate(
-        [f"%{what}.{axis}" for what in ("tid", "ntid", "ctaid", "nctaid") for axis in "xyz"]
-        + ["%laneid", *(f"%lanemask_{which}" for which in ("eq", "lt", "le", "gt", "ge")), "%dynamic_smem_size"]
-    )
-}
-RECORD = np.dtype(
-    [("run", "<u8"), ("offset", "<i8"), ("r", "<u2", 16), ("guard", "<u2"), ("flags", "<u2"), ("kind", "u1"),
-     ("size", "u1"), ("count", "u1"), ("space", "u1"), ("target", "<i4"), ("mask", "<i4")]
-)  # fmt: skip
 
 # Parts of a name that change nothing here: nearest is how this machine rounds, -ftz=true is how it runs, approximations
 # are as exact as the full operation, and caches and scopes have nobody to hide from.
@@ -35,54 +16,9 @@ OF_MEMORY = {"volatile", "weak", "relaxed", "acquire", "release", "acq_rel", "ct
 COLLECTIVES = {"shfl": 5, "vote": 2, "redux": 2, "bar.warp": 0, "mma": -1, "ldmatrix": -1}  # where the mask stands
 
 
-@dataclass
-class Step:
-    """An instruction whose operands are registers, numbers ("#", "##" of 64 bits) or parameters ("=", "==")."""
-
-    name: str
-    outs: list[str]
-    ins: list[str]
-    kind: int = PLAIN
-    guard: str | None = None
-    negated: bool = False
-    offset: int = 0
-    address: str | None = None
-    size: int = 0
-    count: int = 0
-    space: int = 0
-    target: str | int | None = None
-    mask: int = -1
-    line: tuple[int, int] = (0, 0)
-    text: str = ""
-
-
-@dataclass
-class Program:
-    """A kernel that is ready to run. names: of the instructions in records' order, for the table of handlers."""
-
-    name: str
-    records: np.ndarray
-    names: list[str]
-    texts: list[str]  # the PTX, and the line of the source, for messages
-    constants: list[tuple[int, int, int]]  # bits, slot, 1 if of 64 bits
-    parameters: list[tuple[int, int, bool, int, int]]  # offset, bytes, signed, slot, 1 if of 64 bits
-    parameter_bytes: list[tuple[int, int]]  # offset, bytes of each parameter
-    symbols: list[tuple[str, int, int]]  # variable, added, slot: addresses of the module's memory
-    specials: list[tuple[int, int]]  # what, slot
-    slots: int
-    shared: list[tuple[str, int, int]]  # name, first, bytes of each shared variable
-    shared_bytes: int
-    static_bytes: int
-    dynamic: bool
-    local_bytes: int
-    most_threads: int
-    variables: list[Variable] = field(default_factory=list)
-
-
 def translate(module: Module, name: str) -> Program:
     """Raises: NotKnown where the kernel holds what this machine does not run."""
-    kernel = module.kernels[name]
-    return _Translation(module, kernel).program()
+    return encode(_Translation(module, module.kernels[name]))
 
 
 class _Translation:
@@ -439,8 +375,3 @@ class _Translation:
         outs = [self.out(o) for o in self.list_of(operands[0])]
         ins = [self.source(o) for operand in operands[1:4] for o in self.list_of(operand)]
         self.add(name, outs, ins, kind=COLLECTIVE)
-
-    def program(self) -> Program:
-        from .slots import encode
-
-        return encode(self)

@@ -9,8 +9,8 @@ import re
 
 import numpy as np
 
-from .program import ADDRESS, ADDRESS32, BRANCH, EXIT, LABEL, NEGATED, NO_SLOT, RECORD, SHARED_START, SPECIALS, Program
 from .ptx import NotKnown
+from .records import ADDRESS, ADDRESS32, BRANCH, EXIT, LABEL, NEGATED, NO_SLOT, RECORD, SHARED_START, SPECIALS, Program
 
 
 def encode(made) -> Program:
