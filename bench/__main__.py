@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from dcgan_cupy import device
+from dcgan_cupy.device import KernelError
 from dcgan_cupy.errors import UserError
 
 from . import kernels, steps
@@ -139,7 +140,7 @@ def run(dev, results: Results, minutes: float) -> None:
 
 
 def main(arguments=None) -> int:
-    """Exit codes: 0 done, 1 a check failed or nothing was measured, 2 wrong use, 130 interrupted.
+    """Exit codes: 0 done, 1 a check or a kernel failed or nothing was measured, 2 wrong use, 130 interrupted.
 
     What was measured is kept in each case.
     """
@@ -162,6 +163,9 @@ def main(arguments=None) -> int:
     begun = time.monotonic()
     try:
         run(dev, results, given.minutes)
+    except KernelError as error:  # a GPU that a kernel broke runs nothing more
+        print(f"bench: kernel error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

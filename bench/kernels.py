@@ -10,7 +10,7 @@ from dcgan_cupy import ops
 from dcgan_cupy.choices import RUNGS, STEPS
 from dcgan_cupy.device import RecorderDevice
 
-from .measure import LeftOut, compiled, sample, summary, torch_seconds
+from .measure import LeftOut, compiled, ours_timed, sample, summary, torch_timed
 
 PASSES = ("forward", "backward_input", "backward_weight")
 NOT_TIMED = ("direct", "best", *STEPS)  # textbook's convolution, a choice among the others, rungs for study
@@ -121,8 +121,8 @@ def row_of(case: Case, direction: str, limits: dict, rounds: int, deadline: floa
     dev = case.dev
     errors = {rung: case.error(direction, rung) for rung in rungs(case, textbook)}
     quick = [rung for rung in errors if rung != "textbook"]
-    works = {rung: lambda rung=rung: dev.elapsed(lambda: case.ours(direction, rung)) for rung in quick}
-    works["torch"] = lambda: torch_seconds(lambda: case.peer(direction), case.device)
+    works = {rung: ours_timed(dev, lambda rung=rung: case.ours(direction, rung)) for rung in quick}
+    works["torch"] = torch_timed(lambda: case.peer(direction), case.device)
     works["torch"]()
     times = sample(works, rounds, deadline)
     if textbook:

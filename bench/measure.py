@@ -16,6 +16,8 @@ import torch
 
 import dcgan_cupy
 
+from .peer import captured
+
 
 class LeftOut(Exception):
     """A row that is not measured. Its text is why."""
@@ -73,6 +75,27 @@ def torch_seconds(work, device: str) -> float:
     begun = time.perf_counter()
     work()
     return time.perf_counter() - begun
+
+
+LAUNCHES = 20
+"""Of a graph that times a small layer on a GPU: Python would be slower than the kernel that it launches."""
+
+
+def ours_timed(dev, work):
+    """A function that takes the time of our work(): seconds."""
+    if dev.kind != "gpu":
+        return lambda: dev.elapsed(work)
+    work()
+    graph = dev.capture(lambda: [work() for _ in range(LAUNCHES)])
+    return lambda: dev.elapsed(graph.launch) / LAUNCHES
+
+
+def torch_timed(work, device: str):
+    """The same of PyTorch's work()."""
+    if device != "cuda":
+        return lambda: torch_seconds(work, device)
+    graph = captured(lambda: [work() for _ in range(LAUNCHES)])
+    return lambda: torch_seconds(graph.replay, device) / LAUNCHES
 
 
 def roofline(device: str) -> dict:

@@ -7,11 +7,45 @@ import torch
 from torch import nn
 
 MODES = ("eager", "channels_last", "compile")
+REDUCED = (
+    "tf32",
+    "bf16",
+)  # a GPU's other precisions: convolutions in TF32 (PyTorch's default), or autocast to bfloat16
 
 
 def modes(device: str) -> tuple[str, ...]:
-    """The ways to run PyTorch on a device; a GPU has one more: the step captured once as a CUDA graph."""
-    return (*MODES, "graph") if device == "cuda" else MODES
+    """The ways to run PyTorch on a device, float32 unless a precision stands before: "tf32 channels_last".
+
+    A GPU has one more: the step captured once as a CUDA graph.
+    """
+    if device != "cuda":
+        return MODES
+    ways = (*MODES, "graph")
+    return (*ways, *(f"{precision} {way}" for precision in REDUCED for way in ways if way != "eager"))
+
+
+def precision_of(mode: str) -> str:
+    """fp32, tf32 or bf16."""
+    return mode.partition(" ")[0] if " " in mode else "fp32"
+
+
+def use_tf32(allowed: bool) -> None:
+    """Whether convolutions and matrix products of float32 may round their inputs to TF32, from now on."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+
+
+def captured(work):
+    """A CUDA graph of work(), which has run before on a stream of its own, so that everything is allocated."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            work()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return graph
 
 
 class Discriminator(nn.Module):
@@ -73,7 +107,8 @@ class Peer:
 
     def __init__(self, features: int, batch: int, size: int, mode: str, device: str):
         torch.manual_seed(0)
-        self.device, self.batch = device, batch
+        self.device, self.batch, self.precision = device, batch, precision_of(mode)
+        mode = mode.rpartition(" ")[2]
         layout = torch.channels_last if mode != "eager" else torch.contiguous_format
         self.d = (
             Discriminator(3, features, size).disc[:-1].to(device, memory_format=layout)
@@ -97,18 +132,12 @@ class Peer:
 
         self.graph = None
         if mode == "graph":
-            side = torch.cuda.Stream()
-            side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):  # everything is allocated before the capture, on a stream of its own
-                for _ in range(3):
-                    self._step()
-            torch.cuda.current_stream().wait_stream(side)
-            self.graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.graph):
-                self._step()
+            use_tf32(self.precision == "tf32")
+            self.graph = captured(self._step)
 
     def step(self) -> None:
         """One step, to its end."""
+        use_tf32(self.precision == "tf32")
         if self.graph is None:
             self._step()
         else:
@@ -122,10 +151,18 @@ class Peer:
         The loss takes logits, as ours does.
         """
         loss = nn.functional.binary_cross_entropy_with_logits
-        fake = self.g(torch.rand(self.batch, 100, 1, 1, device=self.device).mul_(2).sub_(1))
+        with self._cast():
+            fake = self.g(torch.rand(self.batch, 100, 1, 1, device=self.device).mul_(2).sub_(1))
+            of_d = loss(self.d(self.real), self.ones) + loss(self.d(fake.detach()), self.zeros)
         self.opt_d.zero_grad(set_to_none=True)
-        (loss(self.d(self.real), self.ones) + loss(self.d(fake.detach()), self.zeros)).backward()
+        of_d.backward()
         self.opt_d.step()
+        with self._cast():
+            of_g = loss(self.d(fake), self.ones)
         self.opt_g.zero_grad(set_to_none=True)
-        loss(self.d(fake), self.ones).backward()  # as PyTorch's example has it: D's weight gradients come along, unused
+        of_g.backward()  # as PyTorch's example has it: D's weight gradients come along, unused
         self.opt_g.step()
+
+    def _cast(self):
+        """Forward passes in bfloat16, as PyTorch's users write it; it does nothing in the other precisions."""
+        return torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16", cache_enabled=False)

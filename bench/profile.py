@@ -36,16 +36,16 @@ class Clock:
         return " ".join("x".join(map(str, s)) for s in shapes[:3] if len(s) == 4 or len(shapes) < 4)
 
 
-def main() -> int:
+def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.profile", description=__doc__.split("\n")[0])
     for name, default in (("features", 16), ("batch", 64), ("size", 32), ("threads", 1), ("steps", 5), ("rows", 40)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--kernels")
     parser.add_argument("--classes", type=int, help="of a conditional step")
-    given = parser.parse_args()
-    options = {"threads": given.threads} if given.device != "gpu" else {}
-    dev = devices.get("cpu" if given.device == "auto" and devices.gpu.why_not() else given.device, **options)
+    given = parser.parse_args(arguments)
+    kind = given.device if given.device != "auto" else "cpu" if devices.gpu.why_not() else "gpu"
+    dev = devices.get(kind, **({"threads": given.threads} if kind == "cpu" else {}))
     seconds = time.process_time if dev.kind == "cpu" and given.threads == 1 else time.perf_counter
     clock = Clock(dev, seconds)
     f, b, s = given.features, given.batch, given.size

@@ -41,8 +41,12 @@ def steps_table(result: dict) -> str:
         p10, median, p90 = (1000 * row["batch"] / row[mode][key] for key in ("p90", "ms", "p10"))
         return f"{median:.0f} ({p10:.0f}–{p90:.0f})"
 
+    reduced = [p for p in ("tf32", "bf16") if any(p in row.get("ratios", {}) for row in result["steps"])]
     return "Images a second, median (p10–p90):\n\n" + table(
-        ["features", "batch", "size", *(NAMES[mode] for mode in modes), "ratio to the best"],
+        [
+            *("features", "batch", "size", *(NAMES[mode] for mode in modes), "ratio to the best"),
+            *(f"to PyTorch's best in {precision}" for precision in reduced),
+        ],
         [
             [
                 row["features"],
@@ -50,6 +54,7 @@ def steps_table(result: dict) -> str:
                 row["size"],
                 *(cell(row, mode) for mode in modes),
                 f"**{row['ratio']:.2f}**",
+                *(f"{row['ratios'][p]:.2f}" if p in row.get("ratios", {}) else "–" for p in reduced),
             ]
             for row in result["steps"]
         ],

@@ -7,11 +7,12 @@ import numpy as np
 import torch
 
 from dcgan_cupy.config import Config
+from dcgan_cupy.device import KernelError
 from dcgan_cupy.preflight import plan
 from dcgan_cupy.trainer import Trainer
 
 from .measure import LeftOut, compiled, sample, summary
-from .peer import Peer, modes
+from .peer import Peer, modes, precision_of, use_tf32
 
 SIZES = ((16, 64, 32), (32, 64, 32), (16, 64, 64), (64, 128, 64))  # features, batch, image size
 OURS = "dcgan_cupy"
@@ -67,7 +68,8 @@ def compare(dev, features: int, batch: int, size: int, rounds: int, budget: floa
     """One row: our step against each mode of PyTorch, in turn.
 
     budget, compile_budget: seconds for measuring, and before it for compiling our kernels.
-    Raises: LeftOut where our kernels, or three rounds beside one mode of PyTorch at the least, do not fit.
+    Raises: LeftOut where our kernels, or three rounds beside one mode of PyTorch at the least, do not fit; KernelError
+    where a kernel of ours goes wrong, which is no row to leave out.
     """
     device = "cuda" if dev.kind == "gpu" else "cpu"
     ours = Ours(dev, features, batch, size, time.monotonic() + compile_budget)
@@ -82,7 +84,11 @@ def compare(dev, features: int, batch: int, size: int, rounds: int, budget: floa
             side = ours if name == OURS else Peer(features, batch, size, name, device)
             side.step()  # compiles, allocates
             once = seconds(side.step)
+        except KernelError:
+            raise
         except (RuntimeError, OSError, MemoryError) as error:  # torch.compile needs a compiler, a large net memory
+            if name == OURS and not isinstance(error, MemoryError):
+                raise
             missing[name] = (str(error).splitlines() or [type(error).__name__])[0][:200]
             continue
         if ROUNDS * (once + sum(other for _, other in sides.values())) > end - time.monotonic():
@@ -94,7 +100,12 @@ def compare(dev, features: int, batch: int, size: int, rounds: int, budget: floa
     steps = max(1, min(10, int(SAMPLE / max(once for _, once in sides.values()))))
     works = {name: timed(side.step, steps) for name, (side, _) in sides.items()}
     times = {name: summary(t) for name, t in sample(works, rounds, end).items()}
-    best = min((name for name in times if name != OURS), key=lambda name: times[name]["ms"])
+    bests = {}  # precision -> PyTorch's fastest mode in it
+    for name in times:
+        if name != OURS:
+            known = bests.get(precision_of(name), name)
+            bests[precision_of(name)] = min(known, name, key=lambda name: times[name]["ms"])
+    best = bests.get("fp32") or next(iter(bests.values()))
     return {
         "features": features,
         "batch": batch,
@@ -104,6 +115,7 @@ def compare(dev, features: int, batch: int, size: int, rounds: int, budget: floa
         "best_peer": best,
         "images_per_s": {name: round(1000 * batch / t["ms"], 1) for name, t in times.items()},
         "ratio": round(times[best]["ms"] / times[OURS]["ms"], 3),
+        "ratios": {precision: round(times[name]["ms"] / times[OURS]["ms"], 3) for precision, name in bests.items()},
         "finite": all(map(math.isfinite, sides[OURS][0].last)),
     }
 
@@ -140,6 +152,7 @@ def growth(dev, rounds: int, end: float, add, leave_out) -> None:
 
 
 def threads(count: int) -> None:
-    """Both sides use as many threads as we do; float32 stays float32."""
+    """Both sides use as many threads as we do; float32 stays float32; cuDNN looks for its fastest kernels."""
     torch.set_num_threads(count)
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    use_tf32(False)
+    torch.backends.cudnn.benchmark = True

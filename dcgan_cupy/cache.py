@@ -15,9 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-import platformdirs
-
 from .errors import UserError
+
+try:
+    import platformdirs
+except ImportError:  # a GPU machine's own Python, without ours beside it: NumPy and CuPy are enough to run kernels
+    platformdirs = None
 
 ELSEWHERE = "set DCGAN_CUPY_CACHE to another place"
 OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -32,6 +35,8 @@ def cache_root() -> Path:
     try:
         if own := os.environ.get("DCGAN_CUPY_CACHE"):
             return Path(own).expanduser().absolute()
+        if platformdirs is None:
+            return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "dcgan_cupy").absolute()
         return platformdirs.user_cache_path("dcgan_cupy", appauthor=False)
     except RuntimeError as error:
         raise UserError(f"cache: need a home folder to keep files below, got none: {error} ({ELSEWHERE})") from None

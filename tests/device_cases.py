@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import stand_in
 
 from dcgan_cupy import device as devices
 from dcgan_cupy.cache import cache_root
-from dcgan_cupy.device import CpuDevice, gpu, source
+from dcgan_cupy.device import CpuDevice, source
 from dcgan_cupy.device.host import build as building
 from dcgan_cupy.errors import UserError
 
@@ -34,6 +35,9 @@ CPU = {
 }
 
 
+GPU = stand_in.gpu_name()
+
+
 F32, I32, U32 = np.float32, np.int32, np.uint32
 
 
@@ -42,11 +46,11 @@ _made = {}
 
 def variant(name):
     """The device of that name, made once."""
-    if name == "gpu" and (missing := gpu.why_not()):
+    if name == stand_in.NAME and (missing := stand_in.why_not()):
         pytest.skip(missing)
     if name not in _made:
-        _made[name] = devices.get("gpu") if name == "gpu" else CpuDevice(**CPU[name])
-        if name != "gpu":
+        _made[name] = devices.get("gpu") if name == GPU else CpuDevice(**CPU[name])
+        if name != GPU:
             prepare(_made[name], FEATURES)
     return _made[name]
 
@@ -62,13 +66,13 @@ def prepare(dev, file):
         list(pool.map(lambda symbol: dev.kernel(file, symbol), symbols))
 
 
-@pytest.fixture(params=[*CPU, "gpu"])
+@pytest.fixture(params=[*CPU, GPU])
 def dev(request):
     """Every device."""
     return variant(request.param)
 
 
-@pytest.fixture(params=["cpu-2", "gpu"])
+@pytest.fixture(params=["cpu-2", GPU])
 def one(request):
     """One CPU device, and the GPU: for what is the same for every launch."""
     return variant(request.param)

@@ -3,13 +3,17 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import stand_in
 
 from bench import __main__ as command
-from bench import measure, occupancy, peer, report, steps
+from bench import measure, occupancy, peer, profile, report, steps
 from dcgan_cupy import device, ops
 from dcgan_cupy.device import gpu
 from dcgan_cupy.errors import UserError
+
+FAULTY = Path(__file__).resolve().parent / "kernels" / "faulty.cu"
 
 
 @pytest.mark.parametrize(
@@ -313,3 +317,78 @@ def test_report_of_every_kept_result(capsys):
     assert kept
     for path in kept:
         assert report.main([str(path)]) == (2 if path.name.startswith("data-") else 0)
+
+
+# A GPU that breaks
+
+
+@pytest.fixture(params=[stand_in.NAME])
+def on_gpu(request, monkeypatch, tiny):
+    """The bench on the stand-in GPU, which a fault does not harm, beside a peer that takes no time."""
+    if missing := stand_in.why_not():
+        pytest.skip(missing)
+
+    class Idle:
+        def __init__(self, *settings):
+            pass
+
+        def step(self):
+            pass
+
+    monkeypatch.setattr(steps, "Peer", Idle)
+    monkeypatch.setattr(steps, "modes", lambda device: ("eager", "tf32 graph", "bf16 graph"))
+    monkeypatch.setattr(command, "KERNEL_SIZES", {"gpu": ()})
+    return device.get("gpu")
+
+
+def test_bench_steps_on_a_gpu(on_gpu, tmp_path):
+    assert command.main(["--out", str(tmp_path), "--minutes", "10", "--device", "gpu"]) == 0
+    _, found = results(tmp_path)
+    assert found["header"]["kind"] == "gpu" and len(found["steps"]) == 2 and len(found["growth"]) == 3
+    for row in found["steps"]:
+        assert row["finite"] and row["best_peer"] == "eager" and row["ratios"].keys() == {"fp32", "tf32", "bf16"}
+        assert row["ratio"] == row["ratios"]["fp32"]
+    assert "| to PyTorch's best in tf32 | to PyTorch's best in bf16 |" in report.steps_table(found)
+
+
+def test_small_layers_are_timed_by_graphs_of_twenty(on_gpu):
+    """Launched by Python, a small kernel's time would be Python's."""
+    x, one = on_gpu.zeros(5), on_gpu.array(np.ones(5, np.float32))
+    timed = measure.ours_timed(on_gpu, lambda: ops.add(on_gpu, one, x))
+    assert on_gpu.numpy(x).tolist() == [1] * 5
+    assert timed() > 0 and on_gpu.numpy(x).tolist() == [1 + measure.LAUNCHES] * 5
+
+
+def test_pytorch_in_every_precision():
+    """A GPU's modes are float32, TF32 and bfloat16; the cast runs on a CPU too."""
+    assert [mode for mode in peer.modes("cuda") if peer.precision_of(mode) == "fp32"] == [*peer.MODES, "graph"]
+    assert {peer.precision_of(mode) for mode in peer.modes("cuda")} == {"fp32", "tf32", "bf16"}
+    for mode, allowed in (("tf32 channels_last", True), ("bf16 channels_last", False), ("eager", False)):
+        side = peer.Peer(2, 2, 16, mode, "cpu")
+        side.step()
+        assert peer.torch.backends.cudnn.allow_tf32 == peer.torch.backends.cuda.matmul.allow_tf32 == allowed
+        assert all(p.dtype == peer.torch.float32 and p.isfinite().all() for p in side.d.parameters())
+
+
+@pytest.mark.parametrize("what", ["step", "growth"])
+def test_bench_of_a_broken_gpu_fails(on_gpu, monkeypatch, tmp_path, capsys, what):
+    """A kernel that writes behind its array is told, with exit code 1; it was called a lack of minutes."""
+    step = steps.Ours.step
+
+    def broken(ours):
+        ours.dev.kernel(str(FAULTY), "store_behind")(1, 32, ours.dev.empty((10,)), np.int32(10))
+        step(ours)
+
+    monkeypatch.setattr(steps.Ours, "step", broken)
+    if what == "growth":
+        monkeypatch.setattr(steps, "SIZES", ())
+    assert command.main(["--out", str(tmp_path), "--minutes", "10", "--device", "gpu"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("bench: kernel error: ") and "cudaErrorIllegalAddress" in said and said.count("\n") == 1
+
+
+def test_profile_takes_the_gpu_that_answers(on_gpu, capsys):
+    """--device auto was a TypeError there: a GPU has no threads to be given."""
+    small = ["--features", "2", "--batch", "2", "--size", "16", "--steps", "1"]
+    assert profile.main(["--device", "auto", *small]) == 0
+    assert capsys.readouterr().out.startswith(on_gpu.description)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from device_cases import CHILD, F32, FEATURES, KERNELS, compiler, fresh, line_of, objects, one, python, sentence  # noqa: F401
+from device_cases import CHILD, F32, FEATURES, KERNELS, compiler, cpu, fresh, line_of, objects, python, sentence  # noqa: F401
 
 from dcgan_cupy import device as devices
 from dcgan_cupy.cache import cache_root
@@ -79,9 +79,9 @@ def test_no_compiler_at_all(compiler, monkeypatch):
 @pytest.mark.parametrize(
     "found, version, told", [("PATH", "g++ 12", True), ("PATH", "clang version 22", False), ("$CXX", "g++ 12", False)]
 )
-def test_a_slower_compiler_says_what_the_wheel_would_bring(one, monkeypatch, found, version, told):
-    monkeypatch.setattr(one, "compiler", SimpleNamespace(found=found, version=version, is_clang="clang" in version))
-    assert one.advice.startswith("pip install 'dcgan-cupy[cpu]' brings clang") == told and bool(one.advice) == told
+def test_a_slower_compiler_says_what_the_wheel_would_bring(cpu, monkeypatch, found, version, told):
+    monkeypatch.setattr(cpu, "compiler", SimpleNamespace(found=found, version=version, is_clang="clang" in version))
+    assert cpu.advice.startswith("pip install 'dcgan-cupy[cpu]' brings clang") == told and bool(cpu.advice) == told
 
 
 def test_order_of_compilers(compiler, monkeypatch):

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.any_size
 TEN = {"conditional": True, "n_classes": 10}
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("seed", range(3))
 def test_twenty_steps_equal_pytorch(device, seed):
     """As the unconditional trainer's: losses and weights within 1e-5 of float64, what they moved within 1e-4.

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from device_cases import CPU, F32, FEATURES, I32, U32, Out, changed, cpu, dev, one, run, variant  # noqa: F401
+from device_cases import CPU, F32, FEATURES, GPU, I32, U32, Out, changed, cpu, dev, one, run, variant  # noqa: F401
 from helpers import assert_equal, integers, normal
 
 from dcgan_cupy.device import CpuDevice
 
 
-@pytest.fixture(params=["cpu-1", "cpu-2", "cpu-5", "cpu-debug", "gpu"])
+@pytest.fixture(params=["cpu-1", "cpu-2", "cpu-5", "cpu-debug", GPU])
 def loop(request):
     """Every device that runs a barrier-free kernel in a way of its own: it has no fibers to switch."""
     return variant(request.param)

@@ -168,6 +168,7 @@ def test_add_to_itself_doubles(device, rng):
     assert_equal(launch(device, ops.add, both, both), 2 * x)
 
 
+@pytest.mark.large
 def test_more_blocks_than_a_grid_axis_of_16_bits(device, rng):
     x = integers(rng, MANY_BLOCKS)
     assert_equal(launch(device, ops.relu_forward, x, Out(MANY_BLOCKS)), np.maximum(x, 0))

@@ -122,26 +122,39 @@ def test_a_capture_that_cannot_be_ended(fake):
 
 
 def test_kernels_are_prepared_in_threads(fake, monkeypatch):
-    """The first alone, as NVRTC sets itself up then; the others at once: each of two waits until the other is there."""
+    """All at once: each of two waits until the other is there."""
     log = fake()
     monkeypatch.setattr(base, "cores", lambda: 2)
-    device, together, running, counts = GpuDevice(), threading.Barrier(2), set(), []
-
-    def compiling(symbol):
-        running.add(symbol)
-        counts.append((symbol, len(running)))
-        if symbol != "halve":
-            together.wait(30)
-        running.discard(symbol)
-
-    gpu.cupy.RawModule.compiling = staticmethod(compiling)
-    symbols, done = ["halve", "block_sum", "scale<4>", "thread_numbers", "reverse_dynamic"], []
+    device, together = GpuDevice(), threading.Barrier(2)
+    gpu.cupy.RawModule.compiling = staticmethod(lambda symbol: together.wait(30))
+    symbols, done = ["block_sum", "scale<4>", "thread_numbers", "reverse_dynamic"], []
     device.prepare([(FEATURES, symbol, ()) for symbol in symbols], lambda *at: done.append(at))
-    assert done == [(i, 5) for i in range(1, 6)]
-    assert counts[0] == ("halve", 1) and {symbol for _, symbol, _ in log} == set(symbols) and len(log) == 5
-    device.prepare({(FEATURES, "halve", ()): 1})
+    assert done == [(i, 4) for i in range(1, 5)]
+    assert {symbol for _, symbol, _ in log} == set(symbols) and len(log) == 4
+    device.prepare({(FEATURES, "block_sum", ()): 1})
     device.prepare([])
-    assert len(log) == 5
+    assert len(log) == 4
+
+
+def test_nvrtcs_first_call_is_made_alone(fake):
+    """Also where two threads ask for their first kernels, of one device or of two."""
+    log = fake(2)
+    devices_, start, errors = [GpuDevice(0), GpuDevice(1), GpuDevice(0)], threading.Barrier(3), []
+
+    def ask(device, symbol):
+        start.wait(30)
+        try:
+            device.kernel(FEATURES, symbol)
+        except Exception as error:
+            errors.append(error)
+
+    asked = zip(devices_, ("halve", "halve", "block_sum"))
+    threads = [threading.Thread(target=ask, args=pair) for pair in asked]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not errors and len(log) == 3
 
 
 def test_the_first_error_of_prepare_is_raised(fake, monkeypatch):

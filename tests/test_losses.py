@@ -63,6 +63,7 @@ def test_bce_with_huge_logits(device):
             assert abs(gradient[0]) > 0.99
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("values", ["random", "equal"])
 @pytest.mark.parametrize("name", ["bce", "bce_with_logits"])
 def test_losses_of_ten_million_values(device, rng, name, values):

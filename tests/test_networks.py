@@ -75,6 +75,7 @@ def test_state_dict_loads_into_the_seeds_class(device, which, size, channels):
         assert state[name].flags.c_contiguous or not state[name].ndim
 
 
+@pytest.mark.large
 @every_network
 def test_shapes_at_full_width(device, which):
     """The seeds' sizes, 64 features and 64 pixels; PyTorch's twin has shapes only."""

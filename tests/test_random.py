@@ -78,6 +78,7 @@ def test_random_uniform_exact(device, state, size):
         assert_equal(drawn(device, ops.random_uniform, state, size, low, high), ref.random_uniform(w, low, high))
 
 
+@pytest.mark.large
 @pytest.mark.parametrize(
     "low, high", [(1.0, 2.0), (1000.0, 1001.0), (-1001.0, -1000.0), (1e8, 1e8 + 16), (-2e-38, 0.0), (0.0, 2e-38)]
 )
@@ -118,6 +119,7 @@ def test_random_normal_against_float64(device, state, size):
     assert_each_close(drawn(device, ops.random_normal, state, size, 10.0, 0.5), 10 + z / 2, 0, atol=0.5e-6 + 16 * EPS32)
 
 
+@pytest.mark.large
 def test_random_normal_over_many_draws(device):
     """2^20 numbers, so that the radius and the angle meet all their cases, each within 1e-6 of float64."""
     n = 2**20

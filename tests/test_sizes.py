@@ -126,13 +126,18 @@ def shapes(network) -> list:
     return [(name, tuple(value.shape)) for name, value in network.state_dict().items()]
 
 
-SAME = 1.5
-"""How much further than float32 PyTorch we may be from float64 PyTorch: 1.2 times for gradients and 1.07 times for how
-far weights went seen, at 2e-6 and 8e-6 of their norms."""
+SAME = {"cpu": 1.5, "gpu": 3.0}
+"""How much further than float32 PyTorch we may be from float64 PyTorch: on the CPU 1.2 times for gradients and 1.07
+times for how far weights went seen, at 2e-6 and 8e-6 of their norms. The GPU's tiles add up in longer rows: 2.3 times,
+at 1.4e-6, seen for 48x80 on the stand-in and on the CPU device with those tiles."""
 
 
 @pytest.mark.parametrize("network", ["seeds", "example"])
-@pytest.mark.parametrize("size, features", [(28, 8), ("48x80", 4), (96, 4), (224, 2), (256, 2)], ids=str)
+@pytest.mark.parametrize(
+    "size, features",
+    [(28, 8), ("48x80", 4), *(pytest.param(*wide, marks=pytest.mark.large) for wide in ((96, 4), (224, 2), (256, 2)))],
+    ids=str,
+)
 def test_three_steps_are_as_near_to_float64_as_pytorch_is(device, network, size, features):
     """Both float32 games and the float64 one take the same side of a kink (trainer_cases.Judge): what is left is
     rounding."""
@@ -151,19 +156,20 @@ def test_three_steps_are_as_near_to_float64_as_pytorch_is(device, network, size,
         assert_close(theirs, want, 2e-6, f"step {step}: PyTorch's losses")
         if step == 0:
             for net, a, b in ((trainer.d, exact.grads_d, single.grads_d), (trainer.g, exact.grads_g, single.grads_g)):
-                as_near(flat(trainer_gradients(net)), flat(b), flat(a), "gradients")
+                as_near(flat(trainer_gradients(net)), flat(b), flat(a), "gradients", SAME[device.kind])
     for net, a, b, before in zip((trainer.d, trainer.g), (exact.d, exact.g), (single.d, single.g), start):
         ours, want, theirs = net.state_dict(), numbers(a), numbers(b)
         for names in ([n for n in ours if "running" in n], [n for n in ours if n.endswith(("weight", "bias"))]):
             origin = flat(before, names)
-            as_near(*(flat(state, names) - origin for state in (ours, theirs, want)), f"how far {names[0]} … went")
+            far = [flat(state, names) - origin for state in (ours, theirs, want)]
+            as_near(*far, f"how far {names[0]} … went", SAME[device.kind])
 
 
-def as_near(ours, theirs, want, what) -> None:
+def as_near(ours, theirs, want, what, same) -> None:
     """Raises: AssertionError unless we are about as near to `want` as PyTorch is, and both near."""
     assert np.isfinite(want).all() and np.isfinite(ours).all()
     size = np.linalg.norm(want)
-    far, limit = np.linalg.norm(ours - want) / size, SAME * np.linalg.norm(theirs - want) / size
+    far, limit = np.linalg.norm(ours - want) / size, same * np.linalg.norm(theirs - want) / size
     assert size > 0 and far <= limit < 5e-5, f"{what}: {far:.1e} away, need at most {limit:.1e}"
 
 

@@ -37,6 +37,7 @@ def same(one: dict, other: dict) -> bool:
     return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.large
 def test_run_leaves_its_files(command, device):
     code, out, err = command(
         "--steps", "7", "--sample-every", "3", "--out", "a/run", "--seed", "5", "--flip", "--device", device.kind

@@ -70,6 +70,7 @@ def flat(arrays: dict, names=None) -> np.ndarray:
     return np.concatenate([np.asarray(arrays[name], np.float64).ravel() for name in names or sorted(arrays)])
 
 
+@pytest.mark.large
 @pytest.mark.parametrize(
     "seed, settings",
     [

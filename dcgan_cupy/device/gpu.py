@@ -94,6 +94,17 @@ def _sentences(where: str):
 _first_compile = Turn()
 
 
+@lru_cache(maxsize=None)
+def _load(nvrtc) -> None:
+    """NVRTC's first call, which loads what it needs beside itself: to be made alone (_first_compile).
+
+    Two threads that make it at once can find its parts missing.
+    """
+    program = nvrtc.createProgram("__global__ void nothing() {}", "nothing.cu", [], [])
+    nvrtc.compileProgram(program, ())
+    nvrtc.destroyProgram(program)
+
+
 class Resources(NamedTuple):
     """What one kernel takes of a GPU:
 
@@ -114,7 +125,7 @@ def resources(text: str, symbol: str, arch: int) -> Resources:
     symbol: a name, or a template instance such as "scale<4>".
     Raises: UserError if NVRTC is missing, the text does not compile, or it holds no such kernel.
     """
-    with _first_compile:  # two threads that load NVRTC at once can find its parts missing
+    with _first_compile:
         _absent_options()
     found = _compiled(text, arch, symbol if "<" in symbol else None)
     if "<" in symbol:  # ptxas tells its mangled name, the only one that holds the template's
@@ -151,9 +162,7 @@ def _absent_options() -> tuple[str, ...]:
 
     try:
         given = assemble_cupy_compiler_options(OPTIONS)
-        program = cupy.cuda.compiler.nvrtc.createProgram("__global__ void nothing() {}", "nothing.cu", [], [])
-        cupy.cuda.compiler.nvrtc.compileProgram(program, ())  # loads what it needs beside itself
-        cupy.cuda.compiler.nvrtc.destroyProgram(program)
+        _load(cupy.cuda.compiler.nvrtc)
     except Exception as error:  # no libnvrtc beside CuPy, or one that does not load: it shows in many ways
         raise UserError(
             f"gpu: NVRTC: need NVRTC beside CuPy (the nvrtc extra brings it), got: {_line(error)}"
@@ -260,18 +269,13 @@ class GpuDevice(Device):
             end.synchronize()
             return cupy.cuda.get_elapsed_time(start, end) / 1000
 
-    def prepare(self, kernels, progress=lambda done, total: None) -> None:
-        """In threads, as NVRTC lets others run; its first call, which sets it up, is made alone."""
-        for file, symbol, macros in list(kernels)[:1]:
-            self.kernel(file, symbol, **dict(macros))
-        super().prepare(kernels, progress)
-
     def is_array(self, value) -> bool:
         return isinstance(value, cupy.ndarray)
 
     def free_bytes(self) -> int:
-        self.use()
-        return cupy.cuda.runtime.memGetInfo()[0] + cupy.get_default_memory_pool().free_bytes()
+        with _sentences("gpu: free memory"):
+            self.use()
+            return cupy.cuda.runtime.memGetInfo()[0] + cupy.get_default_memory_pool().free_bytes()
 
     def address(self, array) -> int:
         return array.data.ptr
@@ -283,6 +287,8 @@ class GpuDevice(Device):
         try:
             with _sentences(f"{file}: load"):
                 self.use()
+                with _first_compile:
+                    _load(cupy.cuda.compiler.nvrtc)
                 module = cupy.RawModule(code=text, options=OPTIONS, name_expressions=names)
                 function = module.get_function(symbol)
         except cupy.cuda.compiler.CompileException as error:
