@@ -162,7 +162,7 @@ class Config:
         False, "with several workers: batch norm of each worker's own images (default: of the whole batch)"
     )
     worker_timeout: float = setting(
-        30.0, "with several workers: seconds that one may take to answer before the run ends", least=0.0
+        30.0, "with several workers: seconds that one may take to answer before the run ends", least=0.1
     )
     dry_run: bool = setting(False, "two steps only, to see that everything works", aliases=("--dry_run",))
 

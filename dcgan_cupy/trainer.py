@@ -123,7 +123,7 @@ class Trainer:
         fake = g.given(fake_labels).forward(z)
         self._loss(d.given(fake_labels).logits.forward(fake), self.fake, self.results[1])
         d.logits.backward(self.gradient, input_grad=False)
-        self.workers.add_up(self.device, d.grad)
+        self.workers.add_up(self.device, d.grad)  # with other workers' gradients, where there are some
         self.adam_d.step()
 
         # 2. G learns from D's opinion of the same fakes, asked again: D has changed.

@@ -32,12 +32,16 @@ def empties():
         yield ops.batchnorm_batch, (a, c, c, s, c, c, one, 0.1, 1e-5), "x"
         yield ops.batchnorm_activation_forward, (a, s, a, 0.2), "x"
         yield ops.batchnorm_activation_backward, (a, a, s, two, c, c, a, 0.2, True), "x"
+        heard = np.zeros((1, 2, shape[-1])), 0, None
+        yield ops.batchnorm_batch_of_workers, (a, c, c, s, c, c, one, 0.1, 1e-5, *heard), "x"
+        yield ops.batchnorm_activation_backward_of_workers, (a, a, s, two, c, c, a, 0.2, *heard), "x"
         for rung in choices.RUNGS:
             yield ops.conv2d_backward_bias, (a, c, rung), "dy"
     yield ops.batchnorm_running_statistics, (of(0), of(0), of(0), of(0), of(5, 0), 1e-5), "running_mean"
     for op in (ops.bce, ops.bce_with_logits):
         yield op, (e, e, e, of(2)), "prob" if op is ops.bce else "logits"
     yield ops.adam_step, (of(0), of(0), of(0), of(0), of(2), 0.5, 0.9, 1e-8), "param"
+    yield ops.sum_workers, (of(2, 0), of(0), 0), "own"
     yield ops.average_step, (of(0), of(0), 0.1), "average"
     state = np.zeros(3, np.uint64)
     yield ops.random_uniform, (state, e, 0.0, 1.0), "out"

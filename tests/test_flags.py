@@ -139,6 +139,8 @@ OTHER = {
     "generator": "g",
     "discriminator": "d",
     "dry_run": True,
+    "no_sync_bn": True,
+    "worker_timeout": 3.5,
 }
 
 

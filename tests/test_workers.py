@@ -7,6 +7,7 @@ from trainer_cases import Judge, config, images, latents, trainer_gradients
 from worker_cases import apart, drawn_images, statistics, together, training, weights
 
 from dcgan_cupy import ops
+from dcgan_cupy.device import CpuDevice
 from dcgan_cupy.errors import UserError
 from dcgan_cupy.feed import Batches
 from dcgan_cupy.random import Random
@@ -17,6 +18,12 @@ from dcgan_cupy.workers import Workers
 pytestmark = pytest.mark.any_size
 SIZES = (2, 3, 4)
 SMALL = {"batch_size": 12, "features_g": 4, "features_d": 4}
+
+
+@pytest.fixture(scope="module")
+def cpu():
+    """For more than one step: the second is captured, and workers in threads meet nowhere in a GPU's graph."""
+    return CpuDevice()
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -38,14 +45,14 @@ def test_a_step_is_that_of_one_worker_on_the_whole_batch(device, size, seed):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_twenty_steps_part_no_further_than_two_rungs_of_one_worker(device, size):
+def test_twenty_steps_part_no_further_than_two_rungs_of_one_worker(cpu, size):
     cfg = config(**SMALL)
     drawn = drawn_images(cfg)
-    told, one = training(device, cfg, drawn, 20)(Workers())
-    rungs = [training(device, config(**SMALL, kernels=rung), drawn, 20)(Workers()) for rung in ("textbook", "winograd")]
+    told, one = training(cpu, cfg, drawn, 20)(Workers())
+    rungs = [training(cpu, config(**SMALL, kernels=rung), drawn, 20)(Workers()) for rung in ("textbook", "winograd")]
     most = max(apart(weights(trainer), weights(one)) for _, trainer in rungs)
-    found = together(size, training(device, cfg, drawn, 20))
-    again = together(size, training(device, cfg, drawn, 20))
+    found = together(size, training(cpu, cfg, drawn, 20))
+    again = together(size, training(cpu, cfg, drawn, 20))
     assert 0 < apart(weights(found[0][1]), weights(one)) <= 1.5 * most
     assert np.abs(np.array(found[0][0]) - np.array(told)).max() < 1e-6
     assert found[0][0] == again[0][0], "the same bits in every run"
@@ -55,10 +62,10 @@ def test_twenty_steps_part_no_further_than_two_rungs_of_one_worker(device, size)
 @pytest.mark.parametrize(
     "settings", [{"loss": "minimax"}, {"kernels": "textbook"}, {"ema": 0.9}, {"network": "example"}], ids=str
 )
-def test_other_settings(device, settings):
+def test_other_settings(cpu, settings):
     cfg = config(**SMALL, **settings)
-    want, one = training(device, cfg, drawn_images(cfg), 3)(Workers())
-    got, two = together(2, training(device, cfg, drawn_images(cfg), 3))[1]
+    want, one = training(cpu, cfg, drawn_images(cfg), 3)(Workers())
+    got, two = together(2, training(cpu, cfg, drawn_images(cfg), 3))[1]
     assert_close(np.array(got), np.array(want), 1e-6, "losses")
     assert_close(weights(two), weights(one), 1e-5, "weights")
 

@@ -24,6 +24,7 @@ FREE = {
     "out",
     "dry_run",
     "tensorboard",
+    "worker_timeout",
 }
 """Settings that may differ when a run goes on: they change no number of a step that both runs have."""
 
