@@ -292,11 +292,15 @@ def inspected(options) -> list:
     return reports
 
 
-def shown(options, reports, changed: list | None = None) -> int:
-    """Prints the reports. Returns the exit code.   changed: with --watch, what changed since the last run."""
+def code_of(options, reports) -> int:
+    """The exit code that these reports are worth."""
     findings = [f for r in reports for f in r.findings]
     wrong = any(v.wrong for r in reports for v in r.values)
-    code = exit_code(findings, all(r.complete for r in reports), options.fail_on, wrong)
+    return exit_code(findings, all(r.complete for r in reports), options.fail_on, wrong)
+
+
+def shown(options, reports, changed: list | None = None) -> int:
+    """Prints the reports. Returns the exit code.   changed: with --watch, what changed since the last run."""
     with reader_may_leave():
         if options.json:
             more = {} if changed is None else {"against_the_last_run": changed}
@@ -307,7 +311,7 @@ def shown(options, reports, changed: list | None = None) -> int:
             if options.html:
                 print(f"page: {options.html}")
         sys.stdout.flush()
-    return code
+    return code_of(options, reports)
 
 
 def watch(options) -> int:
@@ -327,7 +331,9 @@ def watch(options) -> int:
                 continue
             files[:] = named_files(options) + [path for r in reports for path in r.files]
             changed = history.changed(reports)
-            code, first = shown(options, reports, None if first else changed), False
+            code = code_of(options, reports)  # before it is told: Ctrl-C may come while it is read
+            shown(options, reports, None if first else changed)
+            first = False
     except KeyboardInterrupt:
         pass
     return code
