@@ -44,7 +44,7 @@ def work(arguments: list[str]) -> None:
             print(f"{i + 1}: " + ", ".join(f"{side} {clock[-1][0]:.2f} s" for side, clock in taken.items()), flush=True)
             off = np.array(taken["off"])
             for name, side in (("on beside off", "on"), ("off beside off", "again")):
-                shares = np.percentile(np.array(taken[side]) / off - 1, [10, 50, 90], axis=0).T
+                shares = np.percentile(np.array(taken[side]) / off - 1, [50, 10, 90], axis=0).T
                 told = (
                     "{} {:+.1%} (p10 {:+.1%}, p90 {:+.1%})".format(*row)
                     for row in zip(("clock", "processor"), *shares.T)
