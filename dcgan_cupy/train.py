@@ -114,7 +114,7 @@ def work(arguments: list[str], joined: list[Workers]) -> int:
     """The run of one worker, alone or among others. Returns the exit code.   joined: gets the workers."""
     workers = find_workers()
     joined.append(workers)
-    console, session, told = Console(quiet=not workers.first), None, 0
+    console = Console(quiet=not workers.first)
     try:
         session = begin(parse_given(arguments), workers, console)
     except Exception:

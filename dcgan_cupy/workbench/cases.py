@@ -18,8 +18,7 @@ from . import conv_cases as conv
 from . import label_cases as labels
 from . import worker_cases as workers
 from .conv_cases import CONVOLUTIONS, LAYER, QUICK_CONVOLUTIONS
-
-F32 = np.float32
+from .drawn import F32, channel, normal
 
 
 @dataclass(frozen=True)
@@ -44,10 +43,6 @@ class Case:
         )
 
 
-def _normal(dev, rng, *shape):
-    return dev.array(rng.standard_normal(shape).astype(F32))
-
-
 def _integers(n, default=65_500):
     """Sizes around the block's."""
     return {"default": {"n": default}, "edges": [{"n": v} for v in n]}
@@ -58,27 +53,21 @@ def _now(operation):
 
 
 def _forward(operation, *scalars):
-    return lambda dev, rng, n: _now(operation)(dev, _normal(dev, rng, n), dev.empty((n,)), *scalars)
+    return lambda dev, rng, n: _now(operation)(dev, normal(dev, rng, n), dev.empty((n,)), *scalars)
 
 
 def _backward(operation, *scalars):
-    return lambda dev, rng, n: _now(operation)(
-        dev, _normal(dev, rng, n), _normal(dev, rng, n), dev.empty((n,)), *scalars
-    )
+    return lambda dev, rng, n: _now(operation)(dev, normal(dev, rng, n), normal(dev, rng, n), dev.empty((n,)), *scalars)
 
 
 def _statistics(dev, rng, rung, known, rows, c):
-    one = [dev.empty((c,)), dev.empty((c,)), _normal(dev, rng, c), _normal(dev, rng, c)]
-    ops.batchnorm_statistics(dev, _normal(dev, rng, rows, c), *one, dev.array(np.zeros(1, np.int64)), 0.1, rung)
+    one = [dev.empty((c,)), dev.empty((c,)), normal(dev, rng, c), normal(dev, rng, c)]
+    ops.batchnorm_statistics(dev, normal(dev, rng, rows, c), *one, dev.array(np.zeros(1, np.int64)), 0.1, rung)
 
 
 def _backward_sums(dev, rng, rung, known, rows, c):
-    x, dy, sums = _normal(dev, rng, rows, c), _normal(dev, rng, rows, c), (dev.empty((c,)), dev.empty((c,)))
-    ops.batchnorm_backward_sums(dev, x, dy, *_channel(dev, rng, c, 2), *sums, 1e-5, rung)
-
-
-def _channel(dev, rng, c, count):
-    return [dev.array(np.abs(rng.standard_normal(c)).astype(F32) + 0.5) for _ in range(count)]
+    x, dy, sums = normal(dev, rng, rows, c), normal(dev, rng, rows, c), (dev.empty((c,)), dev.empty((c,)))
+    ops.batchnorm_backward_sums(dev, x, dy, *channel(dev, rng, c, 2), *sums, 1e-5, rung)
 
 
 def _fused_statistics(dev, rng, c):
@@ -86,8 +75,8 @@ def _fused_statistics(dev, rng, c):
 
 
 def _fused_backward(dev, rng, rows, c, training=1, gradients=1, input_gradient=1):
-    x, dy = _normal(dev, rng, rows, c), _normal(dev, rng, rows, c)
-    gamma, beta = _channel(dev, rng, c, 2) if gradients else (None, None)
+    x, dy = normal(dev, rng, rows, c), normal(dev, rng, rows, c)
+    gamma, beta = channel(dev, rng, c, 2) if gradients else (None, None)
     dx, statistics = dev.empty((rows, c)) if input_gradient else None, _fused_statistics(dev, rng, c)
     pull = dev.empty((2, c))
     ops.batchnorm_activation_backward(dev, x, dy, statistics, pull, gamma, beta, dx, 0.2, bool(training))
@@ -120,9 +109,7 @@ def _adam_advance(dev):
 
 def _adam(dev, rng, n):
     factors = _adam_advance(dev)
-    ops.adam_step(
-        dev, *(_normal(dev, rng, n) for _ in range(3)), _channel(dev, rng, n, 1)[0], factors, 0.5, 0.999, 1e-8
-    )
+    ops.adam_step(dev, *(normal(dev, rng, n) for _ in range(3)), channel(dev, rng, n, 1)[0], factors, 0.5, 0.999, 1e-8)
 
 
 def _random(operation, *range, dtype=F32):
@@ -152,7 +139,7 @@ CASES = {
     case.name: case
     for case in [
         Case("fill", lambda dev, rng, n: ops.fill(dev, dev.empty((n,)), 1.0), **SIZES),
-        Case("add", lambda dev, rng, n: ops.add(dev, _normal(dev, rng, n), _normal(dev, rng, n)), **SIZES),
+        Case("add", lambda dev, rng, n: ops.add(dev, normal(dev, rng, n), normal(dev, rng, n)), **SIZES),
         Case("relu_forward", _forward(ops.relu_forward), **SIZES),
         Case("relu_backward", _backward(ops.relu_backward), **SIZES),
         Case("leaky_relu_forward", _forward(ops.leaky_relu_forward, 0.2), **SIZES),
@@ -169,7 +156,7 @@ CASES = {
         ),
         Case(
             "images_to_uint8",
-            lambda dev, rng, n: ops.images_to_uint8(dev, _normal(dev, rng, n), dev.empty((n,), np.uint8)),
+            lambda dev, rng, n: ops.images_to_uint8(dev, normal(dev, rng, n), dev.empty((n,), np.uint8)),
             **SIZES,
         ),
         Case("conv2d_forward", conv.forward, LAYER, CONVOLUTIONS, rungs=RUNGS),
@@ -178,7 +165,7 @@ CASES = {
         Case(
             "conv2d_backward_bias",
             lambda dev, rng, rung, known, rows, c: ops.conv2d_backward_bias(
-                dev, _normal(dev, rng, rows, c), _normal(dev, rng, c), rung
+                dev, normal(dev, rng, rows, c), normal(dev, rng, c), rung
             ),
             {"rows": 2048, "c": 128},
             ROWS,
@@ -196,7 +183,7 @@ CASES = {
         Case(
             "flip_kernel",
             lambda dev, rng, kh, kw, ic, oc: ops.flip_kernel(
-                dev, _normal(dev, rng, kh, kw, ic, oc), dev.empty((kh, kw, oc, ic))
+                dev, normal(dev, rng, kh, kw, ic, oc), dev.empty((kh, kw, oc, ic))
             ),
             {"kh": 4, "kw": 4, "ic": 64, "oc": 128},
             [{"kh": 3, "kw": 2, "ic": 5, "oc": 7}, {"kh": 1, "kw": 1, "ic": 1, "oc": 1}],
@@ -205,7 +192,7 @@ CASES = {
         Case(
             "batchnorm_forward",
             lambda dev, rng, rows, c: ops.batchnorm_forward(
-                dev, _normal(dev, rng, rows, c), *_channel(dev, rng, c, 4), dev.empty((rows, c)), 1e-5
+                dev, normal(dev, rng, rows, c), *channel(dev, rng, c, 4), dev.empty((rows, c)), 1e-5
             ),
             {"rows": 2048, "c": 128},
             ROWS,
@@ -215,9 +202,9 @@ CASES = {
             "batchnorm_backward_input",
             lambda dev, rng, rows, c: ops.batchnorm_backward_input(
                 dev,
-                _normal(dev, rng, rows, c),
-                _normal(dev, rng, rows, c),
-                *_channel(dev, rng, c, 5),
+                normal(dev, rng, rows, c),
+                normal(dev, rng, rows, c),
+                *channel(dev, rng, c, 5),
                 dev.empty((rows, c)),
                 1e-5,
             ),
@@ -228,10 +215,10 @@ CASES = {
             "batchnorm_batch",
             lambda dev, rng, rows, c: ops.batchnorm_batch(
                 dev,
-                _normal(dev, rng, rows, c),
-                *_channel(dev, rng, c, 2),
+                normal(dev, rng, rows, c),
+                *channel(dev, rng, c, 2),
                 dev.empty((5, c)),
-                *_channel(dev, rng, c, 2),
+                *channel(dev, rng, c, 2),
                 dev.array(np.zeros(1, np.int64)),
                 0.1,
                 1e-5,
@@ -242,7 +229,7 @@ CASES = {
         Case(
             "batchnorm_running_statistics",
             lambda dev, rng, c: ops.batchnorm_running_statistics(
-                dev, *_channel(dev, rng, c, 4), dev.empty((5, c)), 1e-5
+                dev, *channel(dev, rng, c, 4), dev.empty((5, c)), 1e-5
             ),
             {"c": 128},
             [{"c": 1}, {"c": 257}],
@@ -250,7 +237,7 @@ CASES = {
         Case(
             "batchnorm_activation_forward",
             lambda dev, rng, rows, c: ops.batchnorm_activation_forward(
-                dev, _normal(dev, rng, rows, c), _fused_statistics(dev, rng, c), dev.empty((rows, c)), 0.2
+                dev, normal(dev, rng, rows, c), _fused_statistics(dev, rng, c), dev.empty((rows, c)), 0.2
             ),
             {"rows": 2048, "c": 128},
             ROWS,
@@ -267,7 +254,7 @@ CASES = {
         Case("adam_advance", lambda dev, rng: _adam_advance(dev), {}, [{}]),
         Case(
             "average_step",
-            lambda dev, rng, n: ops.average_step(dev, *(_normal(dev, rng, n) for _ in range(2)), 0.001),
+            lambda dev, rng, n: ops.average_step(dev, *(normal(dev, rng, n) for _ in range(2)), 0.001),
             **SIZES,
         ),
         Case("concat_label_forward", labels.concat, labels.JOINED, labels.JOINED_EDGES),

@@ -1,16 +1,8 @@
 """The cases of convolutions."""
 
-import numpy as np
-
 from .. import ops
 from ..choices import FUSED
-
-F32 = np.float32
-
-
-def normal(dev, rng, *shape):
-    """N(0, 1)."""
-    return dev.array(rng.standard_normal(shape).astype(F32))
+from .drawn import normal
 
 
 def _conv_arrays(dev, rng, n, h, w, ic, oc, kh, kw, stride_h, stride_w, pad_h, pad_w):

@@ -3,8 +3,8 @@
 import numpy as np
 
 from .. import ops
+from .drawn import normal
 
-F32 = np.float32
 JOINED = {"n": 64, "h": 16, "w": 16, "c": 32, "k": 10}
 JOINED_EDGES = [{"n": 3, "h": 5, "w": 7, "c": 3, "k": 10}, {"n": 3, "h": 5, "w": 7, "c": 1, "k": 1}]
 MAPS = {
@@ -18,27 +18,23 @@ MAPS_EDGES = [
 ]
 
 
-def _normal(dev, rng, *shape):
-    return dev.array(rng.standard_normal(shape).astype(F32))
-
-
 def _labels(dev, rng, n, k):
     return dev.array(rng.integers(0, k, n).astype(np.int32))
 
 
 def concat(dev, rng, n, h, w, c, k):
     """concat_label_forward"""
-    ops.concat_label_forward(dev, _normal(dev, rng, n, h, w, c), _labels(dev, rng, n, k), dev.empty((n, h, w, c + k)))
+    ops.concat_label_forward(dev, normal(dev, rng, n, h, w, c), _labels(dev, rng, n, k), dev.empty((n, h, w, c + k)))
 
 
 def concat_backward(dev, rng, n, h, w, c, k):
     """concat_label_backward"""
-    ops.concat_label_backward(dev, _normal(dev, rng, n, h, w, c + k), dev.empty((n, h, w, c)))
+    ops.concat_label_backward(dev, normal(dev, rng, n, h, w, c + k), dev.empty((n, h, w, c)))
 
 
 def concat_add(dev, rng, n, h, w, c, k):
     """concat_label_add"""
-    ops.concat_label_add(dev, _normal(dev, rng, n, h, w, c), _normal(dev, rng, n, h, w, c + k))
+    ops.concat_label_add(dev, normal(dev, rng, n, h, w, c), normal(dev, rng, n, h, w, c + k))
 
 
 def maps(forward: bool):
@@ -48,8 +44,8 @@ def maps(forward: bool):
         size = ops.conv_transpose2d_output_size if transposed else ops.conv2d_output_size
         oh, ow = (size("inspect", v, kernel, stride, pad, *[0] * transposed) for v in (h, w))
         channels = (o, c + k) if transposed else (c + k, o)
-        weight, label = _normal(dev, rng, kernel, kernel, *channels), _labels(dev, rng, n, k)
-        y, relation = _normal(dev, rng, n, oh, ow, o), (k, (h, w), (stride,) * 2, (pad,) * 2, bool(transposed))
+        weight, label = normal(dev, rng, kernel, kernel, *channels), _labels(dev, rng, n, k)
+        y, relation = normal(dev, rng, n, oh, ow, o), (k, (h, w), (stride,) * 2, (pad,) * 2, bool(transposed))
         if forward:
             ops.label_maps_forward(dev, weight, label, y, *relation, ops.Epilogue("leaky_relu"))
         else:

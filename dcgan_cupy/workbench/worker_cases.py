@@ -3,18 +3,10 @@
 import numpy as np
 
 from .. import ops
+from .drawn import F32, channel, normal
 
-F32 = np.float32
 ROWS = [{"rows": 2, "c": 1, "workers": 1}, {"rows": 37, "c": 3, "workers": 3}, {"rows": 300, "c": 130, "workers": 2}]
 SLICES = [{"n": 1, "workers": 1}, {"n": 257, "workers": 3}]
-
-
-def _normal(dev, rng, *shape):
-    return dev.array(rng.standard_normal(shape).astype(F32))
-
-
-def _channel(dev, rng, c, count):
-    return [dev.array(np.abs(rng.standard_normal(c)).astype(F32) + 0.5) for _ in range(count)]
 
 
 def _hearing(dev, rng, c, workers):
@@ -25,17 +17,17 @@ def _hearing(dev, rng, c, workers):
 
 def batch(dev, rng, rows, c, workers):
     """batchnorm_batch_of_workers"""
-    given = (*_channel(dev, rng, c, 2), dev.empty((5, c)), *_channel(dev, rng, c, 2), dev.array(np.zeros(1, np.int64)))
+    given = (*channel(dev, rng, c, 2), dev.empty((5, c)), *channel(dev, rng, c, 2), dev.array(np.zeros(1, np.int64)))
     hearing = _hearing(dev, rng, c, workers)
-    ops.batchnorm_batch_of_workers(dev, _normal(dev, rng, rows, c), *given, 0.1, 1e-5, *hearing)
+    ops.batchnorm_batch_of_workers(dev, normal(dev, rng, rows, c), *given, 0.1, 1e-5, *hearing)
 
 
 def backward(dev, rng, rows, c, workers, input_gradient=1):
     """batchnorm_activation_backward_of_workers"""
-    x, dy = _normal(dev, rng, rows, c), _normal(dev, rng, rows, c)
+    x, dy = normal(dev, rng, rows, c), normal(dev, rng, rows, c)
     statistics = dev.array(np.abs(rng.standard_normal((5, c))).astype(F32) + 0.5)
     dx = dev.empty((rows, c)) if input_gradient else None
-    grads = _channel(dev, rng, c, 2)
+    grads = channel(dev, rng, c, 2)
     ops.batchnorm_activation_backward_of_workers(
         dev, x, dy, statistics, dev.empty((2, c)), *grads, dx, 0.2, *_hearing(dev, rng, c, workers)
     )
@@ -43,4 +35,4 @@ def backward(dev, rng, rows, c, workers, input_gradient=1):
 
 def total(dev, rng, n, workers):
     """sum_workers"""
-    ops.sum_workers(dev, _normal(dev, rng, workers, n), _normal(dev, rng, n), workers - 1)
+    ops.sum_workers(dev, normal(dev, rng, workers, n), normal(dev, rng, n), workers - 1)
