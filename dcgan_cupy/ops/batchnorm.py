@@ -109,6 +109,19 @@ def batchnorm_backward_input(
     )
 
 
+def launch_parts(dev: Device, symbol: str, arrays: tuple, channels: tuple, **constants):
+    """One of the kernels that sum parts of the rows; the parts [count, 2, C], in scratch.   kernels/batchnorm/fused.cu
+
+    channels: what channel_groups_of gives.
+    """
+    rows, c, tile, groups, count, size = channels
+    (parts,) = dev.scratch(2 * count * c)
+    dev.kernel("batchnorm/fused.cu", symbol, **tile, **constants)(
+        (groups, count), (tile["LANES"], tile["ROWS"]), *arrays, parts, I32(rows), I32(c), I32(size)
+    )
+    return parts
+
+
 def batchnorm_batch(
     dev: Device,
     x: Array,
@@ -129,16 +142,13 @@ def batchnorm_batch(
     1/sqrt(var + eps), scale = gamma * rstd, shift = beta - low * scale; num_batches_tracked int64 [1]; all others [C].
     """
     file, where = "batchnorm/fused.cu", "batchnorm_batch"
-    rows, c, tile, groups, count, size = channel_groups_of(where, dev, x)
+    rows, c, _, _, count, _ = channels = channel_groups_of(where, dev, x)
     if rows < 2:
         raise UserError(f"{where}: x: need more than 1 value a channel when training, got shape {x.shape}")
     need_channels(where, c, gamma=gamma, beta=beta, running_mean=running_mean, running_var=running_var)
     need_shape(where, "statistics", statistics, (5, c))
     need_shape(where, "num_batches_tracked", num_batches_tracked, (1,))
-    (parts,) = dev.scratch(2 * count * c)
-    dev.kernel(file, "batchnorm_part_statistics", **tile)(
-        (groups, count), (tile["LANES"], tile["ROWS"]), x, parts, I32(rows), I32(c), I32(size)
-    )
+    parts = launch_parts(dev, "batchnorm_part_statistics", (x,), channels)
     dev.kernel(file, "batchnorm_join_statistics")(
         ceil_div(c, BLOCK),
         BLOCK,
@@ -203,16 +213,13 @@ def batchnorm_activation_backward(
     """
     file, where = "batchnorm/fused.cu", "batchnorm_activation_backward"
     same_size(where, x=x, dy=dy, dx=x if dx is None else dx)
-    rows, c, tile, groups, count, size = channel_groups_of(where, dev, x)
+    rows, c, tile, _, count, _ = channels = channel_groups_of(where, dev, x)
     need_channels(where, c, dgamma=dgamma, dbeta=dbeta)
     need_shape(where, "statistics", statistics, (5, c))
     need_shape(where, "pull", pull, (2, c))
     constants = {**tile, **rectifier(slope)}
     if training or dgamma is not None:
-        (parts,) = dev.scratch(2 * count * c)
-        dev.kernel(file, "batchnorm_part_gradients", **constants)(
-            (groups, count), (tile["LANES"], tile["ROWS"]), x, dy, statistics, parts, I32(rows), I32(c), I32(size)
-        )
+        parts = launch_parts(dev, "batchnorm_part_gradients", (x, dy, statistics), channels, **rectifier(slope))
         dev.kernel(file, "batchnorm_join_gradients")(
             ceil_div(c, BLOCK), BLOCK, parts, statistics, pull, dgamma, dbeta, I32(rows), I32(c), I32(count)
         )

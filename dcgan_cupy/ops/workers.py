@@ -8,6 +8,7 @@ import numpy as np
 
 from ..device import Array, Device
 from ..errors import UserError
+from .batchnorm import launch_parts
 from .channel_groups import channel_groups_of
 from .check import need_channels, need_shape, same_size
 from .epilogue import rectifier
@@ -37,17 +38,14 @@ def batchnorm_batch_of_workers(
     Shapes: x [..., C] of this worker; told float64 [W, 2, C], for what they tell each other; others as there.
     """
     where = "batchnorm_batch_of_workers"
-    rows, c, tile, groups, count, size = channel_groups_of(where, dev, x)
+    rows, c, _, _, count, _ = channels = channel_groups_of(where, dev, x)
     workers = _workers(where, told, c, worker)
     if rows * workers < 2:
         raise UserError(f"{where}: x: need more than 1 value a channel when training, got shape {x.shape}")
     need_channels(where, c, gamma=gamma, beta=beta, running_mean=running_mean, running_var=running_var)
     need_shape(where, "statistics", statistics, (5, c))
     need_shape(where, "num_batches_tracked", num_batches_tracked, (1,))
-    (parts,) = dev.scratch(2 * count * c)
-    dev.kernel("batchnorm/fused.cu", "batchnorm_part_statistics", **tile)(
-        (groups, count), (tile["LANES"], tile["ROWS"]), x, parts, I32(rows), I32(c), I32(size)
-    )
+    parts = launch_parts(dev, "batchnorm_part_statistics", (x,), channels)
     grid = ceil_div(c, BLOCK)
     dev.kernel(FILE, "batchnorm_local_statistics")(grid, BLOCK, x, parts, told[worker], I32(rows), I32(c), I32(count))
     exchange(told)
@@ -78,16 +76,13 @@ def batchnorm_activation_backward_of_workers(
     """
     where = "batchnorm_activation_backward_of_workers"
     same_size(where, x=x, dy=dy, dx=x if dx is None else dx)
-    rows, c, tile, groups, count, size = channel_groups_of(where, dev, x)
+    rows, c, tile, _, count, _ = channels = channel_groups_of(where, dev, x)
     workers = _workers(where, told, c, worker)
     need_channels(where, c, dgamma=dgamma, dbeta=dbeta)
     need_shape(where, "statistics", statistics, (5, c))
     need_shape(where, "pull", pull, (2, c))
     constants = {**tile, **rectifier(slope)}
-    (parts,) = dev.scratch(2 * count * c)
-    dev.kernel("batchnorm/fused.cu", "batchnorm_part_gradients", **constants)(
-        (groups, count), (tile["LANES"], tile["ROWS"]), x, dy, statistics, parts, I32(rows), I32(c), I32(size)
-    )
+    parts = launch_parts(dev, "batchnorm_part_gradients", (x, dy, statistics), channels, **rectifier(slope))
     grid = ceil_div(c, BLOCK)
     dev.kernel(FILE, "batchnorm_local_gradients")(
         grid, BLOCK, parts, statistics, told[worker], dgamma, dbeta, I32(c), I32(count)
